@@ -1,0 +1,419 @@
+//! `grub.cfg` of installed hosts: the same bytes on every host, which is why it can be signed with the release.
+//!
+//! What differs between hosts is in the environment block ([`crate::boot_state`]), and which disk this is GRUB finds
+//! out by itself. The script cannot count and has no error handling worth the name; every rule of
+//! [`crate::BootState::choice`] is spelled out in it, and what it cannot read or record it does not act on.
+
+use crate::boot_options::{dom0_options, rescue_options, xen_options};
+use crate::boot_state::{Console, ID_LEN, MAX_TRIES};
+use crate::names;
+
+/// GRUB modules that the configuration and the disk need, for both platforms. GRUB's images must have them built in:
+/// nothing is loaded from the ESP.
+pub const MODULES: &[&str] = &[
+    "boot",
+    "configfile",
+    "echo",
+    "fat",
+    "gzio",
+    "linux",
+    "loadenv",
+    "minicmd",
+    "multiboot2",
+    "normal",
+    "part_gpt",
+    "probe",
+    "reboot",
+    "regexp",
+    "search",
+    "serial",
+    "sleep",
+    "terminal",
+    "test",
+];
+/// Modules that only the BIOS image needs (and has).
+pub const MODULES_BIOS: &[&str] = &["biosdisk"];
+/// Modules that only the UEFI image needs (and has). `bli` leaves the PARTUUID of the ESP that GRUB came from in an EFI
+/// variable, by which the initrd knows the disk: nothing inside of the signed `xen.efi` could name it.
+pub const MODULES_EFI: &[&str] = &["bli", "chain", "efi_gop"];
+
+/// Where the configuration lies, from the root of the ESP.
+pub const GRUB_CFG: &str = "grub/grub.cfg";
+
+/// The text of `grub.cfg`.
+pub fn grub_cfg() -> String {
+    [head(), choose(), record(), boot(), rescue(), menu()].join("\n")
+}
+
+/// Terminals, and the state.
+fn head() -> String {
+    format!(
+        r#"# Bedplate: made by the installer, the same on every host. What differs is in state.env; changes here are lost.
+
+# Reads the variables of a block. Only the listed ones: the file is not signed, and must not set root or prefix.
+if load_env --skip-sig -f $prefix/state.env good try tries previous console; then
+  echo -n
+else
+  echo "state.env cannot be read: booting the last good system."
+  set good=
+fi
+
+# Ids that are no ids count as absent: they become parts of file names.
+{good}
+{try_}
+{previous}
+# An unreadable block boots the last good: the second block names it.
+if [ -z "$good" -a -z "$try" ]; then
+  load_env --skip-sig -f $prefix/good.env good console
+  {good}
+fi
+
+if [ "$console" != com2 -a "$console" != vga -a "$console" != safe ]; then
+  set console=com1
+fi
+
+# With UEFI, the firmware knows which screens and serial lines there are, and the same characters written to a port
+# behind its back would come twice. With BIOS, the serial port is used where there is one.
+if [ "$grub_platform" = pc -a "$console" != vga ]; then
+  set bp_unit=0
+  if [ "$console" = com2 ]; then
+    set bp_unit=1
+  fi
+  if serial --unit=$bp_unit --speed=115200; then
+    terminal_input --append serial
+    terminal_output --append serial
+  fi
+fi
+
+# Which of several installed disks this is: the initrd takes the state partition beside this ESP.
+if probe --set=bp_partuuid --part-uuid $root; then
+  set bp_esp={esp}=$bp_partuuid
+fi
+"#,
+        good = valid_id("good"),
+        try_ = valid_id("try"),
+        previous = valid_id("previous"),
+        esp = names::CMDLINE_ESP,
+    )
+}
+
+fn valid_id(variable: &str) -> String {
+    format!(
+        "if regexp '^[0-9a-f]{{{ID_LEN}}}$' \"${variable}\"; then echo -n; else set {variable}=; fi"
+    )
+}
+
+/// Which root, and its version for the menu.
+fn choose() -> String {
+    let mut counts = String::new();
+    for n in (1..=MAX_TRIES).rev() {
+        let word = if n == MAX_TRIES { "if" } else { "elif" };
+        counts += &format!("{word} [ \"$tries\" = {n} ]; then set bp_left={}\n", n - 1);
+    }
+    format!(
+        r#"# Tries that are left after this one, empty when there is none.
+set bp_left=
+{counts}fi
+if [ -z "$try" ]; then
+  set bp_left=
+fi
+
+# For the rescue entry: without a good root, any that is there.
+set bp_any="$good"
+if [ -z "$bp_any" ]; then set bp_any="$previous"; fi
+if [ -z "$bp_any" ]; then set bp_any="$try"; fi
+if [ -z "$bp_any" ]; then
+  for bp_dir in /bedplate/*; do
+    if [ -f $bp_dir/vmlinuz ]; then
+      regexp --set=1:bp_any '^/bedplate/([0-9a-f]{{{ID_LEN}}})$' $bp_dir
+    fi
+  done
+fi
+
+function bp_version {{
+  set version=$1
+  load_env --skip-sig -f /bedplate/$1/release.env version
+}}
+"#
+    )
+}
+
+/// Takes a try.
+fn record() -> String {
+    r#"# Records the try before it is made. A try that could not be recorded is not taken: it could never end.
+function bp_record {
+  set bp_id=$good
+  set tries=$bp_left
+  if save_env -f $prefix/state.env tries; then
+    set tries=
+    if load_env --skip-sig -f $prefix/state.env tries; then
+      if [ "$tries" = "$bp_left" ]; then
+        set bp_id=$try
+      fi
+    fi
+  fi
+  if [ "$bp_id" != "$try" ]; then
+    echo "The try cannot be recorded: booting the last good system."
+  fi
+}
+"#
+    .to_owned()
+}
+
+/// Boots a root under the hypervisor.
+fn boot() -> String {
+    let mut bios = String::new();
+    let mut others = Console::ALL
+        .into_iter()
+        .filter(|c| *c != Console::default())
+        .collect::<Vec<_>>();
+    // Last and without a condition, so that there always is one that fits.
+    others.push(Console::default());
+    for (i, console) in others.iter().enumerate() {
+        let (xen, dom0) = (xen_options(*console), dom0_options(*console));
+        let condition = match (i, *console == Console::default()) {
+            (_, true) => "else".to_owned(),
+            (0, false) => format!("if [ \"$2\" = {} ]; then", console.name()),
+            (_, false) => format!("elif [ \"$2\" = {} ]; then", console.name()),
+        };
+        bios += &format!(
+            "      {condition}\n        multiboot2 /bedplate/$1/xen.gz {xen}\n        module2 /bedplate/$1/vmlinuz {dom0} $bp_esp\n"
+        );
+    }
+    format!(
+        r#"# Boots root $1 with console $2. Nothing is loaded unless everything is there: half a system would start and hang.
+#
+# UEFI: what GRUB passes is what Xen's loader parses (get_argv in xen/common/efi/boot.c, 4.20): the first word is
+# skipped as the name of the image, the next one without a dash is the section of the configuration inside xen.efi, and
+# everything behind the first -- is appended to the options of the hypervisor. There (xen/arch/x86/setup.c) everything
+# behind another -- goes to the kernel of dom0.
+#
+# BIOS: the order of the modules counts. Xen takes the first one for the kernel and the next one for the initrd;
+# the microcode is found by its content. --nounzip: both are for the kernel and for Xen to unpack.
+function bp_boot {{
+  if [ "$grub_platform" = efi ]; then
+    if [ -f /bedplate/$1/xen.efi ]; then
+      if [ -n "$bp_esp" ]; then
+        chainloader /bedplate/$1/xen.efi xen.efi $2 -- -- $bp_esp
+      else
+        chainloader /bedplate/$1/xen.efi xen.efi $2
+      fi
+    else
+      echo "/bedplate/$1/xen.efi is missing."
+    fi
+  else
+    if [ -f /bedplate/$1/xen.gz -a -f /bedplate/$1/vmlinuz -a -f /bedplate/$1/initrd.img -a -f /bedplate/$1/ucode.img ]; then
+{bios}      fi
+      module2 --nounzip /bedplate/$1/initrd.img
+      module2 --nounzip /bedplate/$1/ucode.img
+    else
+      echo "A file of /bedplate/$1 is missing."
+    fi
+  fi
+}}
+"#
+    )
+}
+
+/// Boots a root on bare Linux.
+fn rescue() -> String {
+    let line = |console| {
+        format!(
+            "linux /bedplate/$1/vmlinuz {} $bp_esp",
+            rescue_options(console)
+        )
+    };
+    format!(
+        r#"# Boots root $1 on bare Linux with console $2. Microcode comes first: the kernel looks for it only there.
+function bp_rescue {{
+  if [ -f /bedplate/$1/vmlinuz -a -f /bedplate/$1/initrd.img -a -f /bedplate/$1/ucode.img ]; then
+    if [ "$2" = com2 ]; then
+      {com2}
+    elif [ "$2" = vga ]; then
+      {vga}
+    elif [ "$2" = safe ]; then
+      {safe}
+    else
+      {com1}
+    fi
+    initrd /bedplate/$1/ucode.img /bedplate/$1/initrd.img
+  else
+    echo "A file of /bedplate/$1 is missing."
+  fi
+}}
+"#,
+        com1 = line(Console::Com1),
+        com2 = line(Console::Com2),
+        vga = line(Console::Vga),
+        safe = line(Console::Safe),
+    )
+}
+
+/// The entries. Variables are read when an entry runs, in a context that knows only exported ones.
+fn menu() -> String {
+    let mut consoles = String::new();
+    for (console, title) in [
+        (
+            Console::Com1,
+            "Console: first serial port (com1) and screen",
+        ),
+        (
+            Console::Com2,
+            "Console: second serial port (com2) and screen",
+        ),
+        (Console::Vga, "Console: screen only"),
+        (
+            Console::Safe,
+            "Safe mode: one processor, no IOMMU, no microcode",
+        ),
+    ] {
+        let name = console.name();
+        consoles += &format!("    menuentry \"{title}\" --id {name} {{ bp_boot $good {name} }}\n");
+    }
+    format!(
+        r#"export good try tries previous console bp_esp bp_left bp_any
+set timeout=3
+set timeout_style=menu
+# What is booted when an entry cannot be loaded: the next one, and so on.
+set default=0
+set fallback="1 2 3"
+
+if [ -n "$bp_left" ]; then
+  bp_version $try
+  menuentry "Bedplate $version (new, on trial)" --id try {{
+    bp_record
+    if [ -n "$bp_id" ]; then bp_boot $bp_id $console; else bp_rescue $bp_any $console; fi
+  }}
+fi
+if [ -n "$good" ]; then
+  bp_version $good
+  menuentry "Bedplate $version" --id good {{ bp_boot $good $console }}
+fi
+if [ -n "$previous" -a "$previous" != "$good" ]; then
+  bp_version $previous
+  menuentry "Bedplate $version (previous)" --id previous {{ bp_boot $previous $console }}
+fi
+if [ -n "$bp_any" ]; then
+  menuentry "Rescue: this system on bare Linux, with ssh" --id rescue {{ bp_rescue $bp_any $console }}
+else
+  menuentry "No Bedplate found on this disk. Boot the installation medium to repair it." --id none {{ sleep 60; reboot }}
+fi
+if [ -n "$good" ]; then
+  submenu "Other consoles and safe mode" --id consoles {{
+{consoles}  }}
+fi
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    /// `grub-script-check`: the installed one, or the one of the tools root, started with the libraries of that root.
+    fn script_check() -> Option<Command> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let installed = std::env::split_paths(&path)
+            .map(|dir| dir.join("grub-script-check"))
+            .find(|p| p.is_file());
+        if let Some(program) = installed {
+            return Some(Command::new(program));
+        }
+        let tools = tools();
+        let program = tools.join("usr/bin/grub-script-check");
+        let mut command = Command::new(tools.join("lib64/ld-linux-x86-64.so.2"));
+        command
+            .arg("--library-path")
+            .arg(tools.join("usr/lib/x86_64-linux-gnu"))
+            .arg(&program);
+        program.is_file().then_some(command)
+    }
+
+    fn tools() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools")
+    }
+
+    #[test]
+    fn grub_accepts_the_script() {
+        if script_check().is_none() {
+            println!(
+                "SKIPPED: no grub-script-check in PATH (Debian package grub-common) nor in target/tools"
+            );
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grub.cfg");
+        let check = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let output = script_check().unwrap().arg(&path).output().unwrap();
+            (
+                output.status.success(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )
+        };
+        assert_eq!(check(&grub_cfg()), (true, String::new()));
+        // The check must be able to fail, and for the right reason.
+        let (accepted, message) = check(&grub_cfg().replacen("\nfi\n", "\n", 1));
+        assert!(!accepted && message.contains("syntax error"), "{message}");
+    }
+
+    #[test]
+    fn every_module_exists_where_it_is_said_to() {
+        let dir = tools().join("usr/lib/grub");
+        if !dir.is_dir() {
+            println!("SKIPPED: no GRUB modules in target/tools (image-build makes it)");
+            return;
+        }
+        for (platform, own) in [("i386-pc", MODULES_BIOS), ("x86_64-efi", MODULES_EFI)] {
+            for module in MODULES.iter().chain(own) {
+                let path = dir.join(platform).join(format!("{module}.mod"));
+                assert!(path.is_file(), "{} is missing", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_it_belongs_to_one_host() {
+        let text = grub_cfg();
+        assert_eq!(text, grub_cfg());
+        assert!(text.is_ascii() && text.ends_with("fi\n"));
+        // Every use of an id is a variable.
+        let hex_run = text
+            .split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'))
+            .any(|run| run.len() >= ID_LEN);
+        assert!(!hex_run, "an id is written into the configuration");
+    }
+
+    #[test]
+    fn every_number_of_tries_is_counted_down() {
+        let text = grub_cfg();
+        for n in 1..=MAX_TRIES {
+            let line = format!("[ \"$tries\" = {n} ]; then set bp_left={}\n", n - 1);
+            assert_eq!(text.matches(&line).count(), 1, "{line}");
+        }
+        assert!(!text.contains(&format!("\"$tries\" = {}", MAX_TRIES + 1)));
+        assert!(!text.contains("\"$tries\" = 0"));
+    }
+
+    #[test]
+    fn the_hypervisor_gets_the_options_of_its_console() {
+        let text = grub_cfg();
+        for console in Console::ALL {
+            let xen = format!("multiboot2 /bedplate/$1/xen.gz {}\n", xen_options(console));
+            let dom0 = format!(
+                "module2 /bedplate/$1/vmlinuz {} $bp_esp\n",
+                dom0_options(console)
+            );
+            let at = text.find(&format!("{xen}        {dom0}")).unwrap();
+            let condition = text[..at].trim_end().lines().last().unwrap().trim();
+            match console == Console::default() {
+                true => assert_eq!(condition, "else"),
+                false => assert!(
+                    condition.ends_with(&format!("if [ \"$2\" = {} ]; then", console.name()))
+                ),
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Names that the boot loader, the initrd, the installer and the host agree on.
+
+/// Partition name (GPT) of the EFI system partition. Holds the boot files of both slots, also on BIOS machines.
+pub const PART_ESP: &str = "bedplate-esp";
+/// Partition name of the BIOS boot partition (GRUB's core image).
+pub const PART_BIOS: &str = "bedplate-bios";
+/// Partition name of slot A.
+pub const PART_SLOT_A: &str = "bedplate-a";
+/// Partition name of slot B.
+pub const PART_SLOT_B: &str = "bedplate-b";
+/// Partition name of the state partition.
+pub const PART_STATE: &str = "bedplate-state";
+/// Partition name of the local storage repository (an LVM physical volume).
+pub const PART_STORAGE: &str = "bedplate-sr";
+
+/// FAT volume label of the ESP (11 characters at most, and never `BEDPLATE`, which is the answer volume's).
+pub const ESP_LABEL: &str = "BP-ESP";
+/// ext4 label of the state partition.
+pub const STATE_LABEL: &str = "bedplate-state";
+/// LVM volume group of the local storage repository.
+pub const STORAGE_VG: &str = "bedplate";
+/// Filesystem label that marks a volume with an answer file `answers.toml` in its root.
+pub const ANSWER_LABEL: &str = "BEDPLATE";
+/// Volume identifiers of the ISO start with this (ISO 9660 d-characters), followed by the version.
+pub const ISO_LABEL_PREFIX: &str = "BEDPLATE_";
+
+/// Kernel command line key: `live`, `host` or `rescue`. Absent: the initrd stops.
+pub const CMDLINE_MODE: &str = "bedplate.mode";
+/// Kernel command line key: where the answers are (`embedded`, a URL, or a device path).
+pub const CMDLINE_ANSWERS: &str = "bedplate.answers";
+/// Kernel command line key: PARTUUID of the ESP that the loader came from; decides between several installs.
+pub const CMDLINE_ESP: &str = "bedplate.esp";
+
+/// Where the release repository lies on the ISO, from its root.
+pub const ISO_REPOSITORY: &str = "bedplate/repository";
+/// The embedded answer area on the ISO, from its root: see `image-build embed`.
+pub const ISO_ANSWERS: &str = "bedplate/answers.bin";
+/// In the initrd: the [`crate::RootIdentity`] as JSON.
+pub const INITRD_IDENTITY: &str = "/bedplate/root.json";
+
+/// In the running system: the [`crate::BootRecord`] as JSON, written by the initrd.
+pub const BOOT_RECORD: &str = "/run/bedplate/boot.json";
+/// In the live system: the root of the medium (mounted, or its copy in memory).
+pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
+/// In the running system: mount point of the state file system (tmpfs in the live system).
+pub const STATE_MOUNT: &str = "/state";
+/// In the root image: the public TUF root that signs releases.
+pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
+/// In the root image: the pristine content of /var, copied to state where absent.
+pub const FACTORY_VAR: &str = "/usr/share/factory/var";
