@@ -1,0 +1,14 @@
+//! Steps, events, runner, report; running system commands.
+
+pub mod event;
+pub mod report;
+pub mod runner;
+pub mod sink;
+pub mod step;
+pub mod system;
+
+pub use event::{Event, EventKind, Outcome};
+pub use report::{Heading, Report};
+pub use runner::Runner;
+pub use step::{Emitter, Reporter, Step, StepError};
+pub use system::{Command, Output, RealSystem, RecordingSystem, RunError, System};

@@ -1,0 +1,227 @@
+//! File operations of the real system that survive a power cut.
+
+use super::{FileError, MAX_FILE};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+fn error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> FileError + use<'a> {
+    move |source| FileError {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The folder of `path`.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A name beside `path` that no one else uses: one run of a step at a time.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    parent(path).join(name)
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Fills a new file beside `path`, makes it durable, and moves it over `path`.
+fn replace(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<u64>,
+) -> io::Result<u64> {
+    let new = beside(path);
+    let write = || {
+        // What a power cut left there goes first, so that its permissions and links do not count.
+        remove(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&new)?;
+        // The process's umask took bits away. FAT has no permissions and refuses most: its mount options decide.
+        match file.set_permissions(Permissions::from_mode(mode)) {
+            Err(e) if e.raw_os_error() != Some(nix::libc::EPERM) => return Err(e),
+            _ => {}
+        }
+        let bytes = fill(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        sync_dir(parent(path))?;
+        Ok(bytes)
+    };
+    let result = write();
+    if result.is_err() {
+        // Best effort: the first error is the one to tell.
+        let _ = fs::remove_file(&new);
+    }
+    result
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let fill = |file: &mut File| file.write_all(bytes).map(|()| bytes.len() as u64);
+    replace(path, mode, fill)
+        .map(|_| ())
+        .map_err(error("write", path))
+}
+
+pub(super) fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<u64, FileError> {
+    let mut source = File::open(from).map_err(error("read", from))?;
+    replace(to, mode, |file| io::copy(&mut source, file)).map_err(error("copy to", to))
+}
+
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)?;
+        match bytes.len() as u64 > MAX_FILE {
+            true => Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has more than {MAX_FILE} bytes"),
+            )),
+            false => Ok(bytes),
+        }
+    };
+    read().map_err(error("read", path))
+}
+
+pub(super) fn create_dir_all(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(error("create the folder", path))
+}
+
+pub(super) fn make_symlink(target: &Path, link: &Path) -> Result<(), FileError> {
+    let make = || {
+        let new = beside(link);
+        remove(&new)?;
+        symlink(target, &new)?;
+        fs::rename(&new, link)?;
+        sync_dir(parent(link))
+    };
+    make().map_err(error("make the link", link))
+}
+
+pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
+    remove(path).map_err(error("remove", path))
+}
+
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(error("set the permissions of", path))
+}
+
+pub(super) fn list_dir(path: &Path) -> Result<Vec<String>, FileError> {
+    let list = || {
+        let entries = fs::read_dir(path)?;
+        let mut names = entries
+            .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    };
+    list().map_err(error("list", path))
+}
+
+pub(super) fn sync(path: &Path) -> Result<(), FileError> {
+    let sync = || Ok(nix::unistd::syncfs(File::open(path)?)?);
+    sync().map_err(error("sync the file system of", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shadow");
+        write_file(&path, b"old", 0o644).unwrap();
+        fs::write(dir.path().join(".shadow.new"), "left by a power cut").unwrap();
+        write_file(&path, b"new", 0o600).unwrap();
+        assert_eq!(
+            (read_file(&path).unwrap(), mode(&path)),
+            (b"new".to_vec(), 0o600)
+        );
+        write_file(&path, b"new", 0o666).unwrap();
+        assert_eq!(mode(&path), 0o666);
+        assert_eq!(list_dir(dir.path()).unwrap(), ["shadow"]);
+    }
+
+    #[test]
+    fn a_failed_replacement_keeps_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        write_file(&path, b"old", 0o644).unwrap();
+        let result = replace(&path, 0o644, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("disk full"))
+        });
+        assert!(result.is_err());
+        assert_eq!(read_file(&path).unwrap(), b"old");
+        assert_eq!(list_dir(dir.path()).unwrap(), ["state"]);
+    }
+
+    #[test]
+    fn copies_links_and_removals() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("a"), b"content").unwrap();
+        assert_eq!(copy_file(&path("a"), &path("b"), 0o755).unwrap(), 7);
+        assert_eq!(
+            (read_file(&path("b")).unwrap(), mode(&path("b"))),
+            (b"content".to_vec(), 0o755)
+        );
+        make_symlink(Path::new("a"), &path("b")).unwrap();
+        make_symlink(Path::new("c"), &path("b")).unwrap();
+        assert_eq!(fs::read_link(path("b")).unwrap(), Path::new("c"));
+        remove_file(&path("b")).unwrap();
+        remove_file(&path("b")).unwrap();
+        assert_eq!(list_dir(dir.path()).unwrap(), ["a"]);
+        sync(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let path = Path::new("/nonexistent/x");
+        assert_eq!(
+            write_file(path, b"", 0o600).unwrap_err().to_string(),
+            "cannot write /nonexistent/x"
+        );
+        assert_eq!(
+            copy_file(path, Path::new("/tmp/y"), 0o600)
+                .unwrap_err()
+                .to_string(),
+            "cannot read /nonexistent/x"
+        );
+        assert!(list_dir(path).is_err() && sync(path).is_err() && set_mode(path, 0o600).is_err());
+        // Endless: the limit ends it.
+        let error = read_file(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::FileTooLarge);
+    }
+}
