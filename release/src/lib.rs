@@ -1,0 +1,34 @@
+//! What a signed release is; making one, and opening and verifying one.
+//!
+//! A release is a repository of The Update Framework (TUF): signed metadata under `metadata/`, the artifacts under
+//! `targets/` as `<sha256>.<name>`, and among them `release.json`, the [`Manifest`]. The ISO carries such a repository,
+//! a hotfix is the next one, an update server serves one: there is one way of verifying for all of them.
+//!
+//! [`generate`] makes the keys, [`publish`] the repository, [`Repository::open`] verifies the metadata and
+//! [`OpenRelease::verify_all`] the artifacts. Everything here is synchronous. Do not call it from inside an async
+//! runtime: it runs one of its own.
+
+mod artifact_file;
+mod directory_transport;
+mod error;
+#[cfg(test)]
+mod hostile_tests;
+mod keys;
+mod manifest;
+mod metadata;
+mod open;
+mod publish;
+mod verified_reader;
+
+pub use error::Error;
+pub use keys::{KeyDates, generate, trusted_root_path};
+pub use manifest::{Artifact, ArtifactInfo, MANIFEST, Manifest};
+pub use metadata::Stamp;
+pub use open::{Expiry, ExtraFiles, OpenRelease, Policy, Repository, Source, Versions};
+pub use publish::{Published, hash_file, publish};
+pub use verified_reader::VerifiedReader;
+
+/// Folder of the signed metadata in a repository.
+pub const METADATA_DIR: &str = "metadata";
+/// Folder of the artifacts in a repository.
+pub const TARGETS_DIR: &str = "targets";
