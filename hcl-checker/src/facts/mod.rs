@@ -1,0 +1,255 @@
+//! Everything that is known about a machine: plain data, read passively through one [`Root`].
+//!
+//! Each group of facts carries where it was read. No device node is opened and no configuration space is read, so
+//! nothing is woken and nothing can hang: all of this comes from the kernel's memory.
+
+mod context;
+mod cpu;
+mod disk;
+mod disk_identity;
+mod disk_partition;
+mod dmi;
+mod firmware;
+mod memory;
+mod mounts;
+mod nic;
+mod pci;
+mod smbios;
+mod topology;
+mod udev;
+
+pub use context::Context;
+pub use cpu::{Cpu, Virtualization};
+pub use disk::{Disk, DiskKind, Transport};
+pub use disk_partition::{Content, Partition};
+pub use dmi::Dmi;
+pub use firmware::{Firmware, FirmwareKind, Tpm};
+pub use memory::Memory;
+pub use nic::{Nic, NicKind};
+pub use pci::{PciFunction, PciIds};
+pub use topology::{CountMethod, SocketCount, Topology};
+
+use crate::known::Known;
+use crate::root::Root;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Version of the facts' form. It rises when a field changes its meaning; new fields do not raise it.
+pub const SCHEMA: u32 = 1;
+
+/// The facts about one machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// [`SCHEMA`] of the program that wrote them.
+    pub schema: u32,
+    /// Bare metal, a virtual machine, or Xen's dom0.
+    pub context: Known<Context>,
+    /// Release of the running kernel. Source: `/proc/sys/kernel/osrelease`.
+    pub kernel_release: Known<String>,
+    /// The processors' kind.
+    pub cpu: Cpu,
+    /// Their number.
+    pub topology: Topology,
+    /// Main memory.
+    pub memory: Memory,
+    /// System, board and firmware by name.
+    pub dmi: Dmi,
+    /// How the machine booted.
+    pub firmware: Firmware,
+    /// The trusted platform module; `Absent` where there is none.
+    pub tpm: Known<Tpm>,
+    /// Every PCI function, by address.
+    pub pci: Known<Vec<PciFunction>>,
+    /// Disks and optical drives, by kernel name.
+    pub disks: Known<Vec<Disk>>,
+    /// Network interfaces with a device behind them, by name.
+    pub nics: Known<Vec<Nic>>,
+}
+
+/// Why a facts file was refused.
+#[derive(Debug, Error)]
+pub enum FactsError {
+    /// It is no facts file.
+    #[error("these are no facts: {0}; make them with `hcl-checker facts --json`")]
+    Json(#[from] serde_json::Error),
+    /// Another program version wrote it.
+    #[error(
+        "these facts have schema {found}, this program reads {SCHEMA}; make them anew with its own `facts --json`"
+    )]
+    Schema {
+        /// What the file says; 0 where it says nothing.
+        found: u32,
+    },
+}
+
+impl Facts {
+    /// Reads all facts. This never fails: what cannot be read is unknown, with the reason.
+    pub fn read(root: &Root) -> Self {
+        let context = context::read(root);
+        let pci = pci::read(root);
+        Self {
+            schema: SCHEMA,
+            cpu: cpu::read(root, &context),
+            topology: topology::read(root, &context),
+            memory: memory::read(root, &context),
+            context,
+            kernel_release: attribute(root, "/proc/sys/kernel/osrelease"),
+            dmi: dmi::read(root),
+            firmware: firmware::read(root),
+            tpm: firmware::read_tpm(root),
+            pci,
+            disks: disk::read(root),
+            nics: nic::read(root),
+        }
+    }
+
+    /// Reads facts that were saved as JSON. What the file does not mention is unknown.
+    ///
+    /// # Errors
+    /// It is no JSON of this form, or has another schema.
+    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
+        let facts: Self = serde_json::from_slice(json)?;
+        if facts.schema != SCHEMA {
+            return Err(FactsError::Schema {
+                found: facts.schema,
+            });
+        }
+        Ok(facts)
+    }
+
+    /// The PCI function at `address`.
+    pub fn pci_function(&self, address: &str) -> Option<&PciFunction> {
+        self.pci
+            .value()?
+            .iter()
+            .find(|function| function.address == address)
+    }
+}
+
+/// A short text; a missing file is unknown.
+fn attribute(root: &Root, path: &str) -> Known<String> {
+    root.attribute(path).into()
+}
+
+/// A short text whose file is missing or empty where the thing does not exist.
+fn optional_attribute(root: &Root, path: &str) -> Known<String> {
+    match root.attribute(path) {
+        Ok(text) if text.is_empty() => Known::Absent,
+        Ok(text) => Known::Value(text),
+        Err(error) if error.is_missing() => Known::Absent,
+        Err(error) => Known::unknown(error.to_string()),
+    }
+}
+
+/// A decimal number.
+fn number<T: std::str::FromStr>(root: &Root, path: &str) -> Known<T> {
+    attribute(root, path).and_then(|text| parse(path, &text))
+}
+
+/// `0` or `1`.
+fn flag(root: &Root, path: &str) -> Known<bool> {
+    number::<u8>(root, path).and_then(|value| match value {
+        0 => Known::Value(false),
+        1 => Known::Value(true),
+        other => Known::unknown(format!("{path}: {other} is neither 0 nor 1")),
+    })
+}
+
+/// Text as a number; the reason names where it stood.
+fn parse<T: std::str::FromStr>(source: &str, text: &str) -> Known<T> {
+    match text.parse() {
+        Ok(value) => Known::Value(value),
+        Err(_) => Known::unknown(format!("{source}: `{}` is no such number", shorten(text))),
+    }
+}
+
+/// The name that a link of /sys points to; without the link there is none.
+fn link(root: &Root, path: &str) -> Known<String> {
+    match root.link_name(path) {
+        Ok(name) => Known::Value(name),
+        Err(error) if error.is_missing() => Known::Absent,
+        Err(error) => Known::unknown(error.to_string()),
+    }
+}
+
+/// The PCI function nearest to a device, from the parts of its real path.
+fn pci_address_in(real_path: &str) -> Option<&str> {
+    real_path.rsplit('/').find(|part| is_pci_address(part))
+}
+
+/// `0000:00:1f.2`; the domain may be longer than four digits (Intel VMD).
+fn is_pci_address(text: &str) -> bool {
+    let Some((rest, function)) = text.split_once('.') else {
+        return false;
+    };
+    let mut fields = rest.split(':');
+    let (Some(domain), Some(bus), Some(slot), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return false;
+    };
+    let hex = |field: &str| field.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (4..=8).contains(&domain.len())
+        && bus.len() == 2
+        && slot.len() == 2
+        && function.len() == 1
+        && hex(domain)
+        && hex(bus)
+        && hex(slot)
+        && hex(function)
+}
+
+/// A text for an error message.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 60 {
+        text.to_owned()
+    } else {
+        text.chars().take(60).chain("...".chars()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pci_addresses() {
+        assert!(is_pci_address("0000:00:1f.2") && is_pci_address("10000:e1:00.0"));
+        assert!(
+            !is_pci_address("0000:00") && !is_pci_address("host0") && !is_pci_address("pci0000:00")
+        );
+        assert!(!is_pci_address("0000:00:1f.2.3") && !is_pci_address(""));
+        let path = "/sys/devices/pci0000:00/0000:00:1c.0/0000:03:00.0/ata1/host0/block/sda";
+        assert_eq!(pci_address_in(path), Some("0000:03:00.0"));
+        assert_eq!(pci_address_in("/sys/devices/virtual/block/loop0"), None);
+    }
+
+    #[test]
+    fn other_schemas_are_refused() {
+        assert!(matches!(
+            Facts::from_json(b"{}"),
+            Err(FactsError::Schema { found: 0 })
+        ));
+        assert!(matches!(
+            Facts::from_json(b"{\"schema\": 99}"),
+            Err(FactsError::Schema { found: 99 })
+        ));
+        assert!(matches!(
+            Facts::from_json(b"nonsense"),
+            Err(FactsError::Json(_))
+        ));
+        let facts = Facts::from_json(b"{\"schema\": 1, \"from_the_future\": 1}")
+            .expect("new fields are no harm");
+        assert!(facts.disks.is_unknown() && facts.cpu.vendor.is_unknown());
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_never_panic(text in "\\PC{0,30}") {
+            let _ = is_pci_address(&text);
+            let _ = pci_address_in(&text);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Network interfaces.
+
+use super::{attribute, link, number, pci_address_in};
+use crate::known::Known;
+use crate::root::Root;
+use serde::{Deserialize, Serialize};
+
+const FOLDER: &str = "/sys/class/net";
+/// `ARPHRD_ETHER` and `ARPHRD_INFINIBAND` of Linux's if_arp.h.
+const ETHERNET: u32 = 1;
+const INFINIBAND: u32 = 32;
+
+/// A network interface with a device behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Nic {
+    /// Where this was read.
+    pub source: String,
+    /// Its name now; it may get another one.
+    pub name: String,
+    /// What kind it is.
+    pub kind: Known<NicKind>,
+    /// The address that it uses, lowercase.
+    pub mac: Known<String>,
+    /// The address that its maker gave it, where that is known without asking the driver.
+    pub permanent_mac: Known<String>,
+    /// The driver of its device: `e1000e`, `virtio_net`.
+    pub driver: Known<String>,
+    /// The PCI function; `Absent` where it hangs on none.
+    pub pci_address: Known<String>,
+    /// Mbit/s; unknown while there is no link.
+    pub speed_mbit: Known<u32>,
+    /// Whether there is a link; unknown while the interface is down.
+    pub carrier: Known<bool>,
+}
+
+/// Kind of a network interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NicKind {
+    /// Ethernet by wire.
+    Ethernet,
+    /// Without wire.
+    Wireless,
+    /// InfiniBand.
+    Infiniband,
+    /// Something else.
+    Other,
+}
+
+/// Source: `/sys/class/net`; interfaces of software (bridges, bonds, `lo`) have no device and are left out.
+pub(super) fn read(root: &Root) -> Known<Vec<Nic>> {
+    let names = match root.list(FOLDER) {
+        Ok(names) => names,
+        Err(error) => return Known::unknown(error.to_string()),
+    };
+    let real = names
+        .into_iter()
+        .filter(|name| root.exists(&format!("{FOLDER}/{name}/device")));
+    Known::Value(real.map(|name| nic(root, name)).collect())
+}
+
+fn nic(root: &Root, name: String) -> Nic {
+    let source = format!("{FOLDER}/{name}");
+    let file = |file: &str| format!("{source}/{file}");
+    let mac = attribute(root, &file("address")).and_then(|text| mac(&file("address"), text));
+    let in_bond = root.attribute(&file("bonding_slave/perm_hwaddr")).ok();
+    let permanent_mac = match (in_bond, number::<u32>(root, &file("addr_assign_type"))) {
+        (Some(text), _) => self::mac(&file("bonding_slave/perm_hwaddr"), text),
+        // NET_ADDR_PERM of Linux's netdevice.h.
+        (None, Known::Value(0)) => mac.clone(),
+        (None, Known::Value(kind)) => Known::unknown(format!(
+            "{}: {kind}, the address in use is not the maker's",
+            file("addr_assign_type")
+        )),
+        (None, other) => other.and_then(|_| Known::Absent),
+    };
+    let real = root.real_path(&file("device"));
+    Nic {
+        kind: kind(root, &source),
+        mac,
+        permanent_mac,
+        driver: link(root, &file("device/driver")),
+        pci_address: match &real {
+            Ok(real) => pci_address_in(real)
+                .map_or(Known::Absent, |address| Known::Value(address.to_owned())),
+            Err(error) => Known::unknown(error.to_string()),
+        },
+        speed_mbit: number::<i64>(root, &file("speed")).and_then(|speed| {
+            match u32::try_from(speed) {
+                Ok(speed) if speed > 0 => Known::Value(speed),
+                _ => Known::unknown(format!("{}: no link, so no speed", file("speed"))),
+            }
+        }),
+        carrier: match root.attribute(&file("carrier")) {
+            Ok(text) if text == "1" => Known::Value(true),
+            Ok(text) if text == "0" => Known::Value(false),
+            Ok(text) => Known::unknown(format!("{}: `{}`", file("carrier"), super::shorten(&text))),
+            Err(error) if error.is_missing() => Known::unknown(error.to_string()),
+            // The kernel answers EINVAL for an interface that is not up.
+            Err(_) => Known::unknown(format!("{}: the interface is down", file("carrier"))),
+        },
+        name,
+        source,
+    }
+}
+
+fn kind(root: &Root, source: &str) -> Known<NicKind> {
+    if root.exists(&format!("{source}/phy80211")) || root.exists(&format!("{source}/wireless")) {
+        return Known::Value(NicKind::Wireless);
+    }
+    number::<u32>(root, &format!("{source}/type")).map(|kind| match kind {
+        ETHERNET => NicKind::Ethernet,
+        INFINIBAND => NicKind::Infiniband,
+        _ => NicKind::Other,
+    })
+}
+
+/// Six pairs of digits (InfiniBand has twenty), lowercase; all zero is none.
+fn mac(source: &str, text: String) -> Known<String> {
+    let text = text.to_ascii_lowercase();
+    let pairs = text
+        .split(':')
+        .all(|pair| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if !pairs || !matches!(text.len(), 17 | 59) {
+        return Known::unknown(format!(
+            "{source}: `{}` is no address",
+            super::shorten(&text)
+        ));
+    }
+    if text.bytes().all(|byte| matches!(byte, b'0' | b':')) {
+        Known::Absent
+    } else {
+        Known::Value(text)
+    }
+}

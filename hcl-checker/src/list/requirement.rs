@@ -1,0 +1,165 @@
+//! What a machine must have, whoever made it.
+
+use crate::date::Date;
+use crate::facts::{Facts, Virtualization};
+use crate::known::Known;
+use crate::verdict::Subject;
+use serde::{Deserialize, Serialize};
+
+/// One demand of the hypervisor or the appliance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// Name of the rule, the same for ever.
+    pub id: String,
+    /// What is looked at.
+    pub check: Check,
+    /// What follows where it is not met.
+    pub otherwise: Otherwise,
+    /// What should be there, for a person.
+    pub expected: String,
+    /// What to do where it is not.
+    pub advice: String,
+    /// Where that is known from.
+    pub evidence: Vec<String>,
+    /// When it was last reviewed.
+    pub date: Date,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// A feature of the CPU that must be there.
+    Cpu(CpuFeature),
+    /// Memory that the kernel must at least manage, MiB.
+    MemoryAtLeastMib(u64),
+    /// Memory that is used at most, MiB.
+    MemoryAtMostMib(u64),
+    /// Hardware threads that are used at most.
+    ThreadsAtMost(u32),
+}
+
+/// Features of the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CpuFeature {
+    /// 64-bit mode.
+    LongMode,
+    /// Pages that cannot be executed.
+    Nx,
+    /// `CMPXCHG16B`.
+    Cx16,
+    /// VT-x or AMD-V, and usable.
+    Virtualization,
+    /// EPT or NPT.
+    NestedPaging,
+    /// Supervisor mode execution prevention.
+    Smep,
+    /// Supervisor mode access prevention.
+    Smap,
+}
+
+/// What follows where a requirement is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// The machine cannot be a host.
+    Unsupported,
+    /// It can, and something is lost.
+    Warn,
+}
+
+/// What a requirement found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Whether it is met.
+    pub(crate) met: Known<bool>,
+    /// What was seen, for a person.
+    pub(crate) observed: String,
+    /// Where.
+    pub(crate) source: String,
+}
+
+impl Check {
+    /// What it is about.
+    pub fn subject(self) -> Subject {
+        match self {
+            Self::Cpu(_) | Self::ThreadsAtMost(_) => Subject::Cpu,
+            Self::MemoryAtLeastMib(_) | Self::MemoryAtMostMib(_) => Subject::Memory,
+        }
+    }
+
+    /// Looks at the facts.
+    pub(crate) fn look(self, facts: &Facts) -> Outcome {
+        match self {
+            Self::Cpu(feature) => feature.look(facts),
+            Self::MemoryAtLeastMib(least) => memory(facts, |mib| mib >= least),
+            Self::MemoryAtMostMib(most) => memory(facts, |mib| mib <= most),
+            Self::ThreadsAtMost(most) => Outcome {
+                met: facts
+                    .topology
+                    .threads
+                    .clone()
+                    .map(|threads| threads <= most),
+                observed: format!("{} threads", facts.topology.threads),
+                source: facts.topology.sources.join(", "),
+            },
+        }
+    }
+}
+
+fn memory(facts: &Facts, fits: impl Fn(u64) -> bool) -> Outcome {
+    let mib = facts.memory.total_bytes.clone().map(|bytes| bytes >> 20);
+    Outcome {
+        observed: match &mib {
+            Known::Value(mib) => format!("{mib} MiB usable"),
+            other => other.to_string(),
+        },
+        met: mib.map(fits),
+        source: facts.memory.source.clone(),
+    }
+}
+
+impl CpuFeature {
+    fn look(self, facts: &Facts) -> Outcome {
+        let cpu = &facts.cpu;
+        let source = cpu.sources.join(", ");
+        let flag = |flag: &Known<bool>| Outcome {
+            met: flag.clone(),
+            observed: match flag {
+                Known::Value(true) => "present".to_owned(),
+                Known::Value(false) => "missing".to_owned(),
+                other => other.to_string(),
+            },
+            source: source.clone(),
+        };
+        match self {
+            Self::LongMode => flag(&cpu.long_mode),
+            Self::Nx => flag(&cpu.nx),
+            Self::Cx16 => flag(&cpu.cx16),
+            Self::NestedPaging => flag(&cpu.nested_paging),
+            Self::Smep => flag(&cpu.smep),
+            Self::Smap => flag(&cpu.smap),
+            Self::Virtualization => Outcome {
+                met: cpu.virtualization.clone().map(|found| {
+                    !matches!(found, Virtualization::Locked | Virtualization::Missing)
+                }),
+                observed: match &cpu.virtualization {
+                    Known::Value(Virtualization::Vmx) => "VT-x".to_owned(),
+                    Known::Value(Virtualization::Svm) => "AMD-V".to_owned(),
+                    Known::Value(Virtualization::Hvm) => "used by Xen".to_owned(),
+                    Known::Value(Virtualization::Locked) => {
+                        "in the CPU, but locked off by the firmware".to_owned()
+                    }
+                    Known::Value(Virtualization::Missing) => {
+                        "the kernel sees neither VT-x nor AMD-V".to_owned()
+                    }
+                    Known::Absent => "none".to_owned(),
+                    Known::Unknown(unknown) => format!("unknown ({})", unknown.reason),
+                },
+                source,
+            },
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The one door to the file system: the running system, or a captured tree below a folder.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Links that are followed for one path; the kernel's own limit.
+const LINKS: usize = 40;
+/// Entries of a folder that are read at most. The largest folders here list PCI functions (13,000 seen) and CPUs.
+const ENTRIES: usize = 65_536;
+/// Bytes of an ordinary file of /sys that are read at most: a page there, with room for captured trees.
+const ATTRIBUTE: usize = 64 * 1024;
+
+/// What went wrong on reading one path. The path is as seen from the root.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// There is no such file.
+    #[error("{path}: not there")]
+    Missing {
+        /// The path that was asked for.
+        path: String,
+    },
+    /// It is longer than anything sane at this place; nothing of it was used.
+    #[error("{path}: longer than {limit} bytes, so it is not what it should be")]
+    TooLong {
+        /// The path that was asked for.
+        path: String,
+        /// Bytes (or entries of a folder) that were allowed.
+        limit: usize,
+    },
+    /// A folder, a device node, a pipe: none of them is read.
+    #[error("{path}: not a regular file")]
+    NotAFile {
+        /// The path that was asked for.
+        path: String,
+    },
+    /// The system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The path that was asked for.
+        path: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl ReadError {
+    /// There is no such file, as opposed to one that could not be read.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
+
+    fn io(path: &str, source: io::Error) -> Self {
+        match source.kind() {
+            // ENOTDIR: a part of the path is a file in a captured tree.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing {
+                path: path.to_owned(),
+            },
+            _ => Self::Io {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+}
+
+/// Where facts are read from.
+///
+/// Reading is passive and bounded: no device node or pipe is opened, no file is read past a limit, and in a captured
+/// tree no link leads outside of it (an absolute link starts at the tree's top, and `..` ends there). A tree that is
+/// changed while it is read may defeat the last point; captured trees are not.
+#[derive(Debug, Clone)]
+pub struct Root {
+    top: Option<PathBuf>,
+}
+
+impl Root {
+    /// The running system.
+    pub fn system() -> Self {
+        Self { top: None }
+    }
+
+    /// The tree below `folder`; `/` is the running system.
+    ///
+    /// # Errors
+    /// `folder` is no folder or cannot be reached.
+    pub fn at(folder: &Path) -> io::Result<Self> {
+        let top = folder.canonicalize()?;
+        if !top.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::NotADirectory));
+        }
+        Ok(Self {
+            top: (top != Path::new("/")).then_some(top),
+        })
+    }
+
+    /// Whether this is the running system, so that the CPU may be asked as well.
+    pub fn is_system(&self) -> bool {
+        self.top.is_none()
+    }
+
+    /// Reads a file whole.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; a file of more than `limit` bytes is one.
+    pub fn bytes(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
+        let real = self.resolve(path)?;
+        let kind = fs::metadata(&real).map_err(|error| ReadError::io(path, error))?;
+        if !kind.is_file() {
+            return Err(ReadError::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(&real).map_err(|error| ReadError::io(path, error))?;
+        file.take(limit as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| ReadError::io(path, error))?;
+        if bytes.len() > limit {
+            return Err(ReadError::TooLong {
+                path: path.to_owned(),
+                limit,
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a file as text by the rule of [`clean`].
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn text(&self, path: &str, limit: usize) -> Result<String, ReadError> {
+        Ok(clean(&self.bytes(path, limit)?, true))
+    }
+
+    /// Reads an attribute of /sys or /proc: one short line, by the rule of [`clean`].
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn attribute(&self, path: &str) -> Result<String, ReadError> {
+        Ok(clean(&self.bytes(path, ATTRIBUTE)?, false))
+    }
+
+    /// Names in a folder, sorted; names that are not UTF-8 are passed over, the kernel makes none.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn list(&self, path: &str) -> Result<Vec<String>, ReadError> {
+        let real = self.resolve(path)?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&real).map_err(|error| ReadError::io(path, error))? {
+            let entry = entry.map_err(|error| ReadError::io(path, error))?;
+            if names.len() == ENTRIES {
+                return Err(ReadError::TooLong {
+                    path: path.to_owned(),
+                    limit: ENTRIES,
+                });
+            }
+            names.extend(entry.file_name().into_string());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Whether there is anything at `path`, links followed.
+    pub fn exists(&self, path: &str) -> bool {
+        self.resolve(path)
+            .is_ok_and(|real| fs::metadata(real).is_ok())
+    }
+
+    /// The last part of where the link at `path` points: how /sys names a bound driver or a group. The link is not
+    /// followed.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn link_name(&self, path: &str) -> Result<String, ReadError> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let target = fs::read_link(self.resolve(parent)?.join(name))
+            .map_err(|error| ReadError::io(path, error))?;
+        let name = target
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        name.ok_or_else(|| ReadError::NotAFile {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where `path` leads in the end, as seen from the root. The parts of such a path in /sys tell through what a
+    /// device is connected.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn real_path(&self, path: &str) -> Result<String, ReadError> {
+        let real = match &self.top {
+            None => fs::canonicalize(path).map_err(|error| ReadError::io(path, error))?,
+            Some(top) => {
+                let real = self.resolve(path)?;
+                fs::symlink_metadata(&real).map_err(|error| ReadError::io(path, error))?;
+                Path::new("/").join(real.strip_prefix(top).unwrap_or(&real))
+            }
+        };
+        Ok(real.to_string_lossy().into_owned())
+    }
+
+    /// The path to hand to the system. In a captured tree every link on the way is followed here, inside of the tree.
+    fn resolve(&self, path: &str) -> Result<PathBuf, ReadError> {
+        let Some(top) = &self.top else {
+            return Ok(PathBuf::from(path));
+        };
+        let mut real = top.clone();
+        let mut depth = 0;
+        let mut links = 0;
+        // Parts still to walk, the next one last.
+        let mut left: Vec<String> = parts(path).collect();
+        while let Some(part) = left.pop() {
+            if part == ".." {
+                if depth > 0 {
+                    real.pop();
+                    depth -= 1;
+                }
+                continue;
+            }
+            real.push(&part);
+            depth += 1;
+            let Ok(target) = fs::read_link(&real) else {
+                continue;
+            };
+            links += 1;
+            if links > LINKS {
+                let source = io::Error::other("too many links, they may lead in a circle");
+                return Err(ReadError::Io {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+            let Some(target) = target.to_str() else {
+                return Err(ReadError::Missing {
+                    path: path.to_owned(),
+                });
+            };
+            if target.starts_with('/') {
+                real = top.clone();
+                depth = 0;
+            } else {
+                real.pop();
+                depth -= 1;
+            }
+            left.extend(parts(target));
+        }
+        Ok(real)
+    }
+}
+
+/// Parts of a path from the last to the first, without the empty ones and `.`.
+fn parts(path: &str) -> impl Iterator<Item = String> {
+    path.rsplit('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .map(str::to_owned)
+}
+
+/// Text of the kernel or of a device, made safe to show and to compare: what is not UTF-8 and control characters
+/// become `\xNN`, so that texts that differ only there stay different. White space and NUL at both ends go. `lines` keeps line
+/// ends and tabs.
+pub fn clean(bytes: &[u8], lines: bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' | '\t' if lines => text.push(c),
+                // Kept for the trimming below; inside of a text it is shown.
+                '\0' | '\n' | '\r' | '\t' => text.push(c),
+                c if c.is_control() => text.extend(c.to_string().bytes().map(escape)),
+                c => text.push(c),
+            }
+        }
+        text.extend(chunk.invalid().iter().copied().map(escape));
+    }
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    let trimmed = trimmed.replace('\0', "\\x00").replace('\r', "\\x0d");
+    if lines {
+        trimmed
+    } else {
+        trimmed.replace('\n', "\\x0a").replace('\t', " ")
+    }
+}
+
+fn escape(byte: u8) -> String {
+    format!("\\x{byte:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::fs::symlink;
+
+    fn tree() -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().expect("temp dir");
+        fs::create_dir_all(folder.path().join("sys/a")).expect("mkdir");
+        fs::write(folder.path().join("sys/a/value"), " 42 \n").expect("write");
+        let root = Root::at(folder.path()).expect("root");
+        (folder, root)
+    }
+
+    #[test]
+    fn reads_and_lists() {
+        let (_folder, root) = tree();
+        assert_eq!(root.attribute("/sys/a/value").expect("value"), "42");
+        assert_eq!(root.list("/sys").expect("list"), ["a"]);
+        assert!(root.exists("/sys/a/value") && !root.exists("/sys/b"));
+        assert!(root.attribute("/sys/b").expect_err("missing").is_missing());
+        assert!(
+            root.attribute("/sys/a/value/deeper")
+                .expect_err("file as folder")
+                .is_missing()
+        );
+        assert!(matches!(
+            root.attribute("/sys/a"),
+            Err(ReadError::NotAFile { .. })
+        ));
+        assert!(!root.is_system());
+        assert!(Root::at(Path::new("/")).expect("system").is_system());
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let (folder, root) = tree();
+        let outside = tempfile::tempdir().expect("temp dir");
+        fs::write(outside.path().join("secret"), "secret").expect("write");
+        let top = folder.path();
+        symlink(outside.path().join("secret"), top.join("absolute")).expect("link");
+        symlink(
+            "../../../../../../../../etc/hostname",
+            top.join("sys/climb"),
+        )
+        .expect("link");
+        symlink(outside.path(), top.join("folder")).expect("link");
+        symlink("/sys/a/value", top.join("inside")).expect("link");
+        symlink("a", top.join("sys/alias")).expect("link");
+        assert!(
+            root.attribute("/absolute")
+                .expect_err("outside")
+                .is_missing()
+        );
+        assert!(
+            root.attribute("/sys/climb")
+                .expect_err("outside")
+                .is_missing()
+        );
+        assert!(
+            root.attribute("/folder/secret")
+                .expect_err("outside")
+                .is_missing()
+        );
+        assert!(root.list("/folder").is_err());
+        assert!(root.attribute("/../../../../../../etc/passwd").is_err());
+        assert_eq!(root.attribute("/inside").expect("inside"), "42");
+        assert_eq!(root.attribute("/sys/alias/value").expect("alias"), "42");
+        assert_eq!(
+            root.real_path("/sys/alias/value").expect("real"),
+            "/sys/a/value"
+        );
+        assert_eq!(root.link_name("/sys/alias").expect("name"), "a");
+    }
+
+    #[test]
+    fn circles_end() {
+        let (folder, root) = tree();
+        symlink("loop", folder.path().join("loop")).expect("link");
+        symlink("a/../b", folder.path().join("sys/b")).expect("link");
+        assert!(
+            root.attribute("/loop")
+                .expect_err("circle")
+                .to_string()
+                .contains("circle")
+        );
+        assert!(root.list("/sys/b/c").is_err());
+        assert!(!root.exists("/loop"));
+        assert!(root.real_path("/loop").is_err());
+    }
+
+    #[test]
+    fn huge_files_and_pipes_are_refused() {
+        let (folder, root) = tree();
+        let huge = File::create(folder.path().join("huge")).expect("create");
+        huge.set_len(1 << 40).expect("sparse");
+        assert!(matches!(
+            root.bytes("/huge", 100),
+            Err(ReadError::TooLong { .. })
+        ));
+        let status = std::process::Command::new("mkfifo")
+            .arg(folder.path().join("pipe"))
+            .status()
+            .expect("mkfifo");
+        assert!(status.success());
+        // Opening it would block for ever.
+        assert!(matches!(
+            root.attribute("/pipe"),
+            Err(ReadError::NotAFile { .. })
+        ));
+        symlink("/dev/zero", folder.path().join("zero")).expect("link");
+        assert!(root.attribute("/zero").is_err());
+    }
+
+    #[test]
+    fn cleans_text() {
+        assert_eq!(clean(b"  QEMU \0\0", false), "QEMU");
+        assert_eq!(clean(b"a\xffb\x1b[31m", false), "a\\xffb\\x1b[31m");
+        assert_eq!(clean("Größe".as_bytes(), false), "Größe");
+        assert_eq!(clean(b"a\nb\0c", false), "a\\x0ab\\x00c");
+        assert_eq!(clean(b"a\nb\n", true), "a\nb");
+        assert_ne!(clean(b"\xff", false), clean(b"\xfe", false));
+    }
+
+    proptest! {
+        #[test]
+        fn cleaned_text_cannot_steer_a_terminal(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(!clean(&bytes, false).chars().any(char::is_control));
+            prop_assert!(!clean(&bytes, true).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+        }
+
+        #[test]
+        fn any_path_stays_inside(path in "(/|\\.\\.|\\.|a|sys|value){0,12}") {
+            let (_folder, root) = tree();
+            if let Ok(real) = root.resolve(&path) {
+                prop_assert!(real.starts_with(root.top.as_ref().expect("captured")));
+            }
+        }
+    }
+}
