@@ -1,0 +1,217 @@
+//! The order of a boot.
+
+use crate::cmdline::Cmdline;
+use crate::console::Console;
+use crate::loader::ModuleLoader;
+use crate::{loader_hint, loop_device, medium, root, search, state, stop, switch_root};
+use anyhow::{Context, Error, Result, anyhow};
+use nix::mount::{MsFlags, mount};
+use nix::time::{ClockId, clock_gettime};
+use slots::names::{BOOT_RECORD, INITRD_IDENTITY};
+use slots::{BootRecord, Medium, Mode, RootIdentity};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+/// The system's own init, in the root image.
+const SYSTEM_INIT: &str = "/sbin/init";
+
+/// Boots. Returns never but for the type: it becomes the system's init, or stops with a reason.
+pub fn process_one() -> ExitCode {
+    let mounted = mount_kernel_file_systems();
+    let console = Arc::new(Console::open());
+    // A defect of this program ends like every other failure: with its text on the consoles.
+    let for_panic = Arc::clone(&console);
+    std::panic::set_hook(Box::new(move |info| for_panic.error(&info.to_string())));
+    let cmdline = std::fs::read_to_string("/proc/cmdline")
+        .map(|text| Cmdline::parse(&text))
+        .unwrap_or_default();
+    let boot = || mounted.and_then(|()| boot(&console, &cmdline));
+    let error = match catch_unwind(AssertUnwindSafe(boot)) {
+        Ok(Ok(never)) => match never {},
+        Ok(Err(error)) => error,
+        Err(_) => anyhow!("the initrd has a defect, told above"),
+    };
+    stop::stop(
+        &console,
+        cmdline.mode().ok(),
+        cmdline.panic_seconds(),
+        &error,
+    )
+}
+
+/// Mounts what every later step reads: /dev, /proc, /sys and /run.
+fn mount_kernel_file_systems() -> Result<()> {
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    for (kind, path, flags, options) in [
+        ("devtmpfs", "/dev", MsFlags::MS_NOSUID, Some("mode=0755")),
+        ("proc", "/proc", quiet, None),
+        ("sysfs", "/sys", quiet, None),
+        (
+            "tmpfs",
+            "/run",
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            Some("mode=0755"),
+        ),
+    ] {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {path}"))?;
+        mount(Some(kind), path, Some(kind), flags, options)
+            .with_context(|| format!("cannot mount {path}"))?;
+    }
+    Ok(())
+}
+
+/// What was opened, for the boot record.
+struct Opened {
+    root_device: PathBuf,
+    medium: Option<Medium>,
+    state: Option<crate::block::Block>,
+    warnings: Vec<String>,
+}
+
+/// All steps. Returns only with an error.
+fn boot(console: &Console, cmdline: &Cmdline) -> Result<std::convert::Infallible> {
+    let mode = cmdline.mode()?;
+    let identity = root::read_identity(Path::new(INITRD_IDENTITY))?;
+    console.info(&format!(
+        "{} of version {}, root {}",
+        describe(mode),
+        identity.version,
+        identity.id()
+    ));
+    let loader = ModuleLoader::start()?;
+
+    let opened = match mode {
+        Mode::Live => open_live(console, &loader, &identity)?,
+        Mode::Host | Mode::Rescue => open_installed(console, cmdline, &loader, &identity)?,
+    };
+    root::mount_verified(&identity, &device_number(&opened.root_device)?, mode)?;
+    let root_opened_ms = since_kernel_start()?;
+    let mut warnings = opened.warnings;
+    for failure in loader.take_failures() {
+        console.warning(&failure);
+        warnings.push(failure);
+    }
+
+    let initrd = switch_root::switch(Path::new(root::SYSROOT))?;
+    match &opened.state {
+        Some(state) => state::mount_disk(console, state)?,
+        None => state::mount_memory()?,
+    }
+    for warning in state::mount_all(&identity)? {
+        console.warning(&warning);
+        warnings.push(warning);
+    }
+    if let Err(error) = initrd.remove() {
+        let warning = format!("memory of the initrd is lost: {error:#}");
+        console.warning(&warning);
+        warnings.push(warning);
+    }
+
+    let record = BootRecord {
+        mode,
+        root: identity,
+        root_device: opened.root_device.display().to_string(),
+        medium: opened.medium,
+        state_device: opened.state.map(|state| state.node.display().to_string()),
+        root_opened_ms,
+        warnings,
+    };
+    write_record(&record)?;
+    console.info(&format!(
+        "root {} from {} opened after {root_opened_ms} ms, state on {}, everything mounted after {} ms",
+        record.root.id(),
+        record.root_device,
+        record.state_device.as_deref().unwrap_or("memory"),
+        since_kernel_start()?
+    ));
+    Err(become_system(console))
+}
+
+/// The mode in words.
+fn describe(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Live => "live system",
+        Mode::Host => "host",
+        Mode::Rescue => "rescue system",
+    }
+}
+
+/// Finds slot and state on the disk of this host.
+fn open_installed(
+    console: &Console,
+    cmdline: &Cmdline,
+    loader: &ModuleLoader,
+    identity: &RootIdentity,
+) -> Result<Opened> {
+    // The variable can be read once its file system is loaded, which takes milliseconds.
+    let esp = match cmdline.esp() {
+        Some(esp) => Some(esp.to_owned()),
+        None => {
+            while !loader.is_ready() {
+                std::thread::sleep(search::LOOK_EVERY);
+            }
+            loader_hint::read()
+        }
+    };
+    let (slot, state) = search::install(console, loader, identity, esp.as_deref())?;
+    Ok(Opened {
+        root_device: slot.node,
+        medium: None,
+        state: Some(state),
+        warnings: Vec::new(),
+    })
+}
+
+/// Finds the medium, and makes its root image a block device.
+fn open_live(console: &Console, loader: &ModuleLoader, identity: &RootIdentity) -> Result<Opened> {
+    let opened = medium::open(console, loader, identity)?;
+    Ok(Opened {
+        root_device: loop_device::attach(&opened.image)?,
+        medium: Some(opened.medium),
+        state: None,
+        warnings: opened.warnings,
+    })
+}
+
+/// `major:minor` of a node.
+fn device_number(node: &Path) -> Result<String> {
+    let number = std::fs::metadata(node)
+        .with_context(|| format!("cannot look at {}", node.display()))?
+        .rdev();
+    Ok(format!(
+        "{}:{}",
+        nix::sys::stat::major(number),
+        nix::sys::stat::minor(number)
+    ))
+}
+
+/// Milliseconds since the kernel's start.
+fn since_kernel_start() -> Result<u64> {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .context("the kernel does not tell the time since its start")?;
+    Ok(now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000)
+}
+
+fn write_record(record: &BootRecord) -> Result<()> {
+    let path = Path::new(BOOT_RECORD);
+    let text =
+        serde_json::to_string_pretty(record).context("cannot write the boot record as JSON")?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(path, text + "\n").with_context(|| format!("cannot write {BOOT_RECORD}"))
+}
+
+/// Becomes the system's init, with the arguments and environment that the kernel gave this one.
+fn become_system(console: &Console) -> Error {
+    console.close();
+    let error = Command::new(SYSTEM_INIT)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Error::new(error).context(format!("cannot start {SYSTEM_INIT} of the root image"))
+}

@@ -1,0 +1,407 @@
+//! Which slot and which state partition belong to this boot. Pure: it is told what was seen and decides.
+//!
+//! The initrd is the same on every host and knows only its root hash. A second disk with Bedplate on it (a returned
+//! half of a mirror, a cloned LUN, a disk from another host) can hold the same root but another host's state, so the
+//! state partition is taken from the disk that the loader came from, and never guessed.
+
+use crate::block::{Block, human};
+use slots::names::{CMDLINE_ESP, PART_ESP, PART_SLOT_A, PART_SLOT_B, PART_STATE};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether a slot holds the root of this initrd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// Its hash tree leads to the root hash.
+    Fits,
+    /// It holds another root, or none; the reason.
+    Other(String),
+    /// It could not be read; the error.
+    Unread(String),
+}
+
+/// How much may still change by itself. Waiting for more of it costs time at every boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Calm {
+    /// Drivers are being loaded or devices appear.
+    Busy,
+    /// Not now: a copy of a disk on the same controller would have been seen. Enough where the loader told its ESP.
+    Idle,
+    /// Not for a while: "there is only one" is a statement about the machine. Needed where the loader did not tell.
+    Quiet,
+}
+
+/// What follows from what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Boot from these.
+    Open {
+        /// The slot whose root is this initrd's.
+        slot: Box<Block>,
+        /// The state partition on the same disk.
+        state: Box<Block>,
+    },
+    /// More devices may appear; why none is taken yet.
+    Wait(String),
+    /// Waiting changes nothing: the reason.
+    Stop(String),
+}
+
+/// True for a partition that is a root slot.
+pub fn is_slot(block: &Block) -> bool {
+    matches!(block.part_name.as_deref(), Some(PART_SLOT_A | PART_SLOT_B))
+}
+
+/// True for a partition that any decision here is about.
+pub fn is_ours(block: &Block) -> bool {
+    is_slot(block) || matches!(block.part_name.as_deref(), Some(PART_ESP | PART_STATE))
+}
+
+/// Decides from the devices seen, what their slots hold (by name), and the PARTUUID of the ESP that the loader came
+/// from.
+pub fn choose(
+    blocks: &[Block],
+    fits: &BTreeMap<String, Fit>,
+    esp: Option<&str>,
+    calm: Calm,
+) -> Decision {
+    match esp {
+        Some(esp) => choose_by_esp(blocks, fits, esp, calm),
+        None => choose_alone(blocks, fits, calm),
+    }
+}
+
+/// The loader told its ESP.
+fn choose_by_esp(
+    blocks: &[Block],
+    fits: &BTreeMap<String, Fit>,
+    esp: &str,
+    calm: Calm,
+) -> Decision {
+    let disks: BTreeSet<&str> = blocks
+        .iter()
+        .filter(|block| {
+            block
+                .part_uuid
+                .as_deref()
+                .is_some_and(|uuid| uuid.eq_ignore_ascii_case(esp))
+        })
+        .map(|block| block.disk.as_str())
+        .collect();
+    let mut disks = disks.into_iter();
+    match (disks.next(), disks.next()) {
+        (None, _) => Decision::Wait(format!(
+            "no disk holds the EFI system partition {esp} that the loader came from"
+        )),
+        (Some(_), None) if calm == Calm::Busy => {
+            Decision::Wait("a copy of the disk may appear".to_owned())
+        }
+        (Some(disk), None) => choose_on(blocks, fits, disk, calm),
+        (Some(first), Some(second)) => Decision::Stop(format!(
+            "{first} and {second} both hold the EFI system partition {esp} that the loader came from: one is a copy of \
+             the other; remove the one that is not this host's"
+        )),
+    }
+}
+
+/// No hint: the one install in the machine, if it is the only one.
+fn choose_alone(blocks: &[Block], fits: &BTreeMap<String, Fit>, calm: Calm) -> Decision {
+    let disks: BTreeSet<&str> = blocks
+        .iter()
+        .filter(|block| block.part_name.as_deref() == Some(PART_STATE))
+        .map(|block| block.disk.as_str())
+        .collect();
+    let mut disks = disks.iter();
+    match (disks.next(), disks.next()) {
+        (None, _) => Decision::Wait(format!("no partition is named {PART_STATE}")),
+        _ if calm < Calm::Quiet => Decision::Wait(
+            "more disks may appear, and the loader did not say which it came from".to_owned(),
+        ),
+        (Some(disk), None) => choose_on(blocks, fits, disk, calm),
+        (Some(_), Some(_)) => Decision::Stop(format!(
+            "several disks hold a Bedplate install, and the loader did not say which it came from ({CMDLINE_ESP}= on \
+             the kernel command line): remove the disks that are not this host's, or add {CMDLINE_ESP}= with the \
+             PARTUUID of the right one's EFI system partition"
+        )),
+    }
+}
+
+/// Slot and state on one disk.
+fn choose_on(blocks: &[Block], fits: &BTreeMap<String, Fit>, disk: &str, calm: Calm) -> Decision {
+    let on_disk = || blocks.iter().filter(|block| block.disk == disk);
+    let mut states = on_disk().filter(|block| block.part_name.as_deref() == Some(PART_STATE));
+    let (state, second) = (states.next(), states.next());
+    if let (Some(state), Some(second)) = (state, second) {
+        return Decision::Stop(format!(
+            "{} and {} on {disk} are both named {PART_STATE}: the partition table is not one that Bedplate wrote",
+            state.name, second.name
+        ));
+    }
+    let Some(state) = state else {
+        return Decision::Wait(format!("{disk} has no partition named {PART_STATE}"));
+    };
+    let fit = |block: &Block| fits.get(&block.name);
+    if let Some(slot) = on_disk().find(|block| is_slot(block) && fit(block) == Some(&Fit::Fits)) {
+        return Decision::Open {
+            slot: Box::new(slot.clone()),
+            state: Box::new(state.clone()),
+        };
+    }
+    let reason = format!("no slot on {disk} holds this root");
+    // Unread may be a disk that is not ready yet. Only when each slot told what it holds is there nothing to wait for.
+    let all_told = on_disk()
+        .filter(|block| is_slot(block))
+        .all(|block| matches!(fit(block), Some(Fit::Other(_))));
+    if calm == Calm::Quiet && all_told {
+        Decision::Stop(reason)
+    } else {
+        Decision::Wait(reason)
+    }
+}
+
+/// What was seen and why each device fell out: one line a disk, then one for each of its Bedplate partitions.
+pub fn explain(blocks: &[Block], fits: &BTreeMap<String, Fit>) -> Vec<String> {
+    if blocks.is_empty() {
+        return vec!["No disk was seen: the storage controller has no driver in this release, or no disk answers.".to_owned()];
+    }
+    let mut lines = Vec::new();
+    for disk in blocks.iter().filter(|block| block.is_disk()) {
+        let parts = || {
+            blocks
+                .iter()
+                .filter(|block| block.disk == disk.name && !block.is_disk())
+        };
+        let ours: Vec<&Block> = parts().filter(|block| is_ours(block)).collect();
+        let what = match (parts().count(), ours.is_empty()) {
+            (0, _) => "no partitions",
+            (_, true) => "no partition of it is Bedplate's",
+            _ => "Bedplate",
+        };
+        let model = disk
+            .model
+            .as_deref()
+            .map(|model| format!(", {model}"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "{} ({}{model}): {what}",
+            disk.name,
+            human(disk.size)
+        ));
+        for part in ours {
+            let verdict = match fits.get(&part.name).filter(|_| is_slot(part)) {
+                Some(Fit::Fits) => ": holds this root".to_owned(),
+                Some(Fit::Other(reason)) => format!(": {reason}"),
+                Some(Fit::Unread(error)) => format!(": cannot be read: {error}"),
+                None => String::new(),
+            };
+            lines.push(format!(
+                "  {} is {}, PARTUUID {}{verdict}",
+                part.name,
+                part.part_name.as_deref().unwrap_or("without a name"),
+                part.part_uuid.as_deref().unwrap_or("unknown"),
+            ));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::fixtures::{disk, partition};
+
+    /// A disk as the installer leaves it; PARTUUIDs are `<disk>-<number>`.
+    fn install(name: &str) -> Vec<Block> {
+        let part =
+            |number, part_name| partition(name, number, part_name, &format!("{name}-{number}"));
+        vec![
+            disk(name),
+            part(1, PART_ESP),
+            part(3, PART_SLOT_A),
+            part(4, PART_SLOT_B),
+            part(5, PART_STATE),
+        ]
+    }
+
+    /// `fitting` hold the root, all other slots another one.
+    fn fits(blocks: &[Block], fitting: &[&str]) -> BTreeMap<String, Fit> {
+        blocks
+            .iter()
+            .filter(|block| is_slot(block))
+            .map(|block| {
+                let fit = if fitting.contains(&block.name.as_str()) {
+                    Fit::Fits
+                } else {
+                    Fit::Other("another root".into())
+                };
+                (block.name.clone(), fit)
+            })
+            .collect()
+    }
+
+    fn opened(decision: Decision) -> (String, String) {
+        match decision {
+            Decision::Open { slot, state } => (slot.name, state.name),
+            other => panic!("not opened: {other:?}"),
+        }
+    }
+
+    fn pair(slot: &str, state: &str) -> (String, String) {
+        (slot.to_owned(), state.to_owned())
+    }
+
+    #[test]
+    fn the_only_install_is_taken_once_it_is_known_to_be_the_only_one() {
+        let blocks = install("sda");
+        let fits = fits(&blocks, &["sda4"]);
+        assert!(matches!(
+            choose(&blocks, &fits, None, Calm::Idle),
+            Decision::Wait(_)
+        ));
+        assert_eq!(
+            opened(choose(&blocks, &fits, None, Calm::Quiet)),
+            pair("sda4", "sda5")
+        );
+    }
+
+    #[test]
+    fn the_hint_needs_no_quiet_and_takes_its_own_disk() {
+        let blocks = [install("sda"), install("sdb")].concat();
+        let fits = fits(&blocks, &["sda3", "sdb3"]);
+        assert_eq!(
+            opened(choose(&blocks, &fits, Some("SDB-1"), Calm::Idle)),
+            pair("sdb3", "sdb5")
+        );
+        assert_eq!(
+            opened(choose(&blocks, &fits, Some("sda-1"), Calm::Idle)),
+            pair("sda3", "sda5")
+        );
+    }
+
+    #[test]
+    fn nothing_is_taken_while_a_copy_of_its_disk_may_appear() {
+        let blocks = install("sda");
+        let fits = fits(&blocks, &["sda3"]);
+        for esp in [None, Some("sda-1")] {
+            assert!(matches!(
+                choose(&blocks, &fits, esp, Calm::Busy),
+                Decision::Wait(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn several_installs_without_a_hint_stop() {
+        // The second one does not even hold this root: its state must not be a candidate by accident either.
+        let blocks = [install("sda"), install("sdb")].concat();
+        let fits = fits(&blocks, &["sda3"]);
+        let Decision::Stop(reason) = choose(&blocks, &fits, None, Calm::Quiet) else {
+            panic!("must stop")
+        };
+        assert!(reason.contains("bedplate.esp="), "{reason}");
+    }
+
+    #[test]
+    fn a_cloned_disk_stops_even_with_a_hint() {
+        let mut blocks = [install("sda"), install("sdb")].concat();
+        for block in &mut blocks {
+            block.part_uuid = block
+                .part_uuid
+                .take()
+                .map(|uuid| uuid.replace("sdb", "sda"));
+        }
+        let fits = fits(&blocks, &["sda3", "sdb3"]);
+        let Decision::Stop(reason) = choose(&blocks, &fits, Some("sda-1"), Calm::Idle) else {
+            panic!("must stop")
+        };
+        assert!(reason.contains("sda and sdb"), "{reason}");
+    }
+
+    #[test]
+    fn a_slot_of_another_disk_is_never_paired_with_the_state() {
+        let blocks = [install("sda"), install("sdb")].concat();
+        let fits = fits(&blocks, &["sdb3"]);
+        assert!(matches!(
+            choose(&blocks, &fits, Some("sda-1"), Calm::Idle),
+            Decision::Wait(_)
+        ));
+        let Decision::Stop(reason) = choose(&blocks, &fits, Some("sda-1"), Calm::Quiet) else {
+            panic!("must stop")
+        };
+        assert!(reason.contains("no slot on sda"), "{reason}");
+    }
+
+    #[test]
+    fn waits_for_the_disk_of_the_hint() {
+        let blocks = install("sda");
+        let fits = fits(&blocks, &["sda3"]);
+        assert!(matches!(
+            choose(&blocks, &fits, Some("sdb-1"), Calm::Quiet),
+            Decision::Wait(_)
+        ));
+        assert!(matches!(
+            choose(&[], &BTreeMap::new(), Some("x"), Calm::Quiet),
+            Decision::Wait(_)
+        ));
+        assert!(matches!(
+            choose(&[], &BTreeMap::new(), None, Calm::Quiet),
+            Decision::Wait(_)
+        ));
+    }
+
+    #[test]
+    fn waits_for_partitions_that_are_not_there_yet_and_slots_that_cannot_be_read_yet() {
+        let blocks = install("sda");
+        let told = fits(&blocks, &["sda3"]);
+        assert!(matches!(
+            choose(&blocks[..4], &told, Some("sda-1"), Calm::Quiet),
+            Decision::Wait(_)
+        ));
+        let mut unread = fits(&blocks, &[]);
+        unread.insert("sda3".into(), Fit::Unread("I/O error".into()));
+        assert!(matches!(
+            choose(&blocks, &unread, Some("sda-1"), Calm::Quiet),
+            Decision::Wait(_)
+        ));
+        assert!(matches!(
+            choose(&blocks, &BTreeMap::new(), Some("sda-1"), Calm::Quiet),
+            Decision::Wait(_)
+        ));
+    }
+
+    #[test]
+    fn two_state_partitions_on_a_disk_stop() {
+        let mut blocks = install("sda");
+        blocks.push(partition("sda", 7, PART_STATE, "sda-7"));
+        let fits = fits(&blocks, &["sda3"]);
+        assert!(matches!(
+            choose(&blocks, &fits, Some("sda-1"), Calm::Quiet),
+            Decision::Stop(_)
+        ));
+        assert!(matches!(
+            choose(&blocks, &fits, None, Calm::Quiet),
+            Decision::Stop(_)
+        ));
+    }
+
+    #[test]
+    fn explains_every_disk() {
+        let mut blocks = install("sda");
+        blocks.push(disk("sdb"));
+        blocks.push(disk("sdc"));
+        blocks.push(partition("sdc", 1, "Windows", "w"));
+        let mut fits = fits(&blocks, &["sda3"]);
+        fits.insert("sda4".into(), Fit::Unread("I/O error".into()));
+        let text = explain(&blocks, &fits).join("\n");
+        for part in [
+            "sda (20 GiB, TESTDISK): Bedplate",
+            "sda1 is bedplate-esp, PARTUUID sda-1",
+            "sda3 is bedplate-a, PARTUUID sda-3: holds this root",
+            "sda4 is bedplate-b, PARTUUID sda-4: cannot be read: I/O error",
+            "sdb (20 GiB, TESTDISK): no partitions",
+            "sdc (20 GiB, TESTDISK): no partition of it",
+        ] {
+            assert!(text.contains(part), "{part} not in:\n{text}");
+        }
+        assert!(explain(&[], &fits)[0].contains("No disk was seen"));
+    }
+}

@@ -1,0 +1,366 @@
+//! What the root needs to be written to: the state file system, the folders that live there, and /etc over the image's.
+//! Runs after the root was switched to, so paths are those of the running system.
+
+use crate::block::Block;
+use crate::console::Console;
+use anyhow::{Context, Result, bail};
+use nix::mount::{MsFlags, mount};
+use slots::RootIdentity;
+use slots::names::{FACTORY_VAR, STATE_MOUNT};
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A folder of the root that lives on the state file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// In the root image: what it holds at first.
+    pub factory: &'static str,
+    /// Folder below [`STATE_MOUNT`].
+    pub folder: &'static str,
+    /// Where it is in the running system.
+    pub mount_point: &'static str,
+    /// Permissions, where the image has nothing to copy them from.
+    pub mode: u32,
+}
+
+/// All of them, in the order of mounting.
+pub const BINDINGS: [Binding; 6] = [
+    Binding {
+        factory: FACTORY_VAR,
+        folder: "var",
+        mount_point: "/var",
+        mode: 0o755,
+    },
+    Binding {
+        factory: "/root",
+        folder: "root",
+        mount_point: "/root",
+        mode: 0o700,
+    },
+    Binding {
+        factory: "/home",
+        folder: "home",
+        mount_point: "/home",
+        mode: 0o755,
+    },
+    Binding {
+        factory: "/opt",
+        folder: "opt",
+        mount_point: "/opt",
+        mode: 0o755,
+    },
+    Binding {
+        factory: "/srv",
+        folder: "srv",
+        mount_point: "/srv",
+        mode: 0o755,
+    },
+    Binding {
+        factory: "/usr/local",
+        folder: "usr-local",
+        mount_point: "/usr/local",
+        mode: 0o755,
+    },
+];
+
+/// The overlay over /etc: one upper folder for each release, so that edits made under a release do not outlive it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcOverlay {
+    /// Holds what differs from the image.
+    pub upper: PathBuf,
+    /// The kernel's own, on the same file system.
+    pub work: PathBuf,
+}
+
+impl EtcOverlay {
+    /// Of the root with this short name.
+    pub fn new(id: &str) -> Self {
+        let folder = Path::new(STATE_MOUNT).join("etc").join(id);
+        Self {
+            upper: folder.join("upper"),
+            work: folder.join("work"),
+        }
+    }
+
+    /// Mount options. The features that are switched off tie the upper folder to one lower file system, and a hotfix
+    /// brings another.
+    pub fn options(&self) -> String {
+        format!(
+            "lowerdir=/etc,upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=off",
+            self.upper.display(),
+            self.work.display()
+        )
+    }
+}
+
+/// The file system check changed something that only a restart makes safe.
+#[derive(Debug)]
+pub struct RestartNeeded(String);
+
+impl fmt::Display for RestartNeeded {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            formatter,
+            "e2fsck repaired the state file system on {} and asks for a restart",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for RestartNeeded {}
+
+/// What an exit status of e2fsck means (`man 8 e2fsck`: a sum of bits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Clean,
+    Repaired,
+    Restart,
+    Failed,
+}
+
+/// No status: it was killed by a signal.
+fn judge(status: Option<i32>) -> Check {
+    match status {
+        Some(0) => Check::Clean,
+        Some(1) => Check::Repaired,
+        Some(2 | 3) => Check::Restart,
+        Some(_) | None => Check::Failed,
+    }
+}
+
+/// Checks the state file system of a host and mounts it.
+///
+/// # Errors
+/// The check found what it cannot repair by itself, or the mount fails. The host stops then: with an empty or half
+/// readable state it would come up without its network, its licenses and its guests' definitions, and write over what
+/// could still be saved.
+pub fn mount_disk(console: &Console, state: &Block) -> Result<()> {
+    let node = &state.node;
+    let output = Command::new("/usr/sbin/e2fsck")
+        .arg("-p")
+        .arg(node)
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start /usr/sbin/e2fsck of the root image")?;
+    let said = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
+    match judge(output.status.code()) {
+        Check::Clean => {}
+        Check::Repaired => {
+            console.warning(&format!(
+                "the state file system on {} was repaired:",
+                node.display()
+            ));
+            said.lines().for_each(|line| console.warning(line));
+        }
+        Check::Restart => {
+            said.lines().for_each(|line| console.warning(line));
+            return Err(RestartNeeded(node.display().to_string()).into());
+        }
+        Check::Failed => {
+            said.lines().for_each(|line| console.error(line));
+            bail!(
+                "the state file system on {} cannot be repaired by itself (e2fsck {}); nothing was mounted. Boot the ISO's \
+                 rescue shell and run: e2fsck {}",
+                node.display(),
+                output.status,
+                node.display()
+            );
+        }
+    }
+    mount(
+        Some(node.as_path()),
+        STATE_MOUNT,
+        Some("ext4"),
+        MsFlags::empty(),
+        Some("errors=remount-ro"),
+    )
+    .with_context(|| {
+        format!(
+            "cannot mount the state file system {} at {STATE_MOUNT}",
+            node.display()
+        )
+    })
+}
+
+/// Gives the live system a state in memory.
+///
+/// # Errors
+/// The root image has no folder for it.
+pub fn mount_memory() -> Result<()> {
+    mount(
+        Some("tmpfs"),
+        STATE_MOUNT,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some("mode=0755"),
+    )
+    .with_context(|| format!("cannot mount a tmpfs at {STATE_MOUNT}"))
+}
+
+/// Mounts everything that lives on the state file system. Returns what went wrong without being worth a stop.
+///
+/// # Errors
+/// A mount fails, or what it needs cannot be made.
+pub fn mount_all(identity: &RootIdentity) -> Result<Vec<String>> {
+    let etc = EtcOverlay::new(identity.id());
+    for folder in [&etc.upper, &etc.work] {
+        make_folder(folder, 0o755)?;
+    }
+    let mut warnings = Vec::new();
+    fill(&etc, &mut warnings)?;
+    for binding in BINDINGS {
+        let folder = Path::new(STATE_MOUNT).join(binding.folder);
+        mount(
+            Some(&folder),
+            binding.mount_point,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        )
+        .with_context(|| {
+            format!(
+                "cannot mount {} at {}: is it in the root image?",
+                folder.display(),
+                binding.mount_point
+            )
+        })?;
+    }
+    mount(
+        Some("overlay"),
+        "/etc",
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(etc.options().as_str()),
+    )
+    .context("cannot mount the overlay at /etc")?;
+    Ok(warnings)
+}
+
+/// Copies what the image holds at first to the state file system, where it is absent there; once for each release, so
+/// that what an administrator removed does not come back with every boot.
+fn fill(etc: &EtcOverlay, warnings: &mut Vec<String>) -> Result<()> {
+    let marker = etc.upper.with_file_name("filled");
+    if marker.exists() {
+        return Ok(());
+    }
+    let before = warnings.len();
+    for binding in BINDINGS {
+        let folder = Path::new(STATE_MOUNT).join(binding.folder);
+        if Path::new(binding.factory).is_dir() {
+            if let Err(error) = copy(Path::new(binding.factory), &folder) {
+                warnings.push(format!(
+                    "{} is not filled from {}: {error:#}",
+                    folder.display(),
+                    binding.factory
+                ));
+            }
+        } else {
+            warnings.push(format!("the root image has no {}", binding.factory));
+        }
+        // Whether there was something to copy or not, there must be something to mount.
+        make_folder(&folder, binding.mode)?;
+    }
+    if warnings.len() == before {
+        // The marker must not be on the disk before what it stands for.
+        nix::unistd::sync();
+        File::create(&marker)
+            .and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot write {}", marker.display()))?;
+    }
+    Ok(())
+}
+
+/// Copies a folder with owners, permissions, times and attributes, and leaves alone what is there.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let output = Command::new("/usr/bin/cp")
+        .args(["--archive", "--update=none", "--no-target-directory"])
+        .args([from, to])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start /usr/bin/cp of the root image")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "cp: {}: {}",
+            output.status,
+            said.lines().next().unwrap_or("no reason given")
+        );
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    DirBuilder::new()
+        .mode(mode)
+        .create(path)
+        .with_context(|| format!("cannot make {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_e2fsck_says() {
+        assert_eq!(judge(Some(0)), Check::Clean);
+        assert_eq!(judge(Some(1)), Check::Repaired);
+        assert_eq!(judge(Some(2)), Check::Restart);
+        assert_eq!(judge(Some(3)), Check::Restart);
+        // 5 is "repaired" and "errors left": the second counts.
+        for status in [4, 5, 8, 12, 16, 32, 128] {
+            assert_eq!(judge(Some(status)), Check::Failed, "{status}");
+        }
+        assert_eq!(judge(None), Check::Failed);
+    }
+
+    #[test]
+    fn each_release_has_its_own_etc() {
+        let etc = EtcOverlay::new("0123456789abcdef");
+        assert_eq!(
+            etc.options(),
+            "lowerdir=/etc,upperdir=/state/etc/0123456789abcdef/upper,workdir=/state/etc/0123456789abcdef/work,\
+             index=off,metacopy=off,redirect_dir=off,xino=off"
+        );
+        assert_ne!(EtcOverlay::new("a").upper, EtcOverlay::new("b").upper);
+    }
+
+    #[test]
+    fn every_binding_has_a_folder_and_a_place_of_its_own() {
+        for (at, binding) in BINDINGS.iter().enumerate() {
+            assert!(
+                !binding.folder.contains('/') && binding.folder != "etc",
+                "{binding:?}"
+            );
+            for other in &BINDINGS[at + 1..] {
+                assert!(binding.folder != other.folder && binding.mount_point != other.mount_point);
+            }
+            // What is copied must not be hidden by an earlier step; only /var comes from elsewhere.
+            assert!(binding.factory == binding.mount_point || binding.factory == FACTORY_VAR);
+        }
+    }
+
+    #[test]
+    fn folders_get_their_permissions_and_keep_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().expect("temp dir");
+        let folder = root.path().join("etc/x/upper");
+        make_folder(&folder, 0o700).expect("makes");
+        make_folder(&folder, 0o755).expect("is there");
+        let mode = fs::metadata(&folder)
+            .expect("metadata")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
