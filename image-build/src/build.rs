@@ -1,0 +1,167 @@
+//! From a finished tree to the artifacts of a release, and their manifest.
+
+use crate::base_tree::{Bootstrap, bootstrap, require_root};
+use crate::packages::{PackageList, Trim};
+use crate::paths::{Paths, file_size};
+use crate::squash::{Effort, root_image, sha256};
+use crate::tool::{Tool, fresh_dir, remove_all};
+use crate::{finish_tree, grub_images, initrd, kernel_options, microcode, tools_root, xen_efi};
+use anyhow::{Context, Result};
+use release::{Artifact, ArtifactInfo, MANIFEST, Manifest};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a build was told.
+#[derive(Debug)]
+pub struct Order {
+    /// Version of the release.
+    pub version: String,
+    /// How hard to compress.
+    pub effort: Effort,
+    /// The public TUF root that the image trusts.
+    pub trusted_root: PathBuf,
+}
+
+/// Folder of the programs that the image carries.
+fn programs(paths: &Paths) -> PathBuf {
+    paths.target.join("release")
+}
+
+/// The static init, built by [`build_programs`].
+fn init_program(paths: &Paths) -> PathBuf {
+    paths.target.join("static/x86_64-unknown-linux-gnu/release/init")
+}
+
+/// Builds the programs of the image: the host's against the C library, the initrd's statically.
+///
+/// # Errors
+/// When cargo fails.
+pub fn build_programs(paths: &Paths) -> Result<()> {
+    eprintln!("building the programs of the image");
+    let mut cargo = Tool::host(paths, "cargo").args(["build", "--release", "--manifest-path"]);
+    cargo = cargo.arg(paths.workspace.join("Cargo.toml")).args(["-p", "installer", "-p", "host", "-p", "hcl-checker"]);
+    cargo.env("CARGO_TARGET_DIR", paths.target.to_string_lossy()).run()?;
+    // A target of its own keeps build scripts of the static build apart from the others.
+    Tool::host(paths, "cargo")
+        .args(["build", "--release", "--target", "x86_64-unknown-linux-gnu", "--manifest-path"])
+        .arg(paths.workspace.join("Cargo.toml"))
+        .args(["-p", "init"])
+        .env("CARGO_TARGET_DIR", paths.target.join("static").to_string_lossy())
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .run()?;
+    Ok(())
+}
+
+/// Makes every artifact of a release in [`Paths::release_files`] and returns the manifest.
+///
+/// # Errors
+/// When a tool fails, or the shipped kernel lacks an option that the appliance depends on.
+pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
+    require_root()?;
+    let list_path = paths.workspace.join("image-build/packages.toml");
+    let trim_path = paths.workspace.join("image-build/trim.toml");
+    let (list, trim) = (PackageList::read(&list_path)?, Trim::read(&trim_path)?);
+    tools_root::ensure(paths)?;
+    base(paths, &list, &trim)?;
+    if std::env::var_os("BP_SKIP").is_none() { build_programs(paths)?; }
+    let checked = kernel_options::check(
+        &paths.workspace.join("kernel-config/required.toml"),
+        &paths.boot_parts().join("kernel.config"),
+        &paths.boot_parts().join("xen.config"),
+    )?;
+    eprintln!("kernel and hypervisor have the {checked} options of kernel-config/required.toml");
+    finish_tree::lay_over(paths, &order.version, &programs(paths), &order.trusted_root)?;
+    let epoch = epoch(paths);
+    let out = fresh_dir(&paths.release_files())?;
+    let file = |artifact: Artifact| out.join(artifact.target_name());
+    eprintln!("packing the root image");
+    let identity = root_image(paths, &order.version, order.effort, epoch, &file(Artifact::Root))?;
+    eprintln!("packing initrd, microcode and boot files");
+    std::fs::copy(paths.boot_parts().join("vmlinuz"), file(Artifact::Kernel))?;
+    std::fs::copy(paths.boot_parts().join("xen.gz"), file(Artifact::Xen))?;
+    let size = initrd::pack(paths, &init_program(paths), &identity, epoch, &file(Artifact::Initrd))?;
+    eprintln!("  initrd.img has {:.1} MB", size as f64 / 1e6);
+    microcode::pack(paths, epoch, &file(Artifact::Microcode))?;
+    xen_efi::join(
+        paths,
+        &slots::boot_options::xen_efi_config(),
+        &file(Artifact::Kernel),
+        &file(Artifact::Initrd),
+        &file(Artifact::Microcode),
+        &file(Artifact::XenEfi),
+    )?;
+    let grub = grub_images::make(paths, &marker(&identity))?;
+    std::fs::copy(&grub.bios_boot, file(Artifact::GrubBiosBoot))?;
+    std::fs::copy(&grub.bios_core, file(Artifact::GrubBiosCore))?;
+    std::fs::copy(&grub.efi, file(Artifact::GrubEfi))?;
+    let packages = installed_packages(paths)?;
+    std::fs::write(file(Artifact::Packages), serde_json::to_vec_pretty(&packages)?)?;
+    let mut artifacts = BTreeMap::new();
+    for artifact in Artifact::ALL {
+        let path = file(artifact);
+        artifacts.insert(artifact, ArtifactInfo { size: file_size(&path)?, sha256: sha256(&path)? });
+    }
+    let xen = packages.iter().find(|(name, _)| name.starts_with("xen-hypervisor-")).map(|(_, v)| v.clone());
+    let manifest = Manifest {
+        schema: 1,
+        name: "bedplate".into(),
+        version: order.version.clone(),
+        kernel: finish_tree::kernel_release(paths)?,
+        xen: xen.context("the package list names no hypervisor")?,
+        root: identity,
+        artifacts,
+        epoch,
+    };
+    std::fs::write(out.join(MANIFEST), serde_json::to_vec_pretty(&manifest)?)?;
+    Ok(manifest)
+}
+
+/// A path on the ISO that only this release has, from its root with a leading slash.
+pub fn marker(identity: &slots::RootIdentity) -> String {
+    format!("/bedplate/{}.id", identity.id())
+}
+
+/// Debian's tree with the cuts made; made anew when packages or cuts changed.
+fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
+    let settled = paths.target.join("root/settled");
+    let key = format!("{list:?}{trim:?}{}", include_str!("finish_tree.rs").len());
+    let bootstrap_order = Bootstrap {
+        name: "root",
+        directory: paths.tree(),
+        suite: list.suite.clone(),
+        components: list.components.clone(),
+        packages: list.all(),
+    };
+    if std::fs::read_to_string(&settled).is_ok_and(|s| s == key) && !bootstrap(paths, &bootstrap_order)? {
+        return Ok(());
+    }
+    // A tree that was cut cannot be cut differently: begin again (from cached packages).
+    remove_all(&settled)?;
+    remove_all(&paths.tree())?;
+    bootstrap(paths, &bootstrap_order)?;
+    finish_tree::settle(paths, trim)?;
+    std::fs::write(settled, key)?;
+    Ok(())
+}
+
+/// The time that everything in the image is dated with: SOURCE_DATE_EPOCH, else the last commit's.
+fn epoch(paths: &Paths) -> u64 {
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|v| v.parse().ok());
+    given
+        .or_else(|| {
+            let git = Tool::host(paths, "git").arg("-C").arg(&paths.workspace).args(["log", "-1", "--format=%ct"]).quiet();
+            git.run().ok()?.trim().parse().ok()
+        })
+        // A tarball without history: the day the layout of the image was fixed.
+        .unwrap_or(1_763_769_600)
+}
+
+/// Name and version of every package in the tree.
+fn installed_packages(paths: &Paths) -> Result<BTreeMap<String, String>> {
+    let listed = Tool::host(paths, "chroot")
+        .arg(paths.tree())
+        .args(["dpkg-query", "--admindir=/usr/lib/sysimage/dpkg", "-W", "-f", "${Package} ${Version}\\n"])
+        .quiet()
+        .run()?;
+    Ok(listed.lines().filter_map(|l| l.split_once(' ')).map(|(n, v)| (n.to_string(), v.to_string())).collect())
+}

@@ -1,0 +1,131 @@
+//! Opening a finished ISO: what release it holds, whether every byte of it verifies, what is embedded in it.
+
+use crate::paths::Paths;
+use crate::tool::{Tool, fresh_dir};
+use crate::{embed, tools_root};
+use anyhow::{Context, Result};
+use release::{Artifact, OpenRelease, Policy, Repository, Source};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// What to print beyond the summary.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Every package with its version.
+    pub packages: bool,
+    /// JSON in place of text.
+    pub json: bool,
+}
+
+/// Verifies every artifact of the ISO against `trusted_root` and returns the text to print.
+///
+/// # Errors
+/// When the ISO cannot be read, or anything in it does not verify.
+pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -> Result<String> {
+    tools_root::ensure(paths)?;
+    let iso = iso.canonicalize().with_context(|| format!("{} cannot be read", iso.display()))?;
+    let answers = embed::read(&iso)?;
+    let root = std::fs::read(trusted_root).with_context(|| format!("{} cannot be read: give --trusted-root", trusted_root.display()))?;
+    let out = fresh_dir(&paths.target.join("inspect"))?;
+    // The ISO is copied where the tools root sees it, unless it already lies there.
+    let seen = if iso.starts_with(&paths.workspace) || iso.starts_with("/tmp") { iso.clone() } else { copy(&iso, &out)? };
+    Tool::locked(paths, "xorriso")
+        .args(["-osirrox", "on", "-indev"])
+        .arg(&seen)
+        .arg("-extract")
+        .arg(format!("/{}", slots::names::ISO_REPOSITORY))
+        .arg(out.join("repository"))
+        .quiet()
+        .run()?;
+    let opened = Repository::open(&root, &Source::Directory(out.join("repository")), &Policy::medium())?;
+    opened.verify_all(|_, _, _| ())?;
+    let packages: BTreeMap<String, String> = serde_json::from_slice(&opened.read(Artifact::Packages, 16 << 20)?)?;
+    let text = if wanted.json {
+        json(&opened, &packages, answers.as_deref())?
+    } else {
+        text(&opened, &packages, answers.as_deref(), wanted.packages)?
+    };
+    fresh_dir(&out)?;
+    Ok(text)
+}
+
+fn copy(iso: &Path, out: &Path) -> Result<std::path::PathBuf> {
+    let to = out.join("medium.iso");
+    std::fs::copy(iso, &to).with_context(|| format!("{} cannot be copied to {}", iso.display(), to.display()))?;
+    Ok(to)
+}
+
+fn text(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Option<&[u8]>, all: bool) -> Result<String> {
+    let manifest = &opened.manifest;
+    let mut text = String::new();
+    writeln!(text, "Bedplate {}: every artifact verifies", manifest.version)?;
+    writeln!(text, "  kernel     {}", manifest.kernel)?;
+    writeln!(text, "  hypervisor Xen {}", manifest.xen)?;
+    writeln!(text, "  root hash  {}", manifest.root.verity.root_hash)?;
+    if let Some(expired) = &opened.expired {
+        writeln!(text, "  note       {expired}")?;
+    }
+    writeln!(text, "\n  {:<22} {:>12}  sha256", "artifact", "bytes")?;
+    for artifact in Artifact::ALL {
+        let info = opened.info(artifact);
+        writeln!(text, "  {:<22} {:>12}  {}", artifact.target_name(), info.size, info.sha256)?;
+    }
+    match answers {
+        None => writeln!(text, "\n  no answers are embedded")?,
+        Some(bytes) => writeln!(text, "\n  embedded answers ({} bytes, secrets not shown):\n{}", bytes.len(), indented(&redacted(bytes)))?,
+    }
+    writeln!(text, "\n  {} packages{}", packages.len(), if all { ":" } else { " (--packages lists them)" })?;
+    if all {
+        for (name, version) in packages {
+            writeln!(text, "  {name} {version}")?;
+        }
+    }
+    Ok(text)
+}
+
+fn json(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Option<&[u8]>) -> Result<String> {
+    let document = serde_json::json!({
+        "schema": 1,
+        "verified": true,
+        "manifest": opened.manifest,
+        "expired": opened.expired,
+        "answers": answers.map(redacted),
+        "packages": packages,
+    });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The answers without what is secret: the value of every key whose name says password, token, key or secret.
+fn redacted(answers: &[u8]) -> String {
+    String::from_utf8_lossy(answers)
+        .lines()
+        .map(|line| match line.split_once('=') {
+            Some((key, _)) if is_secret(key) => format!("{key}= \"(not shown)\""),
+            _ => line.to_string(),
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// `ssh_keys` are public.
+fn is_secret(key: &str) -> bool {
+    let key = key.trim().to_ascii_lowercase();
+    key != "ssh_keys" && ["password", "token", "secret", "license", "key"].iter().any(|word| key.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = redacted(b"[system]\nroot_password_hash = \"$6$abc$def\"\nhostname = \"a\"\nssh_keys = [\"ssh-ed25519 AAAA\"]\ntoken=\"x1y2\"\n");
+        assert!(!shown.contains("$6$") && !shown.contains("x1y2"), "{shown}");
+        assert!(shown.contains("hostname = \"a\"") && shown.contains("ssh-ed25519 AAAA"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Root image, ISO, keys, answer embedding, inspection.
+//!
+//! The order of a build: [`tools_root`] (the tools whose output matters) and [`base_tree`] (Debian's packages), then
+//! [`finish_tree`] (what Bedplate adds and cuts), [`squash`] (root image with its verity tree), [`initrd`],
+//! [`microcode`], [`xen_efi`] and [`grub_images`], gathered by [`build`] in `target/release-files` with a manifest;
+//! [`iso`] signs them into a TUF repository and puts a bootable medium around it.
+
+pub mod base_tree;
+pub mod build;
+pub mod cpio;
+pub mod embed;
+pub mod finish_tree;
+pub mod grub_images;
+pub mod initrd;
+pub mod inspect;
+pub mod iso;
+pub mod kernel_options;
+pub mod microcode;
+pub mod packages;
+pub mod paths;
+pub mod squash;
+pub mod tool;
+pub mod tools_root;
+pub mod xen_efi;

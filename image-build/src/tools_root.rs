@@ -1,0 +1,74 @@
+//! The Debian 13 root that holds every tool whose output matters, so that Debian 12 and 13 build the same bytes.
+//!
+//! A tool runs by chroot inside a private mount namespace where the workspace, /dev, /proc and /sys stand at their
+//! usual paths: arguments need no translation, and nothing stays mounted when the tool has ended, however it ended.
+
+use crate::base_tree::{Bootstrap, bootstrap};
+use crate::paths::Paths;
+use anyhow::Result;
+use std::process::Command;
+
+/// What the tools root holds. QEMU and the firmware of its machines are there for the end-to-end tests.
+pub const PACKAGES: [&str; 23] = [
+    "binutils",
+    "ca-certificates",
+    "cpio",
+    "cryptsetup-bin",
+    "dosfstools",
+    "e2fsprogs",
+    "fdisk",
+    "gdisk",
+    "grub-common",
+    "grub-efi-amd64-bin",
+    "grub-pc-bin",
+    "ipxe-qemu",
+    "kmod",
+    "mtools",
+    "openssh-client",
+    "ovmf",
+    "qemu-system-x86",
+    "qemu-utils",
+    "seabios",
+    "squashfs-tools",
+    "xorriso",
+    "xz-utils",
+    "zstd",
+];
+
+/// Makes the tools root where it is missing or was made from another package list.
+///
+/// # Errors
+/// When mmdebstrap fails.
+pub fn ensure(paths: &Paths) -> Result<()> {
+    bootstrap(
+        paths,
+        &Bootstrap {
+            name: "tools",
+            directory: paths.tools_root(),
+            suite: "trixie".into(),
+            components: vec!["main".into()],
+            packages: PACKAGES.iter().map(ToString::to_string).collect(),
+        },
+    )?;
+    Ok(())
+}
+
+/// A command that runs `program` in the tools root. Arguments are added to it as to any command.
+pub fn command(paths: &Paths, program: &str) -> Command {
+    let root = paths.tools_root();
+    // The script gets everything as arguments: nothing is pasted into shell text.
+    let script = r#"
+        set -e
+        root=$1 work=$2 cwd=$3 program=$4; shift 4
+        for dir in /dev /proc /sys "$work" /tmp; do
+            mkdir -p "$root$dir"
+            mount --rbind "$dir" "$root$dir"
+        done
+        exec chroot "$root" /usr/bin/env -C "$cwd" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$program" "$@"
+    "#;
+    let cwd = std::env::current_dir().ok().filter(|d| d.starts_with(&paths.workspace)).unwrap_or(paths.workspace.clone());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", script, "tools-root"]);
+    command.arg(root).arg(&paths.workspace).arg(cwd).arg(program);
+    command
+}
