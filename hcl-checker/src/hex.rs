@@ -22,10 +22,7 @@ pub fn parse_as<T: TryFrom<u64>>(text: &str) -> Option<T> {
 }
 
 /// Writes `0x` and four digits, or six for what has more than 16 bits: a PCI class has 24.
-pub fn serialize<T: LowerHex, S: Serializer>(
-    value: &T,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub fn serialize<T: LowerHex, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     let width = if size_of::<T>() > 2 { 8 } else { 6 };
     serializer.collect_str(&format_args!("{value:#0width$x}"))
 }

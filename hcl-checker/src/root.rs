@@ -51,6 +51,16 @@ impl ReadError {
         matches!(self, Self::Missing { .. })
     }
 
+    /// The kernel has the attribute, and the device behind it does not: EINVAL or ENXIO, by the driver's taste.
+    pub fn is_refused_by_device(&self) -> bool {
+        const ENXIO: i32 = 6;
+        const EINVAL: i32 = 22;
+        match self {
+            Self::Io { source, .. } => matches!(source.raw_os_error(), Some(ENXIO | EINVAL)),
+            _ => false,
+        }
+    }
+
     fn io(path: &str, source: io::Error) -> Self {
         match source.kind() {
             // ENOTDIR: a part of the path is a file in a captured tree.

@@ -224,8 +224,10 @@ fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
         .and_then(|number| udev::read(root, &number));
     let identity = disk_identity::read(root, &source, &real, &transport, &record);
     let number_text = device_number.value().map(String::as_str);
+    let by_id = by_id(root, &record, &name);
+    let whole = content(record, number_text.unwrap_or_default());
     Disk {
-        by_id: by_id(root, &record, &name),
+        by_id,
         kind: if name.starts_with("sr") {
             DiskKind::Optical
         } else {
@@ -243,8 +245,8 @@ fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
         removable: flag(root, &file("removable")),
         read_only: flag(root, &file("ro")),
         pci_address: pci_address(root, &source, &real),
-        partitions: disk_partition::read(root, &source, mounts),
-        content: content(record, number_text.unwrap_or_default()),
+        partitions: disk_partition::read(root, &source, &whole, mounts),
+        content: whole,
         holders: root.list(&file("holders")).unwrap_or_default(),
         mount_points: mounts.targets(number_text, &path),
         transport,

@@ -86,10 +86,19 @@ pub(super) fn read(
                 serial: usb
                     .or(|| unit_serial(root, disk))
                     .or(|| by_udev(&["SCSI_IDENT_SERIAL", "ID_SCSI_SERIAL", "ID_SERIAL_SHORT"])),
-                wwn: file("device/wwid").or(|| by_udev(&["ID_WWN_WITH_EXTENSION", "ID_WWN"])),
+                wwn: wwid(root, disk).or(|| by_udev(&["ID_WWN_WITH_EXTENSION", "ID_WWN"])),
                 firmware_version: file("device/rev"),
             }
         }
+    }
+}
+
+/// The world wide name of a SCSI disk. Where the disk has no such page the kernel refuses to read the attribute.
+fn wwid(root: &Root, disk: &str) -> Known<String> {
+    let path = format!("{disk}/device/wwid");
+    match root.attribute(&path) {
+        Err(error) if error.is_refused_by_device() => Known::Absent,
+        _ => optional_attribute(root, &path),
     }
 }
 

@@ -53,19 +53,30 @@ pub struct Content {
 }
 
 /// Reads the partitions of the disk in the folder `disk` of /sys, in the order of the table.
-pub(super) fn read(root: &Root, disk: &str, mounts: &Mounts) -> Vec<Partition> {
+pub(super) fn read(
+    root: &Root,
+    disk: &str,
+    whole: &Known<Content>,
+    mounts: &Mounts,
+) -> Vec<Partition> {
     let names = root.list(disk).unwrap_or_default();
     let is_partition = |name: &String| root.exists(&format!("{disk}/{name}/partition"));
     let mut partitions: Vec<Partition> = names
         .into_iter()
         .filter(is_partition)
-        .map(|name| partition(root, disk, name, mounts))
+        .map(|name| partition(root, disk, name, whole, mounts))
         .collect();
     partitions.sort_by_key(|partition| partition.number.value().copied().unwrap_or(u32::MAX));
     partitions
 }
 
-fn partition(root: &Root, disk: &str, name: String, mounts: &Mounts) -> Partition {
+fn partition(
+    root: &Root,
+    disk: &str,
+    name: String,
+    whole: &Known<Content>,
+    mounts: &Mounts,
+) -> Partition {
     let source = format!("{disk}/{name}");
     let path = super::disk::device_path(&name);
     let device_number = root.attribute(&format!("{source}/dev"));
@@ -107,7 +118,10 @@ fn partition(root: &Root, disk: &str, name: String, mounts: &Mounts) -> Partitio
         gpt_name,
         part_uuid: property("PARTUUID", "ID_PART_ENTRY_UUID").map(|uuid| uuid.to_ascii_lowercase()),
         type_id: property("PARTTYPE", "ID_PART_ENTRY_TYPE").map(|id| id.to_ascii_lowercase()),
-        content: content(record, device_number.as_deref().unwrap_or_default()),
+        content: own_content(
+            content(record, device_number.as_deref().unwrap_or_default()),
+            whole,
+        ),
         holders: root.list(&format!("{source}/holders")).unwrap_or_default(),
         mount_points: targets,
         path,
@@ -127,6 +141,21 @@ pub(super) fn content(record: Known<udev::Record>, device_number: &str) -> Known
             uuid: record.get("ID_FS_UUID").map(str::to_owned),
         };
         if content.table.is_none() && content.kind.is_none() {
+            Known::Absent
+        } else {
+            Known::Value(content)
+        }
+    })
+}
+
+/// What a partition holds itself. Into its record udev copies what it found on the whole disk, and then only adds.
+fn own_content(content: Known<Content>, whole: &Known<Content>) -> Known<Content> {
+    content.and_then(|mut content| {
+        content.table = None;
+        let copied = whole
+            .value()
+            .is_some_and(|whole| whole.uuid.is_some() && whole.uuid == content.uuid);
+        if content.kind.is_none() || copied {
             Known::Absent
         } else {
             Known::Value(content)

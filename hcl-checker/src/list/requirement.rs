@@ -102,7 +102,12 @@ impl Check {
                     .threads
                     .clone()
                     .map(|threads| threads <= most),
-                observed: format!("{} threads", facts.topology.threads),
+                observed: facts
+                    .topology
+                    .threads
+                    .clone()
+                    .map(|threads| format!("{threads} threads"))
+                    .to_string(),
                 source: facts.topology.sources.join(", "),
             },
         }

@@ -1,6 +1,7 @@
 //! All alias patterns of a kernel, found by the fixed head of the pattern.
 
-use super::{glob::glob, normalize, normalize_in_place};
+use super::{glob::glob, normalize};
+use std::borrow::Cow;
 
 /// Bytes of a pattern's fixed head that sort it. 13 is the width of `pci:v00008086` (bus and vendor), and within
 /// USB reaches into the product. A pattern without a vendor (`pci:v*d*sv*sd*bc01sc08i02*`) has a shorter head, and so
@@ -33,6 +34,8 @@ pub struct AliasIndex {
     text: String,
     /// In the order of the input.
     entries: Vec<Entry>,
+    /// Heads, sorted; the entry's number is at the same place in `by_head`.
+    heads: Vec<u128>,
     /// Entry numbers sorted by head, then by number.
     by_head: Vec<u32>,
 }
@@ -62,9 +65,11 @@ impl AliasIndex {
                 index.push(pattern.trim(), module, true);
             }
         }
-        let mut by_head: Vec<u32> = (0..index.entries.len() as u32).collect();
-        by_head.sort_by(|&a, &b| index.head(a).cmp(index.head(b)).then(a.cmp(&b)));
-        index.by_head = by_head;
+        let numbers = 0..index.entries.len() as u32;
+        let mut sorted: Vec<(u128, u32)> =
+            numbers.map(|entry| (index.head(entry), entry)).collect();
+        sorted.sort_unstable();
+        (index.heads, index.by_head) = sorted.into_iter().unzip();
         index
     }
 
@@ -87,14 +92,17 @@ impl AliasIndex {
         let wanted = wanted.as_bytes();
         let mut hits = Vec::new();
         for width in 0..=wanted.len().min(HEAD) {
-            let key = &wanted[..width];
-            let start = self
-                .by_head
-                .partition_point(|&entry| self.head(entry) < key);
-            let same_head = self.by_head[start..]
+            let key = pack(&wanted[..width]);
+            let start = self.heads.partition_point(|&head| head < key);
+            let same_head = self.heads[start..]
                 .iter()
-                .take_while(|&&entry| self.head(entry) == key);
-            hits.extend(same_head.filter(|&&entry| glob(self.pattern(entry).as_bytes(), wanted)));
+                .zip(&self.by_head[start..])
+                .take_while(|(head, _)| **head == key);
+            hits.extend(
+                same_head
+                    .map(|(_, entry)| entry)
+                    .filter(|&&entry| glob(self.pattern(entry).as_bytes(), wanted)),
+            );
         }
         hits.sort_unstable();
         let mut found: Vec<AliasMatch<'_>> = Vec::new();
@@ -121,19 +129,28 @@ impl AliasIndex {
 
     /// Takes in one pattern; one that cannot be normalised is passed over.
     fn push(&mut self, pattern: &str, module: &str, builtin: bool) {
-        let mut bytes = pattern.as_bytes().to_vec();
-        if pattern.is_empty() || module.is_empty() || !normalize_in_place(&mut bytes) {
+        if pattern.is_empty() || module.is_empty() {
             return;
         }
-        let Ok(pattern) = String::from_utf8(bytes) else {
-            return;
+        // Most patterns are normal already, and there are 27,000 of them to read before a machine boots on.
+        let normal = if pattern
+            .bytes()
+            .any(|byte| matches!(byte, b'-' | b'[' | b']'))
+        {
+            let Some(normal) = normalize(pattern) else {
+                return;
+            };
+            Cow::Owned(normal)
+        } else {
+            Cow::Borrowed(pattern)
         };
+        let pattern: &str = &normal;
         // 4 GiB of patterns is no file of a kernel; such a rest is passed over.
         let Ok(end) = u32::try_from(self.text.len() + pattern.len() + module.len()) else {
             return;
         };
         let start = self.text.len() as u32;
-        self.text.push_str(&pattern);
+        self.text.push_str(pattern);
         let middle = self.text.len() as u32;
         self.text
             .extend(module.chars().map(|c| if c == '-' { '_' } else { c }));
@@ -153,15 +170,22 @@ impl AliasIndex {
     }
 
     /// The bytes before the first wildcard, [`HEAD`] at most.
-    fn head(&self, entry: u32) -> &[u8] {
+    fn head(&self, entry: u32) -> u128 {
         let pattern = self.pattern(entry).as_bytes();
         let pattern = &pattern[..pattern.len().min(HEAD)];
         let fixed = pattern
             .iter()
             .position(|byte| b"*?[\\".contains(byte))
             .unwrap_or(pattern.len());
-        &pattern[..fixed]
+        pack(&pattern[..fixed])
     }
+}
+
+/// A head as a number that sorts as its bytes do: [`HEAD`] bytes at most, filled up with zeros.
+fn pack(head: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    bytes[..head.len()].copy_from_slice(head);
+    u128::from_be_bytes(bytes)
 }
 
 #[cfg(test)]

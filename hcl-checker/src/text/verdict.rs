@@ -84,11 +84,16 @@ fn section(
     }
     let _ = writeln!(text, "\n{}", style.paint(paint, title));
     for finding in findings {
-        text.push_str(&item(finding, severity == Severity::Fine, style));
+        text.push_str(&item(
+            finding,
+            verdict.level,
+            severity == Severity::Fine,
+            style,
+        ));
     }
 }
 
-fn item(finding: &Finding, brief: bool, style: Style) -> String {
+fn item(finding: &Finding, overall: Level, brief: bool, style: Style) -> String {
     let mut text = String::new();
     let name = if finding.name.is_empty() {
         String::new()
@@ -96,7 +101,13 @@ fn item(finding: &Finding, brief: bool, style: Style) -> String {
         format!(": {}", finding.name)
     };
     let head = style.paint(Paint::Strong, format!("{}{name}", finding.subject));
-    let rule = style.paint(Paint::Dim, format!("({}, {})", finding.level, finding.rule));
+    // Of a machine that is not certified a deviation is a plain warning.
+    let deviation = Level::CertifiedWithDeviation;
+    let level = finding
+        .level
+        .filter(|&level| level != deviation || overall == deviation);
+    let level = level.map_or(String::new(), |level| format!("{level}, "));
+    let rule = style.paint(Paint::Dim, format!("({level}{})", finding.rule));
     let _ = writeln!(text, "  {head} {rule}");
     if brief {
         if !finding.observed.is_empty() && finding.observed != finding.name {

@@ -1,7 +1,7 @@
 //! Findings about storage and network controllers: is each listed, does the kernel drive it, and which of them count.
 
 use super::platform::{deviates, listed};
-use super::{Finding, Level, Subject};
+use super::{Finding, Level, Severity, Subject};
 use crate::drivers::DriverIndex;
 use crate::facts::{Disk, Facts, NicKind, PciFunction, PciIds};
 use crate::known::Known;
@@ -364,8 +364,12 @@ fn controllers(functions: &[PciFunction]) -> impl Iterator<Item = &PciFunction> 
 
 /// Makes a finding count, with what follows from that.
 fn essential(finding: Finding) -> Finding {
-    let counting = Finding::new(&finding.rule, finding.subject.clone(), finding.level, true);
-    let severity = counting.severity.max(finding.severity);
+    let blocks = finding.level.is_some_and(|level| !level.allows_install());
+    let severity = if blocks {
+        Severity::Blocks
+    } else {
+        finding.severity
+    };
     Finding {
         essential: true,
         severity,
@@ -393,7 +397,7 @@ fn no_disk(disks: &[Disk], controllers: &[Finding]) -> Finding {
     };
     let undriven = controllers
         .iter()
-        .any(|finding| finding.level == Level::UnlistedWithoutDriver);
+        .any(|finding| finding.level == Some(Level::UnlistedWithoutDriver));
     let advice = match (undriven, controllers.is_empty()) {
         (true, _) => {
             "the kernel has no driver for a storage controller that is there; use another one"

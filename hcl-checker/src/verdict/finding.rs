@@ -112,7 +112,10 @@ impl Finding {
 
     /// Something that is as it should be, and says nothing about what is listed.
     pub(super) fn fine(rule: impl Into<String>, subject: Subject) -> Self {
-        Self { level: None, ..Self::new(rule, subject, Level::Certified, false) }
+        Self {
+            level: None,
+            ..Self::new(rule, subject, Level::Certified, false)
+        }
     }
 
     pub(super) fn name(mut self, name: impl Into<String>) -> Self {

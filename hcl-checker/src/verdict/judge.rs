@@ -39,7 +39,8 @@ pub fn judge_for_disks(
     let worst = findings
         .iter()
         .filter(|finding| finding.essential)
-        .filter_map(|finding| finding.level).max();
+        .filter_map(|finding| finding.level)
+        .max();
     let mut level = worst.unwrap_or(Level::Unknown);
     // A virtual machine shows what its host likes to show, and where it is not known what this is, it may be one.
     if facts.context.value() != Some(&Context::Bare) {

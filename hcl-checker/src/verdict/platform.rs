@@ -4,26 +4,26 @@ use super::{Finding, Level, Subject};
 use crate::facts::{Context, CountMethod, Facts};
 use crate::hex;
 use crate::known::Known;
-use crate::list::{Entry, List, Otherwise};
+use crate::list::{Entry, List, Otherwise, Requirement};
 
 /// Bare metal is what the other findings are for.
 pub(super) fn context(facts: &Facts) -> Finding {
     let source = "/sys/hypervisor, /proc/cpuinfo, /sys/class/dmi/id";
-    let finding = |rule: &str, level| Finding::new(rule, Subject::Context, level, false);
     match &facts.context {
-        Known::Value(Context::Bare) => finding("context-bare", Level::Certified).observed("bare metal", source),
-        Known::Value(Context::Guest { hypervisor }) => finding("context-guest", Level::Compatible)
-            .observed(format!("a virtual machine of {hypervisor}"), source)
-            .expected("bare metal")
-            .advice("good for a trial; a virtual machine is never certified"),
-        Known::Value(Context::Dom0) => finding("context-dom0", Level::Compatible)
+        Known::Value(Context::Bare) => {
+            Finding::fine("context-bare", Subject::Context).observed("bare metal", source)
+        }
+        Known::Value(Context::Guest { hypervisor }) => Finding::fine("context-guest", Subject::Context)
+            .observed(format!("a virtual machine ({hypervisor}): good for a trial, never certified"), source)
+            .expected("bare metal"),
+        Known::Value(Context::Dom0) => Finding::fine("context-dom0", Subject::Context)
             .observed("dom0 of Xen", source)
             .expected("bare metal")
             .advice("Xen hides the CPU's features, sockets and memory; for all of it check from the live system")
             .warning(),
         other => {
             let reason = other.reason().unwrap_or("nothing was told").to_owned();
-            finding("context-unknown", Level::Unknown)
+            Finding::new("context-unknown", Subject::Context, Level::Unknown, false)
                 .observed(reason, source)
                 .expected("bare metal")
                 .advice("without knowing whether this is a virtual machine nothing is certified")
@@ -148,7 +148,7 @@ pub(super) fn sockets(facts: &Facts) -> Option<Finding> {
     });
     let told = told.collect::<Vec<_>>().join(", ");
     Some(
-        Finding::new("sockets-disagree", Subject::Cpu, Level::Compatible, false)
+        Finding::fine("sockets-disagree", Subject::Cpu)
             .name("sockets")
             .observed(told, facts.topology.sources.join(", "))
             .expected("the same number of sockets by every count")
@@ -162,35 +162,43 @@ pub(super) fn sockets(facts: &Facts) -> Option<Finding> {
 
 /// What every host must have.
 pub(super) fn requirements(facts: &Facts, list: &List) -> Vec<Finding> {
-    let judged = list.requirements.iter().map(|requirement| {
-        let outcome = requirement.check.look(facts);
-        let hard = requirement.otherwise == Otherwise::Unsupported;
-        let level = match (&outcome.met, hard) {
-            (Known::Value(true), _) => Level::Certified,
-            (Known::Value(false), true) => Level::Unsupported,
-            (Known::Value(false), false) => Level::CertifiedWithDeviation,
-            (Known::Absent | Known::Unknown(_), _) => Level::Unknown,
-        };
-        let advice = if outcome.met == Known::Value(true) {
-            ""
-        } else {
-            &requirement.advice
-        };
-        // What only warns when it is missing must not block when it is not known. As a deviation it still counts, so
-        // nothing is certified in full with it.
-        let essential = hard || level == Level::CertifiedWithDeviation;
-        Finding::new(
-            &requirement.id,
-            requirement.check.subject(),
-            level,
-            essential,
-        )
-        .name(&requirement.expected)
+    list.requirements
+        .iter()
+        .map(|rule| requirement(facts, rule))
+        .collect()
+}
+
+fn requirement(facts: &Facts, rule: &Requirement) -> Finding {
+    let outcome = rule.check.look(facts);
+    let hard = rule.otherwise == Otherwise::Unsupported;
+    let subject = rule.check.subject();
+    let (finding, advice) = match &outcome.met {
+        Known::Value(true) => (Finding::fine(&rule.id, subject), String::new()),
+        Known::Value(false) => {
+            let level = if hard {
+                Level::Unsupported
+            } else {
+                Level::CertifiedWithDeviation
+            };
+            (
+                Finding::new(&rule.id, subject, level, true),
+                rule.advice.clone(),
+            )
+        }
+        // What only warns when it is missing must not block when it is not known.
+        Known::Absent | Known::Unknown(_) => (
+            Finding::new(&rule.id, subject, Level::Unknown, hard),
+            format!(
+                "check on the machine itself, from the live system; where it is missing: {}",
+                rule.advice
+            ),
+        ),
+    };
+    finding
+        .name(&rule.expected)
         .observed(outcome.observed, outcome.source)
-        .expected(&requirement.expected)
+        .expected(&rule.expected)
         .advice(advice)
-    });
-    judged.collect()
 }
 
 /// What an entry of the list says.
@@ -215,8 +223,8 @@ pub(super) fn listed(entry: &Entry, subject: Subject, name: String) -> Finding {
 
 /// Something is not as the entry demands.
 pub(super) fn deviates(mut finding: Finding) -> Finding {
-    if finding.level == Level::Certified {
-        finding.level = Level::CertifiedWithDeviation;
+    if finding.level == Some(Level::Certified) {
+        finding.level = Some(Level::CertifiedWithDeviation);
     }
     finding.warning()
 }

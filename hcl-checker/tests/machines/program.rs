@@ -1,0 +1,116 @@
+//! The program as it is called.
+
+use super::samples::{nvme_uefi, qemu_virtio};
+use super::tree::Tree;
+use std::process::{Command, Output, Stdio};
+
+fn run(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_hcl-checker");
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("run")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+#[test]
+fn checks_a_tree_and_its_facts_alike() {
+    let tree = qemu_virtio();
+    let root = tree.path().to_str().expect("UTF-8");
+    let direct = run(&["check", "--root", root, "--json"]);
+    assert_eq!(direct.status.code(), Some(0), "{}", stdout(&direct));
+    let facts = run(&["facts", "--root", root, "--json"]);
+    assert_eq!(facts.status.code(), Some(0));
+    let file = tree.inside("facts.json");
+    std::fs::write(&file, &facts.stdout).expect("write");
+    let replayed = run(&["check", "--facts", file.to_str().expect("UTF-8"), "--json"]);
+    assert_eq!(stdout(&replayed), stdout(&direct));
+    let verdict: serde_json::Value = serde_json::from_slice(&direct.stdout).expect("JSON");
+    assert_eq!(verdict["level"], "compatible");
+}
+
+#[test]
+fn text_says_the_verdict_first_and_has_no_color_in_a_pipe() {
+    let tree = nvme_uefi();
+    let root = tree.path().to_str().expect("UTF-8");
+    let output = run(&["check", "--root", root]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.starts_with("UNLISTED (DRIVER PRESENT)  can be installed\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Warns (1)")
+            && text.contains("Example Inc. Server 1000")
+            && !text.contains('\x1b'),
+        "{text}"
+    );
+    assert!(!text.contains("CMPXCHG16B"), "folded");
+    assert!(stdout(&run(&["check", "--root", root, "--all"])).contains("CMPXCHG16B"));
+    assert!(stdout(&run(&["facts", "--root", root])).contains("serial S675NX0T123456"));
+}
+
+#[test]
+fn exit_codes() {
+    let empty = Tree::empty();
+    assert_eq!(
+        run(&["check", "--root", empty.path().to_str().expect("UTF-8")])
+            .status
+            .code(),
+        Some(4)
+    );
+    let unsupported = qemu_virtio();
+    unsupported.base("AuthenticAMD", 15, 107, "lm", 4_000_000);
+    assert_eq!(
+        run(&[
+            "check",
+            "--root",
+            unsupported.path().to_str().expect("UTF-8")
+        ])
+        .status
+        .code(),
+        Some(3)
+    );
+    for wrong in [
+        &["check", "--root", "/nowhere/at/all"][..],
+        &["check", "--facts", "/nowhere/at/all"],
+        &["check", "--facts", "/proc/version"],
+        &["check", "--frobnicate"],
+        &[
+            "check",
+            "--modules",
+            "/nowhere/at/all",
+            "--root",
+            empty.path().to_str().expect("UTF-8"),
+        ],
+        &[],
+    ] {
+        let output = run(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(!output.stderr.is_empty(), "{wrong:?}");
+    }
+    let lint = run(&["lint"]);
+    assert_eq!(
+        lint.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&lint.stderr)
+    );
+    assert!(stdout(&run(&["--version"])).starts_with("hcl-checker "));
+}
+
+#[test]
+fn runs_on_the_machine_itself() {
+    let output = run(&["facts", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let facts = hcl_checker::Facts::from_json(&output.stdout).expect("facts");
+    assert!(facts.cpu.vendor.value().is_some() && facts.memory.total_bytes.value().is_some());
+    let verdict = run(&["check", "--json"]);
+    assert!(matches!(verdict.status.code(), Some(0 | 1 | 3 | 4)));
+    serde_json::from_slice::<hcl_checker::verdict::Verdict>(&verdict.stdout).expect("verdict");
+}
