@@ -1,0 +1,61 @@
+//! Classes of things that `xe` knows: hosts, VMs, storage repositories, networks, network interfaces, patches.
+
+mod host;
+mod network;
+mod patch;
+mod sr;
+mod vm;
+
+pub use host::{license_of_host, socket_count};
+#[cfg(test)]
+pub(crate) use sr::VGS;
+pub use sr::{VolumeGroup, volume_group};
+
+use crate::XeError;
+use crate::record::{Field, Record};
+use steps::System;
+
+/// A class: its name, the fields of its records, and how to read them.
+#[derive(Debug, Clone, Copy)]
+pub struct Class {
+    /// `vm`.
+    pub name: &'static str,
+    /// For help: `virtual machines`.
+    pub plural: &'static str,
+    /// The fields; the first one is the identity.
+    pub fields: &'static [Field],
+    read: fn(&dyn System, &Wanted<'_>) -> Result<Vec<Record>, XeError>,
+}
+
+/// The fields that somebody will look at, so that nothing slow is asked for in vain.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a>(&'a [&'a str]);
+
+impl Wanted<'_> {
+    /// Whether any of these is wanted.
+    pub fn any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.0.contains(name))
+    }
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Class; 6] = [
+        host::CLASS,
+        network::NETWORK,
+        patch::CLASS,
+        network::PIF,
+        sr::CLASS,
+        vm::CLASS,
+    ];
+
+    /// The class of that name.
+    pub fn named(name: &str) -> Option<Class> {
+        Class::ALL.into_iter().find(|class| class.name == name)
+    }
+
+    /// Reads all of its records, with at least the fields of `wanted`.
+    pub fn records(&self, system: &dyn System, wanted: &[&str]) -> Result<Vec<Record>, XeError> {
+        (self.read)(system, &Wanted(wanted))
+    }
+}

@@ -1,0 +1,200 @@
+//! Networks (bridges) and physical network interfaces, from sysfs.
+
+use super::{Class, Wanted};
+use crate::XeError;
+use crate::local::{MANAGEMENT_BRIDGE, addresses, derived_uuid, host_uuid, short_text};
+use crate::record::{Field, Record, Value};
+use std::path::{Path, PathBuf};
+use steps::System;
+
+pub(super) const NETWORK: Class = Class {
+    name: "network",
+    plural: "networks",
+    fields: &[
+        Field::listed("uuid"),
+        Field::listed("name-label"),
+        Field::listed("name-description"),
+        Field::listed("bridge"),
+        Field::more("mtu"),
+        Field::more("pifs"),
+    ],
+    read: networks,
+};
+
+pub(super) const PIF: Class = Class {
+    name: "pif",
+    plural: "physical network interfaces",
+    fields: &[
+        Field::listed("uuid"),
+        Field::listed("device"),
+        Field::listed("mac"),
+        Field::listed("currently-attached"),
+        Field::listed("network-uuid"),
+        Field::more("management"),
+        Field::more("carrier"),
+        Field::more("speed"),
+        Field::more("mtu"),
+        Field::more("ip"),
+    ],
+    read: pifs,
+};
+
+const NET: &str = "/sys/class/net";
+
+fn attribute(interface: &str, name: &str) -> PathBuf {
+    Path::new(NET).join(interface).join(name)
+}
+
+/// The interfaces that have `what` in their folder: `bridge`, `device`.
+fn interfaces_with(system: &dyn System, what: &str) -> Result<Vec<String>, XeError> {
+    let all = system
+        .list_dir(Path::new(NET))
+        .map_err(|e| XeError::system(&e))?;
+    Ok(all
+        .into_iter()
+        .filter(|name| system.exists(&Path::new(NET).join(name).join(what)))
+        .collect())
+}
+
+fn ports(system: &dyn System, bridge: &str) -> Vec<String> {
+    system
+        .list_dir(&attribute(bridge, "brif"))
+        .unwrap_or_default()
+}
+
+fn number(system: &dyn System, interface: &str, name: &str) -> Option<u64> {
+    // A speed of -1 means that there is no link.
+    short_text(system, attribute(interface, name))?.parse().ok()
+}
+
+fn networks(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+    let host = host_uuid(system);
+    let bridges = interfaces_with(system, "bridge")?;
+    let record = |bridge: String| {
+        let management = bridge == MANAGEMENT_BRIDGE;
+        let physical = |port: &String| system.exists(&attribute(port, "device"));
+        let pifs = ports(system, &bridge)
+            .into_iter()
+            .filter(physical)
+            .collect();
+        Record::new()
+            .with("uuid", derived_uuid(host, "network", &bridge).to_string())
+            .with(
+                "name-label",
+                if management {
+                    "Management network".to_owned()
+                } else {
+                    bridge.clone()
+                },
+            )
+            .with(
+                "name-description",
+                if management {
+                    "Management and guests"
+                } else {
+                    ""
+                },
+            )
+            .with("mtu", number(system, &bridge, "mtu"))
+            .with("pifs", Value::Set(pifs))
+            .with("bridge", bridge)
+    };
+    Ok(bridges.into_iter().map(record).collect())
+}
+
+fn pifs(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+    let host = host_uuid(system);
+    let bridges = interfaces_with(system, "bridge")?;
+    let devices = interfaces_with(system, "device")?;
+    let record = |device: String| {
+        let bridge = bridges
+            .iter()
+            .find(|bridge| ports(system, bridge).contains(&device));
+        let mut record = Record::new()
+            .with("uuid", derived_uuid(host, "pif", &device).to_string())
+            .with("mac", short_text(system, attribute(&device, "address")))
+            .with("currently-attached", bridge.is_some())
+            .with(
+                "management",
+                bridge.is_some_and(|bridge| bridge == MANAGEMENT_BRIDGE),
+            )
+            // Reading the carrier of an interface that is down is an error: unknown.
+            .with(
+                "carrier",
+                number(system, &device, "carrier").map(|carrier| carrier == 1),
+            )
+            .with(
+                "speed",
+                number(system, &device, "speed").map(|megabits| format!("{megabits} Mbit/s")),
+            )
+            .with("mtu", number(system, &device, "mtu"))
+            .with(
+                "network-uuid",
+                bridge.map_or(String::new(), |bridge| {
+                    derived_uuid(host, "network", bridge).to_string()
+                }),
+            );
+        if wanted.any(&["ip"]) {
+            record = record.with(
+                "ip",
+                Value::Set(addresses(system, bridge.unwrap_or(&device))),
+            );
+        }
+        record.with("device", device)
+    };
+    Ok(devices.into_iter().map(record).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steps::RecordingSystem;
+
+    fn system() -> RecordingSystem {
+        let net = |path: &str| format!("{NET}/{path}");
+        RecordingSystem::new()
+            .file("/etc/machine-id", "0123456789abcdef0123456789abcdef")
+            .file(net("lo/mtu"), "65536\n")
+            .file(net("eth0/device/vendor"), "")
+            .file(net("eth0/address"), "52:54:00:12:34:56\n")
+            .file(net("eth0/carrier"), "1\n")
+            .file(net("eth0/speed"), "1000\n")
+            .file(net("eth1/device/vendor"), "")
+            .file(net("eth1/speed"), "-1\n")
+            .file(net("xenbr0/bridge/stp_state"), "0")
+            .file(net("xenbr0/mtu"), "1500\n")
+            .file(net("xenbr0/brif/eth0/state"), "3")
+            .file(net("xenbr0/brif/vif1.0/state"), "3")
+            .file(net("vif1.0/mtu"), "1500")
+    }
+
+    #[test]
+    fn bridges_and_physical_interfaces_belong_together() {
+        let system = system();
+        let networks = networks(&system, &Wanted(&[])).unwrap();
+        assert_eq!(networks.len(), 1);
+        assert_eq!(
+            networks[0].get("pifs"),
+            &Value::Set(vec!["eth0".to_owned()])
+        );
+        let pifs = pifs(&system, &Wanted(&[])).unwrap();
+        let names: Vec<_> = pifs
+            .iter()
+            .map(|pif| pif.get("device").to_string())
+            .collect();
+        assert_eq!(
+            names,
+            ["eth0", "eth1"],
+            "neither lo nor a guest's interface is physical"
+        );
+        assert_eq!(pifs[0].get("network-uuid"), networks[0].get("uuid"));
+        assert_eq!(pifs[0].get("management"), &Value::Bool(true));
+        assert_eq!(pifs[0].get("speed").to_string(), "1000 Mbit/s");
+        assert_eq!(pifs[1].get("currently-attached"), &Value::Bool(false));
+        assert_eq!(
+            (pifs[1].get("speed"), pifs[1].get("carrier")),
+            (&Value::Unknown, &Value::Unknown)
+        );
+        assert!(system.command_lines().is_empty());
+    }
+}

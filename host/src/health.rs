@@ -1,0 +1,91 @@
+//! Whether a boot of an installed host is good: what is checked, what is recorded, and what the boot loader is told.
+
+mod boot_state;
+mod checks;
+mod issue;
+mod report;
+
+pub use boot_state::{after_good_boot, mark_good};
+pub use checks::{Check, Outcome, Retry, run_checks};
+pub use issue::{ISSUE_FILE, issue_text, write_issue};
+pub use report::HealthReport;
+
+use crate::error::chain;
+use crate::local::{boot_record, short_text};
+use slots::{Mode, names};
+use std::path::{Path, PathBuf};
+use steps::System;
+
+/// The report of this boot.
+pub const RUN_REPORT: &str = "/run/bedplate/health.json";
+
+/// Where the report is kept across boots.
+pub fn kept_report() -> PathBuf {
+    Path::new(names::STATE_MOUNT).join("bedplate/health.json")
+}
+
+/// Checks this boot, marks its root as good on the ESP below `esp` where everything passed, and records the outcome.
+///
+/// Nothing here fails: what goes wrong is in the report, and [`HealthReport::passed`] is true only if every check
+/// passed and the boot loader was told.
+pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthReport {
+    let boot = boot_record(system);
+    let mut checks = run_checks(system, &boot, retry);
+    let mut failed_try = None;
+    let all_passed = checks.iter().all(|check| check.outcome == Outcome::Pass);
+    let marked = match (&boot, all_passed) {
+        (Ok(boot), true) if boot.mode == Mode::Host => match mark_good(esp, boot.root.id()) {
+            Ok(failed) => {
+                failed_try = failed;
+                checks.push(Check::pass(
+                    "boot-state",
+                    "the boot loader knows this root as good",
+                ));
+                true
+            }
+            Err(e) => {
+                let reason = format!(
+                    "the boot loader cannot be told that this root is good: {}",
+                    chain(&e)
+                );
+                checks.push(Check::fail("boot-state", reason));
+                false
+            }
+        },
+        _ => false,
+    };
+    let mut report = HealthReport {
+        schema: HealthReport::SCHEMA,
+        version: boot.as_ref().ok().map(|boot| boot.root.version.clone()),
+        root_id: boot.as_ref().ok().map(|boot| boot.root.id().to_owned()),
+        passed: marked,
+        failed_try,
+        uptime_ms: uptime_ms(system),
+        checks,
+    };
+    for path in [PathBuf::from(RUN_REPORT), kept_report()] {
+        if let Err(e) = write_report(system, &path, &report) {
+            report.checks.push(Check::fail("report", e));
+            report.passed = false;
+        }
+    }
+    report
+}
+
+fn write_report(system: &dyn System, path: &Path, report: &HealthReport) -> Result<(), String> {
+    let json = serde_json::to_vec_pretty(report).map_err(|e| e.to_string())?;
+    if let Some(folder) = path.parent() {
+        system.create_dir_all(folder).map_err(|e| chain(&e))?;
+    }
+    system.write_file(path, &json, 0o644).map_err(|e| chain(&e))
+}
+
+/// Milliseconds since the kernel started; of dom0, not of the hypervisor.
+fn uptime_ms(system: &dyn System) -> Option<u64> {
+    let text = short_text(system, "/proc/uptime")?;
+    let (seconds, hundredths) = text.split_whitespace().next()?.split_once('.')?;
+    Some(seconds.parse::<u64>().ok()? * 1000 + hundredths.parse::<u64>().ok()? * 10)
+}
+
+#[cfg(test)]
+mod tests;

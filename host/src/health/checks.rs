@@ -1,0 +1,249 @@
+//! The checks. Each says pass, fail or unknown, and why; unknown is never pass.
+
+use crate::class::volume_group;
+use crate::error::chain;
+use crate::local::{MANAGEMENT_BRIDGE, addresses, short_text};
+use serde::{Deserialize, Serialize};
+use slots::names::{STATE_MOUNT, STORAGE_VG};
+use slots::{BootRecord, Mode};
+use std::path::Path;
+use std::time::Duration;
+use steps::{Command, RunError, System};
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// As it should be.
+    Pass,
+    /// Not as it should be.
+    Fail,
+    /// It could not be checked.
+    Unknown,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// What was checked: `xen`, `network`.
+    pub name: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl Check {
+    fn new(name: &str, outcome: Outcome, reason: impl Into<String>) -> Check {
+        Check {
+            name: name.to_owned(),
+            outcome,
+            reason: reason.into(),
+        }
+    }
+
+    /// It is as it should be.
+    pub fn pass(name: &str, reason: impl Into<String>) -> Check {
+        Check::new(name, Outcome::Pass, reason)
+    }
+
+    /// It is not.
+    pub fn fail(name: &str, reason: impl Into<String>) -> Check {
+        Check::new(name, Outcome::Fail, reason)
+    }
+
+    /// It could not be checked.
+    pub fn unknown(name: &str, reason: impl Into<String>) -> Check {
+        Check::new(name, Outcome::Unknown, reason)
+    }
+}
+
+/// How long to wait for what comes up late: daemons that are still starting, an address that is still asked for.
+pub struct Retry<'a> {
+    /// Rounds in all, at least 1. What passed is not checked again.
+    pub rounds: u32,
+    /// Waits between two rounds.
+    pub pause: &'a mut dyn FnMut(),
+}
+
+type CheckFn = fn(&dyn System) -> Check;
+
+const CHECKS: [CheckFn; 7] = [xen, toolstack, libvirt, network, storage, etc, state];
+
+/// Runs all checks, in order; those that did not pass again after a pause, until the rounds are used up.
+pub fn run_checks(
+    system: &dyn System,
+    boot: &Result<BootRecord, String>,
+    retry: &mut Retry<'_>,
+) -> Vec<Check> {
+    let mut results: Vec<Check> = CHECKS.iter().map(|check| check(system)).collect();
+    for _ in 1..retry.rounds {
+        if results.iter().all(|result| result.outcome == Outcome::Pass) {
+            break;
+        }
+        (retry.pause)();
+        for (result, check) in results.iter_mut().zip(CHECKS) {
+            if result.outcome != Outcome::Pass {
+                *result = check(system);
+            }
+        }
+    }
+    results.insert(0, booted(boot));
+    results
+}
+
+fn booted(boot: &Result<BootRecord, String>) -> Check {
+    const NAME: &str = "boot-record";
+    match boot {
+        Ok(boot) if boot.mode == Mode::Host => Check::pass(
+            NAME,
+            format!("{} from {}", boot.root.id(), boot.root_device),
+        ),
+        Ok(boot) => Check::fail(NAME, format!("booted as {:?}, not as a host", boot.mode)),
+        Err(e) => Check::unknown(NAME, e.clone()),
+    }
+}
+
+fn xen(system: &dyn System) -> Check {
+    const FILE: &str = "/proc/xen/capabilities";
+    match system.read_file(Path::new(FILE)) {
+        Ok(bytes) if String::from_utf8_lossy(&bytes).contains("control_d") => {
+            Check::pass("xen", "Xen runs and this is dom0")
+        }
+        Ok(_) => Check::fail(
+            "xen",
+            format!("{FILE} does not say control_d: this is not dom0"),
+        ),
+        Err(e) if system.exists(Path::new("/proc/xen")) => Check::fail("xen", chain(&e)),
+        Err(_) => Check::fail("xen", "this kernel does not run under Xen (no /proc/xen)"),
+    }
+}
+
+/// Runs a command that answers when a service works.
+fn answers(system: &dyn System, name: &str, command: &Command, good: &str) -> Check {
+    match system.run(command) {
+        Ok(_) => Check::pass(name, good),
+        // It ran and said no, or never came back.
+        Err(e @ (RunError::Failed { .. } | RunError::Timeout { .. })) => {
+            Check::fail(name, one_line(&chain(&e)))
+        }
+        Err(e) => Check::unknown(name, one_line(&chain(&e))),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" | ")
+}
+
+fn toolstack(system: &dyn System) -> Check {
+    let command = Command::new("xl")
+        .arg("info")
+        .timeout(Duration::from_secs(20));
+    answers(system, "toolstack", &command, "xl answers")
+}
+
+fn libvirt(system: &dyn System) -> Check {
+    let command = Command::new("virsh")
+        .args(["-c", "xen:///system", "list"])
+        .timeout(Duration::from_secs(30));
+    answers(system, "libvirt", &command, "libvirt answers")
+}
+
+fn network(system: &dyn System) -> Check {
+    const NAME: &str = "network";
+    let file = format!("/sys/class/net/{MANAGEMENT_BRIDGE}/operstate");
+    match short_text(system, &file).as_deref() {
+        Some("up") => match addresses(system, MANAGEMENT_BRIDGE).as_slice() {
+            [] => Check::fail(
+                NAME,
+                format!("{MANAGEMENT_BRIDGE} is up but has no address"),
+            ),
+            [first, ..] => Check::pass(NAME, format!("{MANAGEMENT_BRIDGE} is up with {first}")),
+        },
+        Some(other) => Check::fail(
+            NAME,
+            format!("{MANAGEMENT_BRIDGE} is {other}: is a cable plugged in?"),
+        ),
+        None => Check::fail(
+            NAME,
+            format!("there is no management bridge {MANAGEMENT_BRIDGE}"),
+        ),
+    }
+}
+
+fn storage(system: &dyn System) -> Check {
+    const NAME: &str = "storage";
+    match volume_group(system) {
+        Ok(Some(group)) if group.partial => Check::fail(
+            NAME,
+            format!("a disk of the volume group {STORAGE_VG} is missing"),
+        ),
+        Ok(Some(group)) => Check::pass(
+            NAME,
+            format!("{} of {} free", gib(group.free), gib(group.size)),
+        ),
+        Ok(None) => Check::fail(NAME, format!("there is no volume group {STORAGE_VG}")),
+        Err(e) => Check::unknown(NAME, one_line(&chain(&e))),
+    }
+}
+
+/// Bytes as GiB with one decimal, rounded down.
+pub(super) fn gib(bytes: u64) -> String {
+    let tenths = (u128::from(bytes) * 10) >> 30;
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
+fn etc(system: &dyn System) -> Check {
+    const NAME: &str = "etc";
+    let mounts = match system.read_file(Path::new("/proc/self/mounts")) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) => return Check::unknown(NAME, chain(&e)),
+    };
+    // Device, mount point, type, options. The last mount on a point is the one that is seen.
+    let etc = mounts
+        .lines()
+        .rev()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|f| f.get(1) == Some(&"/etc"));
+    match etc.as_deref() {
+        Some([_, _, "overlay", options, ..]) if options.split(',').any(|option| option == "rw") => {
+            writable(system, NAME, Path::new("/etc"), "the overlay is writable")
+        }
+        Some([_, _, kind, options, ..]) => Check::fail(
+            NAME,
+            format!("/etc is {kind} ({options}), not a writable overlay"),
+        ),
+        _ => Check::fail(
+            NAME,
+            "/etc is not an overlay: nothing written there would be kept",
+        ),
+    }
+}
+
+fn state(system: &dyn System) -> Check {
+    writable(
+        system,
+        "state",
+        &Path::new(STATE_MOUNT).join("bedplate"),
+        "the state partition is writable",
+    )
+}
+
+fn writable(system: &dyn System, name: &str, folder: &Path, good: &str) -> Check {
+    let probe = folder.join(".bedplate-health-probe");
+    let written = system
+        .create_dir_all(folder)
+        .and_then(|()| {
+            system.write_file(
+                &probe,
+                b"written by bedplate-health, removed at once\n",
+                0o600,
+            )
+        })
+        .and_then(|()| system.remove_file(&probe));
+    match written {
+        Ok(()) => Check::pass(name, good),
+        Err(e) => Check::fail(name, chain(&e)),
+    }
+}

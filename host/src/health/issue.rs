@@ -1,0 +1,90 @@
+//! What the console shows above the login prompt.
+
+use super::{HealthReport, RUN_REPORT, checks::gib};
+use crate::class::volume_group;
+use crate::local::{MANAGEMENT_BRIDGE, boot_record, short_text};
+use std::fmt::Write;
+use std::path::Path;
+use steps::{Command, System};
+
+/// agetty(8) shows every `*.issue` of this folder after `/etc/issue`.
+pub const ISSUE_FILE: &str = "/run/issue.d/50-bedplate.issue";
+
+/// The text, in agetty's form: a backslash starts a code, so those of our own are doubled.
+///
+/// Addresses are codes that agetty fills in when it shows the prompt, because they may change after this was written.
+pub fn issue_text(system: &dyn System) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<12}{value}");
+    };
+    match boot_record(system) {
+        Ok(boot) => line(
+            "Release",
+            &escape(&format!("{} ({})", boot.root.version, boot.root.id())),
+        ),
+        Err(_) => line("Release", "unknown"),
+    }
+    line(
+        "Management",
+        &format!("{MANAGEMENT_BRIDGE} \\4{{{MANAGEMENT_BRIDGE}}} \\6{{{MANAGEMENT_BRIDGE}}}"),
+    );
+    line(
+        "SSH key",
+        &escape(&ssh_fingerprint(system).unwrap_or_else(|| "none yet".to_owned())),
+    );
+    let storage = match volume_group(system) {
+        Ok(Some(group)) => format!("{} of {} free", gib(group.free), gib(group.size)),
+        Ok(None) => "no storage repository".to_owned(),
+        Err(_) => "unknown".to_owned(),
+    };
+    line("Storage", &escape(&storage));
+    line("Health", &escape(&health(system)));
+    text.push('\n');
+    text
+}
+
+fn health(system: &dyn System) -> String {
+    let report = system.read_file(Path::new(RUN_REPORT)).ok();
+    match report.and_then(|json| serde_json::from_slice::<HealthReport>(&json).ok()) {
+        None => "not checked".to_owned(),
+        Some(report) if report.passed => "good".to_owned(),
+        Some(report) => {
+            let names: Vec<_> = report.problems().map(|check| check.name.as_str()).collect();
+            format!("NOT GOOD: {} (see {RUN_REPORT})", names.join(", "))
+        }
+    }
+}
+
+/// `SHA256:... (ED25519)`.
+fn ssh_fingerprint(system: &dyn System) -> Option<String> {
+    const KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
+    short_text(system, KEY)?;
+    let output = system
+        .run(&Command::new("ssh-keygen").args(["-l", "-f", KEY]))
+        .ok()?
+        .text();
+    let mut words = output.split_whitespace();
+    let hash = words.nth(1)?;
+    Some(format!("{hash} {}", words.next_back()?))
+}
+
+fn escape(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .collect::<String>()
+        .replace('\\', "\\\\")
+}
+
+/// Writes [`ISSUE_FILE`] and asks the login prompts to show it.
+pub fn write_issue(system: &dyn System) -> Result<(), steps::system::FileError> {
+    let path = Path::new(ISSUE_FILE);
+    if let Some(folder) = path.parent() {
+        system.create_dir_all(folder)?;
+    }
+    system.write_file(path, issue_text(system).as_bytes(), 0o644)?;
+    // Prompts that are shown already are drawn anew; where there is none yet, this fails and does not matter.
+    let _ = system.run(&Command::new("agetty").arg("--reload"));
+    Ok(())
+}

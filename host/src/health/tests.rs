@@ -1,0 +1,342 @@
+use super::*;
+use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
+use slots::env_block::EnvBlock;
+use slots::{BootRecord, RootIdentity, Verity};
+use std::fs;
+use steps::RecordingSystem;
+use tempfile::TempDir;
+
+const RUNNING: &str = "aaaaaaaaaaaaaaaa";
+const OTHER: &str = "bbbbbbbbbbbbbbbb";
+
+fn record(mode: Mode) -> String {
+    let root = RootIdentity {
+        version: "0.1.0".into(),
+        image_name: "x.root.img".into(),
+        image_size: 8192,
+        image_sha256: "a".repeat(64),
+        verity: Verity {
+            data_blocks: 1,
+            salt: String::new(),
+            root_hash: "a".repeat(64),
+        },
+    };
+    let record = BootRecord {
+        mode,
+        root,
+        root_device: "/dev/sda3".into(),
+        medium: None,
+        state_device: Some("/dev/sda5".into()),
+        root_opened_ms: 900,
+        warnings: vec![],
+    };
+    serde_json::to_string(&record).unwrap()
+}
+
+const UP: &str = r#"[{"addr_info":[{"family":"inet","local":"10.0.2.15","scope":"global"}]}]"#;
+
+/// A host on which everything is as it should be.
+fn good_host() -> RecordingSystem {
+    RecordingSystem::new()
+        .strict()
+        .file("/run/bedplate/boot.json", record(Mode::Host))
+        .file("/proc/xen/capabilities", "control_d\n")
+        .file("/proc/uptime", "31.42 60.00\n")
+        .file(
+            "/proc/self/mounts",
+            "/dev/dm-0 / squashfs ro 0 0\noverlay /etc overlay rw,relatime,lowerdir=/x 0 0\n",
+        )
+        .file("/sys/class/net/xenbr0/operstate", "up\n")
+        .prints("xl info", "xen_version : 4.20\n")
+        .prints("virsh -c xen:///system list", "")
+        .prints("ip -json address show dev xenbr0", UP)
+        .prints("vgs", crate::class::VGS)
+}
+
+fn esp(state: &BootState) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("grub")).unwrap();
+    fs::write(
+        dir.path().join(STATE_ENV),
+        state.to_env().unwrap().to_bytes().unwrap(),
+    )
+    .unwrap();
+    fs::write(
+        dir.path().join(GOOD_ENV),
+        state.to_good_env().unwrap().to_bytes().unwrap(),
+    )
+    .unwrap();
+    dir
+}
+
+fn state(good: Option<&str>, try_id: Option<&str>, tries: u8) -> BootState {
+    BootState {
+        good: good.map(Into::into),
+        try_id: try_id.map(Into::into),
+        tries,
+        ..BootState::default()
+    }
+}
+
+fn on(dir: &TempDir, file: &str) -> BootState {
+    BootState::from_env(&EnvBlock::read(&dir.path().join(file)).unwrap())
+}
+
+fn check_once(system: &RecordingSystem, esp: &TempDir) -> HealthReport {
+    check(
+        system,
+        esp.path(),
+        &mut Retry {
+            rounds: 1,
+            pause: &mut || panic!("no second round"),
+        },
+    )
+}
+
+#[test]
+fn a_good_boot_is_recorded_and_the_boot_loader_told() {
+    let (system, esp) = (good_host(), esp(&state(Some(OTHER), Some(RUNNING), 0)));
+    let report = check_once(&system, &esp);
+    assert!(report.passed, "{report}");
+    assert_eq!(report.uptime_ms, Some(31_420));
+    let names: Vec<_> = report
+        .checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "boot-record",
+            "xen",
+            "toolstack",
+            "libvirt",
+            "network",
+            "storage",
+            "etc",
+            "state",
+            "boot-state"
+        ]
+    );
+    let expected = BootState {
+        previous: Some(OTHER.into()),
+        ..state(Some(RUNNING), None, 0)
+    };
+    assert_eq!(on(&esp, STATE_ENV), expected);
+    assert_eq!(on(&esp, GOOD_ENV).good.as_deref(), Some(RUNNING));
+    for path in [RUN_REPORT.into(), kept_report()] {
+        let read: HealthReport = serde_json::from_slice(&system.content(&path).unwrap()).unwrap();
+        assert_eq!(read, report);
+    }
+    assert!(
+        system.content("/etc/.bedplate-health-probe").is_none(),
+        "the probe is removed"
+    );
+}
+
+#[test]
+fn one_thing_amiss_and_the_root_is_not_marked() {
+    let down = good_host().file("/sys/class/net/xenbr0/operstate", "down\n");
+    let cases: Vec<(&str, Outcome, RecordingSystem)> = vec![
+        (
+            "boot-record",
+            Outcome::Fail,
+            good_host().file("/run/bedplate/boot.json", record(Mode::Rescue)),
+        ),
+        (
+            "boot-record",
+            Outcome::Unknown,
+            good_host().file("/run/bedplate/boot.json", "{"),
+        ),
+        (
+            "xen",
+            Outcome::Fail,
+            good_host().file("/proc/xen/capabilities", "\n"),
+        ),
+        (
+            "toolstack",
+            Outcome::Fail,
+            good_host().fails("xl info", 1, "cannot open xenstore"),
+        ),
+        ("toolstack", Outcome::Unknown, good_host().misses("xl info")),
+        (
+            "libvirt",
+            Outcome::Fail,
+            good_host().fails("virsh", 1, "no socket"),
+        ),
+        ("network", Outcome::Fail, down),
+        ("network", Outcome::Fail, good_host().prints("ip", "[]")),
+        (
+            "storage",
+            Outcome::Fail,
+            good_host().prints("vgs", r#"{"report":[{"vg":[]}]}"#),
+        ),
+        ("storage", Outcome::Unknown, good_host().misses("vgs")),
+        (
+            "etc",
+            Outcome::Fail,
+            good_host().file("/proc/self/mounts", "overlay /etc overlay ro 0 0\n"),
+        ),
+        (
+            "etc",
+            Outcome::Fail,
+            good_host().file("/proc/self/mounts", "/dev/dm-0 / squashfs ro 0 0\n"),
+        ),
+        (
+            "etc",
+            Outcome::Fail,
+            good_host().breaks("/etc/.bedplate-health-probe"),
+        ),
+        (
+            "state",
+            Outcome::Fail,
+            good_host().breaks("/state/bedplate/.bedplate-health-probe"),
+        ),
+    ];
+    for (name, outcome, system) in cases {
+        let esp = esp(&state(Some(OTHER), Some(RUNNING), 1));
+        let report = check_once(&system, &esp);
+        assert!(!report.passed);
+        let problems: Vec<_> = report
+            .problems()
+            .map(|check| (check.name.as_str(), check.outcome))
+            .collect();
+        assert_eq!(problems, [(name, outcome)], "{report}");
+        assert_eq!(
+            on(&esp, STATE_ENV),
+            state(Some(OTHER), Some(RUNNING), 1),
+            "{name}"
+        );
+        assert!(
+            system.content(RUN_REPORT).is_some(),
+            "{name}: the failure is recorded"
+        );
+    }
+}
+
+#[test]
+fn what_is_late_is_waited_for_and_what_never_comes_is_not() {
+    let late = good_host().fails("xl info", 1, "not yet");
+    let mut rounds = 0;
+    let report = check(
+        &late,
+        esp(&state(Some(RUNNING), None, 0)).path(),
+        &mut Retry {
+            rounds: 4,
+            pause: &mut || rounds += 1,
+        },
+    );
+    assert!(!report.passed);
+    assert_eq!(rounds, 3);
+    let asked = |what: &str| {
+        late.command_lines()
+            .iter()
+            .filter(|line| line.starts_with(what))
+            .count()
+    };
+    assert_eq!(
+        (asked("xl info"), asked("virsh")),
+        (4, 1),
+        "what passed is not asked again"
+    );
+}
+
+#[test]
+fn an_esp_that_cannot_be_written_is_told() {
+    let empty = TempDir::new().unwrap();
+    let report = check_once(&good_host(), &empty);
+    assert!(!report.passed);
+    assert_eq!(
+        report
+            .problems()
+            .map(|check| check.name.as_str())
+            .collect::<Vec<_>>(),
+        ["boot-state"]
+    );
+    let system = good_host().breaks(RUN_REPORT);
+    let report = check_once(&system, &esp(&state(Some(RUNNING), None, 0)));
+    assert_eq!(
+        report
+            .problems()
+            .map(|check| check.name.as_str())
+            .collect::<Vec<_>>(),
+        ["report"]
+    );
+}
+
+#[test]
+fn the_state_after_a_good_boot() {
+    // The root under trial came up.
+    let (after, failed) = after_good_boot(&state(Some(OTHER), Some(RUNNING), 1), RUNNING);
+    assert_eq!(
+        (after, failed),
+        (
+            BootState {
+                previous: Some(OTHER.into()),
+                ..state(Some(RUNNING), None, 0)
+            },
+            None
+        )
+    );
+    // The last good root runs again after the tries of another one were used up.
+    let (after, failed) = after_good_boot(&state(Some(RUNNING), Some(OTHER), 0), RUNNING);
+    assert_eq!(
+        (after, failed),
+        (state(Some(RUNNING), None, 0), Some(OTHER.to_owned()))
+    );
+    // A root is set up for the next boot: its try stays.
+    let pending = state(Some(RUNNING), Some(OTHER), 1);
+    assert_eq!(after_good_boot(&pending, RUNNING), (pending.clone(), None));
+    // Nothing changes on an ordinary boot.
+    let ordinary = BootState {
+        previous: Some(OTHER.into()),
+        ..state(Some(RUNNING), None, 0)
+    };
+    assert_eq!(
+        after_good_boot(&ordinary, RUNNING),
+        (ordinary.clone(), None)
+    );
+}
+
+#[test]
+fn damaged_blocks_are_written_anew_and_good_ones_left_alone() {
+    let dir = esp(&state(Some(RUNNING), None, 0));
+    let path = dir.path().join(STATE_ENV);
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    assert_eq!(mark_good(dir.path(), RUNNING).unwrap(), None);
+    assert_eq!(
+        fs::metadata(&path).unwrap().modified().unwrap(),
+        before,
+        "nothing to write"
+    );
+    fs::write(&path, [0; 1024]).unwrap();
+    mark_good(dir.path(), RUNNING).unwrap();
+    assert_eq!(on(&dir, STATE_ENV), state(Some(RUNNING), None, 0));
+}
+
+#[test]
+fn the_login_prompt_shows_what_an_administrator_needs() {
+    let system = good_host()
+        .file(
+            "/etc/ssh/ssh_host_ed25519_key.pub",
+            "ssh-ed25519 AAAA root@x\n",
+        )
+        .prints(
+            "ssh-keygen -l -f",
+            "256 SHA256:abc/def root@x y (ED25519)\n",
+        )
+        .prints("agetty", "");
+    write_issue(&system).unwrap();
+    let text = String::from_utf8(system.content(ISSUE_FILE).unwrap()).unwrap();
+    assert_eq!(
+        text,
+        "  Release     0.1.0 (aaaaaaaaaaaaaaaa)\n  \
+         Management  xenbr0 \\4{xenbr0} \\6{xenbr0}\n  \
+         SSH key     SHA256:abc/def (ED25519)\n  \
+         Storage     19.9 GiB of 19.9 GiB free\n  \
+         Health      not checked\n\n"
+    );
+    let failed = good_host().fails("virsh", 1, "no");
+    check_once(&failed, &esp(&state(None, None, 0)));
+    assert!(issue_text(&failed).contains("NOT GOOD: libvirt (see /run/bedplate/health.json)"));
+}

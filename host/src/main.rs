@@ -1,0 +1,58 @@
+//! `xe`: the command line of a Bedplate host.
+
+use hcl_checker::{Facts, Root};
+use host::cmdline::Invocation;
+use host::commands::{Surroundings, execute};
+use host::{XeError, class};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+use steps::RealSystem;
+
+fn main() -> ExitCode {
+    let result = words().and_then(|words| run(&words));
+    let (text, code) = match &result {
+        Ok(text) => (text, 0),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    match io::stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush())
+    {
+        // The reader had enough: `xe vm-list | head -1`.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(code),
+        Err(e) => {
+            eprintln!("INTERNAL_ERROR: cannot write the output: {e}");
+            ExitCode::FAILURE
+        }
+        Ok(()) => ExitCode::from(code),
+    }
+}
+
+fn words() -> Result<Vec<String>, XeError> {
+    let word = |word: std::ffi::OsString| {
+        word.into_string()
+            .map_err(|word| XeError::usage(format!("{word:?} is not UTF-8")))
+    };
+    std::env::args_os().skip(1).map(word).collect()
+}
+
+fn run(words: &[String]) -> Result<String, XeError> {
+    match words.first().map(String::as_str) {
+        Some("--version") => return Ok(format!("xe {} (Bedplate)\n", env!("CARGO_PKG_VERSION"))),
+        Some("--help" | "-h") => return run(&["help".to_owned()]),
+        _ => {}
+    }
+    let line = Invocation::parse(words.iter().cloned())?;
+    let around = Surroundings {
+        system: &RealSystem::silent(),
+        now: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+        sockets: &|| class::socket_count(&Facts::read(&Root::system())),
+    };
+    execute(&line, &around)
+}

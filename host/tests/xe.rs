@@ -1,0 +1,216 @@
+//! `xe` from the command line to what it prints.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use host::XeError;
+use host::cmdline::Invocation;
+use host::commands::{Surroundings, execute};
+use steps::RecordingSystem;
+
+const XL: &str = "\
+Name ID Mem VCPUs State Time(s) UUID Reason-Code Security Label
+Domain-0   0 1024 4 r----- 52.9 00000000-0000-0000-0000-000000000000 - -
+guest      3  256 1 -b----  1.2 11111111-2222-3333-4444-555555555555 - -
+";
+
+fn system() -> RecordingSystem {
+    RecordingSystem::new()
+        .strict()
+        .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+        .file("/proc/sys/kernel/hostname", "node-1\n")
+        .file("/proc/sys/kernel/osrelease", "6.12.117+deb13-amd64\n")
+        .prints("xl list -v", XL)
+        .prints("virsh -q", "")
+        .prints("xl info", "nr_cpus : 8\nxen_version : 4.20.2\n")
+        .prints("vgs", r#"{"report":[{"vg":[]}]}"#)
+}
+
+fn run_on(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
+    let invocation = Invocation::parse(line.split_whitespace().map(str::to_owned))?;
+    execute(
+        &invocation,
+        &Surroundings {
+            system,
+            now: 1_795_305_600,
+            sockets: &|| Some(2),
+        },
+    )
+}
+
+fn run(line: &str) -> Result<String, XeError> {
+    run_on(&system(), line)
+}
+
+#[test]
+fn host_list_has_the_classic_form() {
+    assert_eq!(
+        run("host-list").unwrap(),
+        "uuid ( RO)                : 01234567-89ab-cdef-0123-456789abcdef\n\
+         \x20         name-label ( RO): node-1\n\
+         \x20   name-description ( RO): Bedplate host\n"
+    );
+}
+
+#[test]
+fn lists_filter_choose_fields_and_print_minimal_or_json() {
+    assert_eq!(
+        run("vm-list --minimal").unwrap(),
+        "00000000-0000-0000-0000-000000000000,11111111-2222-3333-4444-555555555555\n"
+    );
+    assert_eq!(
+        run("vm-list is-control-domain=false params=name-label --minimal").unwrap(),
+        "guest\n"
+    );
+    assert_eq!(run("vm-list name-label=nobody").unwrap(), "");
+    assert_eq!(run("sr-list --minimal").unwrap(), "\n");
+    assert_eq!(
+        run("host-list software-version:xen=4.20.2 --minimal params=hostname").unwrap(),
+        "node-1\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&run("vm-list params=all --json").unwrap()).unwrap();
+    assert_eq!(
+        (&json[1]["dom-id"], &json[1]["power-state"]),
+        (&3.into(), &"running".into())
+    );
+}
+
+#[test]
+fn one_record_is_selected_by_uuid_name_or_any_field() {
+    assert!(
+        run("host-param-list")
+            .unwrap()
+            .contains("cpu-count ( RO): 8"),
+        "there is only one host"
+    );
+    assert_eq!(
+        run("host-param-get param-name=software-version param-key=xen").unwrap(),
+        "4.20.2\n"
+    );
+    assert_eq!(
+        run("vm-param-get vm=guest param-name=dom-id").unwrap(),
+        "3\n"
+    );
+    assert_eq!(
+        run("vm-param-get uuid=11111111-2222-3333-4444-555555555555 param-name=name-label")
+            .unwrap(),
+        "guest\n"
+    );
+    assert_eq!(
+        run("vm-param-get param-name=vcpus --multiple").unwrap(),
+        "4\n1\n"
+    );
+    assert_eq!(
+        run("vm-param-get param-name=vcpus --multiple --minimal").unwrap(),
+        "4,1\n"
+    );
+}
+
+#[test]
+fn errors_have_a_code_and_tell_wrong_use_from_failure() {
+    for (line, code, exit, words) in [
+        ("vm-lst", "WRONG_USE", 2, "did you mean \"vm-list\""),
+        ("frobnicate", "WRONG_USE", 2, "xe help"),
+        ("vm-list guest", "WRONG_USE", 2, "name=value"),
+        ("vm-list colour=red", "WRONG_USE", 2, "no field"),
+        ("vm-list params=uuid,colour", "WRONG_USE", 2, "no field"),
+        ("vm-param-list", "WRONG_USE", 2, "--multiple"),
+        ("vm-param-get vm=guest", "WRONG_USE", 2, "param-name="),
+        (
+            "host-param-get param-name=uuid param-key=x",
+            "WRONG_USE",
+            2,
+            "no map",
+        ),
+        (
+            "host-param-get param-name=software-version param-key=x",
+            "MAP_NO_SUCH_KEY",
+            1,
+            "\nkey: x",
+        ),
+        (
+            "vm-param-list uuid=nope",
+            "UUID_INVALID",
+            1,
+            "type: vm\nuuid: nope",
+        ),
+        ("vm-param-list vm=nobody", "NO_MATCH", 1, "No vm matches"),
+        (
+            "host-license-view force=true",
+            "WRONG_USE",
+            2,
+            "does not take",
+        ),
+        ("patch-list", "INTERNAL_ERROR", 1, "boot.json"),
+        ("network-list", "INTERNAL_ERROR", 1, "/sys/class/net"),
+    ] {
+        let error = run(line).unwrap_err();
+        assert_eq!(
+            (error.code, error.exit_code()),
+            (code, exit),
+            "{line}: {error}"
+        );
+        assert!(error.to_string().contains(words), "{line}: {error}");
+        assert!(error.to_string().starts_with(code));
+    }
+}
+
+#[test]
+fn a_host_without_a_license_says_so_and_what_works() {
+    let text = run("host-license-view").unwrap();
+    assert!(text.starts_with("state ( RO)"), "{text}");
+    assert!(
+        text.contains(": unlicensed\n") && text.contains("everything works"),
+        "{text}"
+    );
+    assert_eq!(
+        run("host-license-view params=automatic-updates,state --minimal").unwrap(),
+        "false\n"
+    );
+}
+
+#[test]
+fn patch_list_is_the_running_release() {
+    let boot = r#"{"mode":"host","root":{"version":"0.1.0","image_name":"x","image_size":4096,"image_sha256":"x",
+        "verity":{"data_blocks":1,"salt":"","root_hash":"aabbccddeeff00112233"}},"root_device":"/dev/sda3",
+        "medium":null,"state_device":null,"root_opened_ms":1,"warnings":[]}"#;
+    let system = system().file("/run/bedplate/boot.json", boot);
+    let text = run_on(&system, "patch-list").unwrap();
+    assert!(
+        text.contains("bedplate-0.1.0") && text.contains("restartHost"),
+        "{text}"
+    );
+    assert_eq!(
+        run_on(&system, "patch-list params=root-id --minimal").unwrap(),
+        "aabbccddeeff0011\n"
+    );
+    let again = run_on(&system, "patch-list params=uuid").unwrap();
+    assert_eq!(
+        again,
+        run_on(&system, "patch-list params=uuid").unwrap(),
+        "the uuid stays"
+    );
+    let host = "01234567-89ab-cdef-0123-456789abcdef";
+    assert_ne!(
+        run_on(&system, &format!("patch-list hosts:contains={host}")).unwrap(),
+        ""
+    );
+    assert_eq!(
+        run_on(&system, "patch-list hosts:contains=another").unwrap(),
+        ""
+    );
+}
+
+#[test]
+fn help_lists_what_works_and_every_listed_command_is_explained() {
+    let text = run("help").unwrap();
+    let commands = run("help --minimal").unwrap();
+    for command in commands.trim().split(',') {
+        assert!(text.contains(command), "{command}");
+        assert!(
+            run(&format!("help {command}"))
+                .unwrap()
+                .starts_with(&format!("xe {command} "))
+        );
+    }
+    assert_eq!(run("help nothing").unwrap_err().exit_code(), 2);
+}
