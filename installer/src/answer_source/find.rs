@@ -1,0 +1,266 @@
+//! Looking for answers, and reading them.
+
+use super::fetch::{FetchError, Network, fetch};
+use super::request::{Request, RequestError, from_command_line};
+use crate::answers::MAX_BYTES;
+use crate::laydown::Machine;
+use sha2::{Digest, Sha256};
+use slots::answer_area::{self, AnswerAreaError};
+use slots::block::{Access, OpenError};
+use slots::names::{ANSWER_LABEL, ISO_ANSWERS};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use steps::StepError;
+use steps::system::{Command, FileError, Mount, MountError, RunError, System};
+
+/// Where a volume with answers is mounted while they are read.
+const MOUNT: &str = "/run/bedplate/answer-volume";
+/// The file on a labelled volume.
+const FILE: &str = "answers.toml";
+
+/// Answers that were found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The place, as it may be shown.
+    pub place: String,
+    /// SHA-256 of the content, hexadecimal.
+    pub sha256: String,
+    /// The content. May hold a secret.
+    pub content: Vec<u8>,
+}
+
+impl Found {
+    fn new(place: impl Into<String>, content: Vec<u8>) -> Self {
+        Found {
+            place: place.into(),
+            sha256: hex::encode(Sha256::digest(&content)),
+            content,
+        }
+    }
+}
+
+/// Why answers that should be somewhere could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The kernel command line names no place.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The area on the medium was asked for and holds nothing.
+    #[error(
+        "the answers should be embedded in the medium, but its answer area holds none; fill it with `image-build embed`"
+    )]
+    NotEmbedded,
+    /// The area is damaged.
+    #[error("cannot read the answers embedded in the medium")]
+    Area(#[from] AnswerAreaError),
+    /// The device is not there.
+    #[error(
+        "the answers should be on {0}, and there is no such device; check its name, `lsblk` lists all"
+    )]
+    NoDevice(PathBuf),
+    /// The device cannot be opened.
+    #[error("cannot open the device with the answers")]
+    Open(#[from] OpenError),
+    /// The device cannot be read.
+    #[error("cannot read {device}")]
+    Read {
+        /// The device.
+        device: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no file system on it.
+    #[error("{0} holds no file system that is known here, so no answer file can be read from it")]
+    NoFileSystem(PathBuf),
+    /// Several volumes have the label.
+    #[error("{} volumes are labelled {ANSWER_LABEL} ({}); take away all but one", .0.len(), .0.join(", "))]
+    SeveralVolumes(Vec<String>),
+    /// It is too large.
+    #[error("{0} is larger than {MAX_BYTES} bytes, so it is no answer file")]
+    TooLarge(String),
+    /// The volume cannot be mounted.
+    #[error("cannot mount the volume with the answers")]
+    Mount(#[from] MountError),
+    /// A tool failed.
+    #[error("cannot look for answers")]
+    Run(#[from] RunError),
+    /// The file cannot be read.
+    #[error("cannot read the answers")]
+    File(#[from] FileError),
+    /// The URL does not give them.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+}
+
+/// What reading answers needs.
+pub struct Finder<'a> {
+    /// Commands and files.
+    pub system: &'a dyn System,
+    /// Devices.
+    pub machine: &'a dyn Machine,
+    /// Sleeps between attempts.
+    pub pause: &'a dyn Fn(Duration),
+    /// True in the live system, whose network is the installer's to set up.
+    pub live: bool,
+}
+
+impl Finder<'_> {
+    /// Looks at all places in their order: `command_line` is the kernel's, `medium` the root of the medium. None when
+    /// nobody left answers anywhere. A place that was named and cannot be read is an error.
+    pub fn find(
+        &self,
+        command_line: &str,
+        medium: &Path,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Option<Found>, FindError> {
+        if let Some(request) = from_command_line(command_line)? {
+            return self.read(&request, medium, tell).map(Some);
+        }
+        if let Some(found) = self.embedded(medium)? {
+            return Ok(Some(found));
+        }
+        self.labelled()
+    }
+
+    /// Reads the answers from a place that was named.
+    pub fn read(
+        &self,
+        request: &Request,
+        medium: &Path,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Found, FindError> {
+        let place = request.to_string();
+        let content = match request {
+            Request::Embedded => return self.embedded(medium)?.ok_or(FindError::NotEmbedded),
+            Request::Url(url) => {
+                if self.live {
+                    Network::new(self.system).require(&place)?;
+                }
+                fetch(self.system, url, self.pause, tell)?
+            }
+            Request::File(path) => limited(&place, self.system.read_file(path)?)?,
+            Request::Raw(device) => self.raw(device)?,
+            Request::OnDevice { device, file } => {
+                self.wait_for(device)?;
+                self.read_volume(device, file)?
+            }
+        };
+        Ok(Found::new(place, content))
+    }
+
+    fn embedded(&self, medium: &Path) -> Result<Option<Found>, FindError> {
+        let path = medium.join(ISO_ANSWERS);
+        if !self.system.exists(&path) {
+            return Ok(None);
+        }
+        let content = answer_area::decode(&self.system.read_file(&path)?)?;
+        Ok(content.map(|content| Found::new(Request::Embedded.to_string(), content)))
+    }
+
+    fn labelled(&self) -> Result<Option<Found>, FindError> {
+        self.settle(None)?;
+        // Without a cache: a stick may have been plugged in a moment ago. 2: there is none.
+        let token = format!("LABEL={ANSWER_LABEL}");
+        let blkid = Command::new("blkid").args([
+            "--cache-file",
+            "/dev/null",
+            "--match-token",
+            &token,
+            "--output",
+            "device",
+        ]);
+        let output = self.system.run(&blkid.also_good(&[2]))?.text();
+        let volumes: Vec<String> = output
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .filter(|l| !l.is_empty())
+            .collect();
+        match volumes.as_slice() {
+            [] => Ok(None),
+            [device] => {
+                let place = format!("{FILE} on {device}, labelled {ANSWER_LABEL}");
+                Ok(Some(Found::new(
+                    place,
+                    self.read_volume(Path::new(device), Path::new(FILE))?,
+                )))
+            }
+            _ => Err(FindError::SeveralVolumes(volumes)),
+        }
+    }
+
+    fn settle(&self, device: Option<&Path>) -> Result<(), FindError> {
+        let mut settle = Command::new("udevadm").args(["settle", "--timeout=30"]);
+        if let Some(device) = device {
+            settle = settle.arg(format!("--exit-if-exists={}", device.display()));
+        }
+        // 1: the queue is not empty yet. Whatever is missing then is told by who looks for it.
+        self.system.run(&settle.also_good(&[1]))?;
+        Ok(())
+    }
+
+    fn wait_for(&self, device: &Path) -> Result<(), FindError> {
+        // A stick or a virtual medium of a management controller can take some seconds to appear.
+        for attempt in 0..10 {
+            if self.machine.has_device(device) {
+                return Ok(());
+            }
+            self.settle(Some(device))?;
+            if attempt > 0 {
+                (self.pause)(Duration::from_secs(1));
+            }
+        }
+        Err(FindError::NoDevice(device.to_owned()))
+    }
+
+    fn raw(&self, device: &Path) -> Result<Vec<u8>, FindError> {
+        self.wait_for(device)?;
+        let mut open = self.machine.open(device, Access::ReadOnly)?;
+        let length = open.size().min(MAX_BYTES + 1);
+        let mut content = vec![0; length as usize];
+        open.read_at(0, &mut content)
+            .map_err(|source| FindError::Read {
+                device: device.to_owned(),
+                source,
+            })?;
+        // A device is a whole number of sectors: what is behind the text is zeros.
+        let text = content
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        content.truncate(text);
+        limited(&device.display().to_string(), content)
+    }
+
+    fn read_volume(&self, device: &Path, file: &Path) -> Result<Vec<u8>, FindError> {
+        let probe = Command::new("blkid")
+            .args(["--probe", "--output", "value", "--match-tag", "TYPE"])
+            .arg(device);
+        let kind = self.system.run(&probe.also_good(&[2]))?.text();
+        if kind.is_empty() {
+            return Err(FindError::NoFileSystem(device.to_owned()));
+        }
+        self.system
+            .mount(&Mount::device(device, MOUNT, &kind).read_only().inert())?;
+        let content = self.system.read_file(&Path::new(MOUNT).join(file));
+        let unmounted = self.system.unmount(Path::new(MOUNT));
+        let content = limited(&file.display().to_string(), content?)?;
+        unmounted?;
+        Ok(content)
+    }
+}
+
+fn limited(place: &str, content: Vec<u8>) -> Result<Vec<u8>, FindError> {
+    if content.len() as u64 > MAX_BYTES {
+        Err(FindError::TooLarge(place.to_owned()))
+    } else {
+        Ok(content)
+    }
+}
+
+impl From<FindError> for Vec<String> {
+    fn from(error: FindError) -> Self {
+        let error: StepError = error.into();
+        steps::step::error_chain(error.as_ref())
+    }
+}

@@ -1,0 +1,387 @@
+//! What an answer file must hold beyond its shape, and the choices that it says.
+
+use super::document::Document;
+use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, Network, Policy, Static, System};
+use crate::choices::{
+    AddressChoice, After, Choices, DiskChoice, HclPolicy, InterfaceChoice, NetworkChoice,
+    StaticAddress, SystemChoice,
+};
+use crate::selector::{DiskSelector, TRANSPORTS};
+use crate::values::{
+    Cidr, Hostname, Mac, PasswordHash, SshKey, Timezone, ValueError, Zones, check_gateway,
+    check_interface_name, check_name_server, parse_size,
+};
+
+/// The choices, or `None` with at least one problem added to `document`.
+pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) -> Option<Choices> {
+    match answers.schema {
+        Some(1) => {}
+        Some(other) => document.problem_at(
+            "schema",
+            format!("this is schema {other}; this installer reads schema 1"),
+            "use the installer of the release that the file was written for, or write `schema = 1`",
+        ),
+        None => document.missing(
+            "schema",
+            "`schema` is missing",
+            "start the file with `schema = 1`",
+        ),
+    }
+    let disk = disk(answers.disk, document);
+    let system = system(answers.system, document, zones);
+    let network = network(answers.network, document);
+    let hcl = hcl(answers.hcl.unwrap_or_default(), document);
+    Some(Choices {
+        disk: disk?,
+        system: system?,
+        network: network?,
+        hcl: hcl?,
+        on_success: answers.on_success.unwrap_or(After::Reboot),
+        on_failure: answers.on_failure.unwrap_or(After::Shell),
+    })
+}
+
+/// The value, or `None` with a problem about `path`.
+fn value<T>(document: &mut Document<'_>, path: &str, parsed: Result<T, ValueError>) -> Option<T> {
+    match parsed {
+        Ok(value) => Some(value),
+        Err(error) => {
+            document.problem_at(path, format!("`{path}` {}", error.message), error.advice);
+            None
+        }
+    }
+}
+
+fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<DiskChoice> {
+    const ADVICE: &str = "write `path = \"/dev/...\"` in [disk], or properties such as `serial = \"...\"` in a section [disk.match]";
+    let Some(disk) = disk else {
+        document.missing("disk", "the section [disk] is missing", ADVICE);
+        return None;
+    };
+    let select = match (disk.path, disk.matching) {
+        (Some(_), Some(_)) => {
+            document.problem_at(
+                "disk.match",
+                "[disk] has both `path` and [disk.match]",
+                "keep one of them; `path` may also stand inside [disk.match]",
+            );
+            return None;
+        }
+        (None, None) => {
+            if !document.is_settled("disk.match") {
+                document.missing("disk.path", "[disk] does not say which disk", ADVICE);
+            }
+            return None;
+        }
+        (Some(path), None) => DiskSelector {
+            path: Some(disk_path(document, "disk.path", path)?),
+            ..Default::default()
+        },
+        (None, Some(matching)) => disk_match(matching, document)?,
+    };
+    Some(DiskChoice {
+        select,
+        wipe: disk.wipe.unwrap_or(false),
+    })
+}
+
+fn disk_path(document: &mut Document<'_>, key: &str, path: String) -> Option<String> {
+    let clean = path
+        .split('/')
+        .skip(1)
+        .all(|part| !part.is_empty() && part != "." && part != "..");
+    if path.starts_with("/dev/") && clean {
+        return Some(path);
+    }
+    document.problem_at(
+        key,
+        format!("`{key}` is not the path of a device"),
+        "write a path such as `/dev/sda` or `/dev/disk/by-id/...`",
+    );
+    None
+}
+
+fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSelector> {
+    let mut fine = true;
+    let mut select = DiskSelector {
+        rotational: matching.rotational,
+        ..Default::default()
+    };
+    if let Some(path) = matching.path {
+        select.path = disk_path(document, "disk.match.path", path);
+        fine &= select.path.is_some();
+    }
+    for (key, text, place) in [
+        ("serial", matching.serial, &mut select.serial),
+        ("wwn", matching.wwn, &mut select.wwn),
+    ] {
+        let Some(text) = text else { continue };
+        if text.trim().is_empty() {
+            let advice =
+                "write the whole value as `installer facts` shows it, or leave the key out";
+            document.problem_at(
+                &format!("disk.match.{key}"),
+                format!("`disk.match.{key}` is empty"),
+                advice,
+            );
+            fine = false;
+        } else {
+            *place = Some(text.trim().to_owned());
+        }
+    }
+    if let Some(model) = matching.model {
+        match glob::Pattern::new(&model) {
+            Ok(pattern) if !model.trim().is_empty() => select.model = Some(pattern),
+            _ => {
+                let advice = "write the model with `*` for any characters and `?` for one, for example `Samsung*PM9A3*`";
+                document.problem_at(
+                    "disk.match.model",
+                    "`disk.match.model` is not a pattern",
+                    advice,
+                );
+                fine = false;
+            }
+        }
+    }
+    if let Some(transport) = matching.transport {
+        select.transport = TRANSPORTS
+            .into_iter()
+            .find(|known| known.name() == transport);
+        if select.transport.is_none() {
+            let advice = format!(
+                "possible are {}",
+                TRANSPORTS.map(|known| known.name()).join(", ")
+            );
+            document.problem_at(
+                "disk.match.transport",
+                "`disk.match.transport` is not known",
+                advice,
+            );
+            fine = false;
+        }
+    }
+    for (key, text, place) in [
+        ("size_min", matching.size_min, &mut select.size_min),
+        ("size_max", matching.size_max, &mut select.size_max),
+    ] {
+        let Some(text) = text else { continue };
+        *place = value(document, &format!("disk.match.{key}"), parse_size(&text));
+        fine &= place.is_some();
+    }
+    if let (Some(min), Some(max)) = (select.size_min, select.size_max)
+        && min > max
+    {
+        document.problem_at(
+            "disk.match.size_max",
+            "`disk.match.size_max` is below `size_min`, so no disk can match",
+            "swap the two, or leave one out",
+        );
+        fine = false;
+    }
+    if let Some(count) = matching.count
+        && count != 1
+    {
+        document.problem_at(
+            "disk.match.count",
+            format!("`disk.match.count` is {count}; this release installs on exactly one disk"),
+            "write `count = 1` or leave the key out",
+        );
+        fine = false;
+    }
+    if fine && select.is_empty() {
+        // A key that was misspelled or has a wrong type was reported already, and would have been the property.
+        if document.is_settled_inside("disk.match") {
+            return None;
+        }
+        document.missing(
+            "disk.match",
+            "[disk.match] names no property, so every disk would match",
+            "add a property such as `serial = \"...\"`; `installer facts` shows them",
+        );
+        return None;
+    }
+    fine.then_some(select)
+}
+
+fn system(
+    system: Option<System>,
+    document: &mut Document<'_>,
+    zones: &Zones,
+) -> Option<SystemChoice> {
+    let Some(system) = system else {
+        document.missing(
+            "system",
+            "the section [system] is missing",
+            "add [system] with `hostname` and `root_password_hash` or `ssh_keys`",
+        );
+        return None;
+    };
+    let hostname = match system.hostname {
+        Some(text) => value(document, "system.hostname", Hostname::parse(&text)),
+        None => {
+            document.missing(
+                "system.hostname",
+                "`hostname` is missing in [system]",
+                "add a name, for example `hostname = \"xen1\"`",
+            );
+            None
+        }
+    };
+    let timezone = match system.timezone {
+        Some(text) => value(document, "system.timezone", Timezone::parse(&text, zones)),
+        None => Some(Timezone::utc()),
+    };
+    let mut fine = true;
+    let root_password = system.root_password_hash.and_then(|text| {
+        let hash = value(
+            document,
+            "system.root_password_hash",
+            PasswordHash::parse(&text),
+        );
+        fine &= hash.is_some();
+        hash
+    });
+    let mut ssh_keys = Vec::new();
+    for (index, text) in system.ssh_keys.unwrap_or_default().iter().enumerate() {
+        match value(
+            document,
+            &format!("system.ssh_keys.{index}"),
+            SshKey::parse(text),
+        ) {
+            Some(key) => ssh_keys.push(key),
+            None => fine = false,
+        }
+    }
+    let login_said =
+        document.is_settled("system.root_password_hash") || document.is_settled("system.ssh_keys");
+    if fine && root_password.is_none() && ssh_keys.is_empty() && !login_said {
+        document.problem_at(
+            "system",
+            "[system] gives no way to log in",
+            "add `root_password_hash` (from `openssl passwd -6`) or `ssh_keys`",
+        );
+        fine = false;
+    }
+    let choice = SystemChoice {
+        hostname: hostname?,
+        root_password,
+        ssh_keys,
+        timezone: timezone?,
+    };
+    fine.then_some(choice)
+}
+
+fn network(network: Option<Network>, document: &mut Document<'_>) -> Option<NetworkChoice> {
+    let Some(network) = network else {
+        return Some(NetworkChoice {
+            interface: InterfaceChoice::Auto,
+            address: AddressChoice::Dhcp,
+        });
+    };
+    let interface = match network.interface {
+        None => Some(InterfaceChoice::Auto),
+        Some(text) => match Mac::parse(&text) {
+            Ok(mac) => Some(InterfaceChoice::Mac(mac)),
+            Err(error) if text.contains(':') => value(document, "network.interface", Err(error)),
+            Err(_) => {
+                let name = check_interface_name(&text).map(|()| InterfaceChoice::Name(text));
+                value(document, "network.interface", name)
+            }
+        },
+    };
+    let address = match (network.dhcp.unwrap_or(false), network.fixed) {
+        (true, None) => Some(AddressChoice::Dhcp),
+        (true, Some(_)) => {
+            document.problem_at(
+                "network.dhcp",
+                "[network] has both `dhcp = true` and [network.static]",
+                "keep one of them",
+            );
+            None
+        }
+        (false, Some(fixed)) => fixed_address(fixed, document).map(AddressChoice::Static),
+        (false, None) => {
+            if !document.is_settled("network.static") {
+                document.missing(
+                    "network.dhcp",
+                    "[network] does not say how the host gets its address",
+                    "add `dhcp = true`, or a section [network.static] with `address`",
+                );
+            }
+            None
+        }
+    };
+    Some(NetworkChoice {
+        interface: interface?,
+        address: address?,
+    })
+}
+
+fn fixed_address(fixed: Static, document: &mut Document<'_>) -> Option<StaticAddress> {
+    let address = match fixed.address {
+        Some(text) => value(document, "network.static.address", Cidr::parse(&text)),
+        None => {
+            document.missing(
+                "network.static.address",
+                "`address` is missing in [network.static]",
+                "add an address with its prefix length, for example `address = \"192.0.2.10/24\"`",
+            );
+            None
+        }
+    };
+    let mut fine = true;
+    let gateway = fixed.gateway.and_then(|text| {
+        let gateway = value(
+            document,
+            "network.static.gateway",
+            check_gateway(&text, address),
+        );
+        fine &= gateway.is_some();
+        gateway
+    });
+    let mut dns = Vec::new();
+    for (index, text) in fixed.dns.unwrap_or_default().iter().enumerate() {
+        match value(
+            document,
+            &format!("network.static.dns.{index}"),
+            check_name_server(text),
+        ) {
+            Some(server) => dns.push(server),
+            None => fine = false,
+        }
+    }
+    let address = StaticAddress {
+        address: address?,
+        gateway,
+        dns,
+    };
+    fine.then_some(address)
+}
+
+fn hcl(hcl: Hcl, document: &mut Document<'_>) -> Option<HclPolicy> {
+    let reason = hcl.reason.map(|reason| reason.trim().to_owned());
+    match (hcl.policy.unwrap_or(Policy::Refuse), reason) {
+        (Policy::Warn, Some(reason))
+            if !reason.is_empty() && !reason.contains(char::is_control) =>
+        {
+            Some(HclPolicy::Warn { reason })
+        }
+        (Policy::Warn, _) => {
+            document.missing(
+                "hcl.reason",
+                "`policy = \"warn\"` needs a reason in one line",
+                "add `reason = \"...\"` to [hcl]: it is kept in the report",
+            );
+            None
+        }
+        (Policy::Refuse, None) => Some(HclPolicy::Refuse),
+        (Policy::Refuse, Some(_)) => {
+            document.missing(
+                "hcl.reason",
+                "[hcl] has a reason, but `policy` is \"refuse\"",
+                "write `policy = \"warn\"` to install anyway, or leave the reason out",
+            );
+            None
+        }
+    }
+}

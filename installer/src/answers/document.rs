@@ -1,0 +1,429 @@
+//! An answer file as text and tables: finds the place of a key, and checks the shape of everything in it.
+
+use super::problem::{Place, Problem};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A parsed answer file with the problems that were found so far.
+pub struct Document<'t> {
+    text: &'t str,
+    root: Spanned<DeTable<'t>>,
+    problems: Vec<Problem>,
+    /// Paths that a problem was reported about; they are not reported again as missing.
+    settled: BTreeSet<String>,
+}
+
+/// What a part of the schema asks for.
+enum Shape<'s> {
+    Table(&'s serde_json::Map<String, Value>),
+    List(&'s Value),
+    Word(Vec<&'s str>),
+    String,
+    Integer,
+    Boolean,
+}
+
+impl<'t> Document<'t> {
+    /// Parses `text`; every mistake in the TOML itself is a problem.
+    pub fn parse(text: &'t str) -> Self {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut document = Document {
+            text,
+            root,
+            problems: Vec::new(),
+            settled: BTreeSet::new(),
+        };
+        for error in errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            // Only the parser's own words: it never quotes the text.
+            let message = format!("this is not TOML: {}", error.message());
+            document.push(
+                offset,
+                message,
+                "see https://toml.io for the format; strings need quotes",
+            );
+        }
+        document
+    }
+
+    /// True when the text is not TOML, so that nothing more can be said about it.
+    pub fn is_broken(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Checks every key and type against the JSON Schema `schema`, and takes out what does not fit, so that the rest
+    /// can be read.
+    pub fn check_shape(&mut self, schema: &Value) {
+        let mut root = std::mem::replace(&mut self.root, Spanned::new(0..0, DeTable::new()));
+        if let Some(Shape::Table(properties)) = shape(schema, schema) {
+            self.check_table(schema, properties, root.get_mut(), "");
+        }
+        self.root = root;
+    }
+
+    fn check_table(
+        &mut self,
+        schema: &Value,
+        properties: &serde_json::Map<String, Value>,
+        table: &mut DeTable<'t>,
+        path: &str,
+    ) {
+        let mut wrong = Vec::new();
+        for (key, value) in table.iter_mut() {
+            let name = key.get_ref().to_string();
+            let here = join(path, &name);
+            let Some(expected) = properties.get(&name) else {
+                self.unknown_key(schema, properties, key, path);
+                wrong.push(name);
+                continue;
+            };
+            if !self.check_value(schema, expected, value, &here) {
+                self.settled.insert(here);
+                wrong.push(name);
+            }
+        }
+        let all = std::mem::take(table);
+        *table = all
+            .into_iter()
+            .filter(|(key, _)| !wrong.iter().any(|name| name == key.get_ref()))
+            .collect();
+    }
+
+    /// True when `value` fits; otherwise a problem was added.
+    fn check_value(
+        &mut self,
+        schema: &Value,
+        expected: &Value,
+        value: &mut Spanned<DeValue<'t>>,
+        path: &str,
+    ) -> bool {
+        let start = value.span().start;
+        let Some(shape) = shape(schema, expected) else {
+            return true;
+        };
+        let found = type_name(value.get_ref());
+        let wanted = match (&shape, value.get_mut()) {
+            (Shape::Table(properties), DeValue::Table(table)) => {
+                self.check_table(schema, properties, table, path);
+                return true;
+            }
+            (Shape::List(item), DeValue::Array(items)) => {
+                let mut fits = true;
+                for (index, value) in items.iter_mut().enumerate() {
+                    fits &= self.check_value(schema, item, value, &join(path, &index.to_string()));
+                }
+                return fits;
+            }
+            (Shape::String, DeValue::String(_)) | (Shape::Boolean, DeValue::Boolean(_)) => {
+                return true;
+            }
+            (Shape::Integer, DeValue::Integer(number)) => {
+                let digits = number.as_str();
+                if u64::from_str_radix(digits, number.radix()).is_ok() {
+                    return true;
+                }
+                self.push(
+                    start,
+                    format!("`{path}` is not a whole number from 0"),
+                    "write a number such as `1`",
+                );
+                return false;
+            }
+            (Shape::Word(words), DeValue::String(word)) => {
+                if words.contains(&word.as_ref()) {
+                    return true;
+                }
+                let list: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                let advice = match nearest(word, words.iter().copied()) {
+                    Some(near) => {
+                        format!("did you mean \"{near}\"? Possible are {}", list.join(", "))
+                    }
+                    None => format!("possible are {}", list.join(", ")),
+                };
+                self.push(
+                    start,
+                    format!("`{path}` has a value that is not known"),
+                    advice,
+                );
+                return false;
+            }
+            (Shape::Table(_), _) => format!("a section, written as `[{path}]`"),
+            (Shape::List(_), _) => "a list in brackets, for example [\"...\"]".to_owned(),
+            (Shape::String | Shape::Word(_), _) => "a string in quotes".to_owned(),
+            (Shape::Integer, _) => "a whole number without quotes".to_owned(),
+            (Shape::Boolean, _) => "`true` or `false` without quotes".to_owned(),
+        };
+        self.push(
+            start,
+            format!("`{path}` is {found}"),
+            format!("it must be {wanted}"),
+        );
+        false
+    }
+
+    fn unknown_key(
+        &mut self,
+        schema: &Value,
+        properties: &serde_json::Map<String, Value>,
+        key: &Spanned<toml::de::DeString<'t>>,
+        path: &str,
+    ) {
+        let name = key.get_ref();
+        let advice = match nearest(name, properties.keys().map(String::as_str)) {
+            Some(near) => {
+                self.settled.insert(join(path, near));
+                format!("did you mean `{near}`?")
+            }
+            None => match find_key(schema, schema, name, "", 0) {
+                Some(elsewhere) => {
+                    self.settled.insert(elsewhere.clone());
+                    match elsewhere.rsplit_once('.') {
+                        Some((section, _)) => {
+                            format!("`{name}` belongs in the section [{section}]")
+                        }
+                        None if !elsewhere.is_empty() && is_table(schema, &elsewhere) => {
+                            format!("the section is called [{elsewhere}]")
+                        }
+                        None => format!(
+                            "`{name}` belongs at the top of the file, before the first [section]"
+                        ),
+                    }
+                }
+                None => {
+                    let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+                    format!("known here are: {}", keys.join(", "))
+                }
+            },
+        };
+        let place = match path {
+            "" => "at the top of the file".to_owned(),
+            _ => format!("in [{path}]"),
+        };
+        self.push(
+            key.span().start,
+            format!("unknown key `{}` {place}", show_key(name)),
+            advice,
+        );
+    }
+
+    fn push(&mut self, offset: usize, message: impl Into<String>, advice: impl Into<String>) {
+        let place = Place::of(self.text, offset);
+        let problem = Problem {
+            place,
+            message: message.into(),
+            advice: advice.into(),
+        };
+        // The recovering parser can report one mistake several times.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Adds a problem with the value at `path` (segments joined by dots, list indexes as numbers). When the value is not
+    /// there, the place is that of the innermost section that is.
+    pub fn problem_at(
+        &mut self,
+        path: &str,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.settled.insert(path.to_owned());
+        let offset = self.offset(path);
+        self.push(offset, message, advice);
+    }
+
+    /// Adds a problem about a key that is not there, unless something was said about it already.
+    pub fn missing(&mut self, path: &str, message: impl Into<String>, advice: impl Into<String>) {
+        if !self.is_settled(path) {
+            self.problem_at(path, message, advice);
+        }
+    }
+
+    /// True when a problem about `path`, or about a table around it, is known.
+    pub fn is_settled(&self, path: &str) -> bool {
+        let mut path = path;
+        loop {
+            if self.settled.contains(path) {
+                return true;
+            }
+            match path.rsplit_once('.') {
+                Some((parent, _)) => path = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// True when a problem about something inside of the section `path` is known.
+    pub fn is_settled_inside(&self, path: &str) -> bool {
+        let inside = format!("{path}.");
+        self.settled
+            .iter()
+            .any(|settled| settled.starts_with(&inside))
+    }
+
+    fn offset(&self, path: &str) -> usize {
+        let mut table = self.root.get_ref();
+        let mut offset = 0;
+        let mut segments = path.split('.');
+        let mut list: Option<&toml::de::DeArray<'_>> = None;
+        for segment in segments.by_ref() {
+            let value = match list.take() {
+                Some(items) => segment
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| items.get(index)),
+                None => table.get_key_value(segment).map(|(key, value)| {
+                    offset = key.span().start;
+                    value
+                }),
+            };
+            let Some(value) = value else { return offset };
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                DeValue::Array(items) => list = Some(items),
+                _ => {
+                    offset = value.span().start;
+                    break;
+                }
+            }
+        }
+        offset
+    }
+
+    /// Reads what is left after [`Document::check_shape`].
+    pub fn read<T: serde::de::DeserializeOwned + Default>(&mut self) -> T {
+        let mut root = self.root.clone();
+        root.get_mut().make_owned();
+        match T::deserialize(toml::de::Deserializer::from(root)) {
+            Ok(value) => value,
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                self.push(
+                    offset,
+                    error.message().to_owned(),
+                    "see docs/answers.md for the format",
+                );
+                T::default()
+            }
+        }
+    }
+
+    /// All problems, in the order of lines.
+    pub fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| problem.place);
+        self.problems
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// Keys are shown cut and without control characters: a pasted secret or terminal code must not travel.
+fn show_key(name: &str) -> String {
+    let clean: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    if clean == name {
+        clean
+    } else {
+        format!("{clean}...")
+    }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}
+
+/// Follows references and the `null` that optional keys allow, to the shape that is asked for.
+fn shape<'s>(root: &'s Value, part: &'s Value) -> Option<Shape<'s>> {
+    if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
+        return shape(root, root.pointer(reference.strip_prefix('#')?)?);
+    }
+    if let Some(choices) = part.get("anyOf").and_then(Value::as_array) {
+        let real = choices
+            .iter()
+            .find(|choice| choice.get("type").and_then(Value::as_str) != Some("null"));
+        return shape(root, real?);
+    }
+    if let Some(words) = words(part) {
+        return Some(Shape::Word(words));
+    }
+    let kind = match part.get("type")? {
+        Value::String(kind) => kind.as_str(),
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null")?,
+        _ => return None,
+    };
+    match kind {
+        "object" => part
+            .get("properties")
+            .and_then(Value::as_object)
+            .map(Shape::Table),
+        "array" => part.get("items").map(Shape::List),
+        "string" => Some(Shape::String),
+        "integer" => Some(Shape::Integer),
+        "boolean" => Some(Shape::Boolean),
+        _ => None,
+    }
+}
+
+/// The words of an enum: schemars writes them as `enum`, or as `oneOf` with `const` where they have descriptions.
+fn words(part: &Value) -> Option<Vec<&str>> {
+    if let Some(list) = part.get("enum").and_then(Value::as_array) {
+        return Some(list.iter().filter_map(Value::as_str).collect());
+    }
+    let choices = part.get("oneOf").and_then(Value::as_array)?;
+    choices
+        .iter()
+        .map(|choice| choice.get("const").and_then(Value::as_str))
+        .collect()
+}
+
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The path of a key with exactly this name anywhere in the schema.
+fn find_key(root: &Value, part: &Value, name: &str, path: &str, depth: usize) -> Option<String> {
+    let Some(Shape::Table(properties)) = shape(root, part) else {
+        return None;
+    };
+    if depth > 8 {
+        return None;
+    }
+    if properties.contains_key(name) {
+        return Some(join(path, name));
+    }
+    properties
+        .iter()
+        .find_map(|(key, inner)| find_key(root, inner, name, &join(path, key), depth + 1))
+}
+
+fn is_table(root: &Value, key: &str) -> bool {
+    let Some(Shape::Table(properties)) = shape(root, root) else {
+        return false;
+    };
+    properties
+        .get(key)
+        .is_some_and(|part| matches!(shape(root, part), Some(Shape::Table(_))))
+}

@@ -1,0 +1,55 @@
+//! The answer file: TOML in, [`Choices`] or a complete list of problems out.
+
+mod check;
+mod document;
+mod problem;
+pub mod schema;
+
+pub use problem::{Place, Problem, Problems};
+
+use crate::choices::Choices;
+use crate::values::Zones;
+use document::Document;
+
+/// Largest answer file in bytes. Far above any sensible one; guards the memory of the live system.
+pub const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Reads an answer file. `file` is its name in messages; `zones` are the time zones known here.
+///
+/// Reports all problems at once. The messages hold no value of the file, so they may be logged.
+pub fn read(text: &str, file: &str, zones: &Zones) -> Result<Choices, Problems> {
+    let mut document = Document::parse(text);
+    let mut choices = None;
+    if !document.is_broken() {
+        document.check_shape(&schema::json_schema());
+        let answers = document.read();
+        choices = check::check(answers, &mut document, zones);
+    }
+    let list = document.into_problems();
+    match choices {
+        Some(choices) if list.is_empty() => Ok(choices),
+        _ => Err(Problems {
+            file: file.to_owned(),
+            list,
+        }),
+    }
+}
+
+/// Reads an answer file from bytes that came from anywhere.
+pub fn read_bytes(bytes: &[u8], file: &str, zones: &Zones) -> Result<Choices, Problems> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read(text.strip_prefix('\u{feff}').unwrap_or(text), file, zones),
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let problem = Problem {
+                place: Place::of(&valid, valid.len()),
+                message: "this is not text (a byte that is not UTF-8)".into(),
+                advice: "save the file as UTF-8; check that it is the answer file".into(),
+            };
+            Err(Problems {
+                file: file.to_owned(),
+                list: vec![problem],
+            })
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The answer file as it is written. Every key is optional here: what must be there is checked afterwards, so that
+//! one run reports everything that is missing or wrong.
+
+use crate::choices::After;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// An answer file: everything an unattended installation needs to know.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerFile {
+    /// Version of this format: 1.
+    pub schema: Option<u64>,
+    /// What follows a finished installation; `reboot` when absent.
+    pub on_success: Option<After>,
+    /// What follows a failed installation; `shell` when absent.
+    pub on_failure: Option<After>,
+    /// Which disk to install on.
+    pub disk: Option<Disk>,
+    /// Name, logins and clock of the host.
+    pub system: Option<System>,
+    /// The management network; DHCP on the first interface with a link when absent.
+    pub network: Option<Network>,
+    /// What to do about hardware that the compatibility list does not approve.
+    pub hcl: Option<Hcl>,
+}
+
+/// Which disk to install on: `path` or `match`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// The disk's device path, for example `/dev/nvme0n1` or a link below `/dev/disk/by-id`.
+    pub path: Option<String>,
+    /// Properties that the disk must have, all of them. Exactly one disk must match.
+    #[serde(rename = "match")]
+    pub matching: Option<DiskMatch>,
+    /// Consent to lose everything that is on the disk; `false` when absent.
+    pub wipe: Option<bool>,
+}
+
+/// Properties of a disk. A property that a disk does not have does not match.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskMatch {
+    /// Device path.
+    pub path: Option<String>,
+    /// Serial number, whole.
+    pub serial: Option<String>,
+    /// World wide name, whole, for example `eui.0025385971b0a4e3`.
+    pub wwn: Option<String>,
+    /// Model, with `*` and `?` as wildcards.
+    pub model: Option<String>,
+    /// How it is connected: `nvme`, `sata`, `sas`, `virtio` and so on.
+    pub transport: Option<String>,
+    /// Smallest size, for example `"400 GB"` or `"400 GiB"`.
+    pub size_min: Option<String>,
+    /// Largest size.
+    pub size_max: Option<String>,
+    /// True for disks that turn, false for solid state.
+    pub rotational: Option<bool>,
+    /// How many disks must match: 1.
+    pub count: Option<u64>,
+}
+
+/// Name, logins and clock of the host.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// Name of the host, with or without a domain.
+    pub hostname: Option<String>,
+    /// Hash of root's password as `mkpasswd` or `openssl passwd -6` prints it. Plain text is refused.
+    pub root_password_hash: Option<String>,
+    /// Public keys that may log in as root by ssh, one line each.
+    pub ssh_keys: Option<Vec<String>>,
+    /// Time zone, for example `Europe/Berlin`; `Etc/UTC` when absent.
+    pub timezone: Option<String>,
+}
+
+/// The management network: `dhcp = true` or a `[network.static]` section.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Name or MAC address of the interface; the only one or the first with a link when absent.
+    pub interface: Option<String>,
+    /// Ask a DHCP server.
+    pub dhcp: Option<bool>,
+    /// A fixed IPv4 address.
+    #[serde(rename = "static")]
+    pub fixed: Option<Static>,
+}
+
+/// A fixed IPv4 address.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Static {
+    /// Address and prefix length, for example `192.0.2.10/24`.
+    pub address: Option<String>,
+    /// The router, in the same network.
+    pub gateway: Option<String>,
+    /// Name servers.
+    pub dns: Option<Vec<String>>,
+}
+
+/// What to do about hardware that the compatibility list does not approve.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hcl {
+    /// `refuse` (when absent) or `warn`.
+    pub policy: Option<Policy>,
+    /// Why `warn` is right here; kept in the report.
+    pub reason: Option<String>,
+}
+
+/// What to do about hardware that the compatibility list does not approve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Do not install.
+    Refuse,
+    /// Install, and keep the reason in the report.
+    Warn,
+}
+
+/// The JSON Schema of the answer file, generated from the types above. It also drives the check of shapes, so that
+/// there is one list of keys.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(AnswerFile).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_are_closed_everywhere() {
+        fn walk(value: &serde_json::Value) -> usize {
+            let here = match value.get("properties") {
+                Some(_) => {
+                    assert_eq!(value["additionalProperties"], false, "open table: {value}");
+                    1
+                }
+                None => 0,
+            };
+            match value {
+                serde_json::Value::Object(map) => here + map.values().map(walk).sum::<usize>(),
+                serde_json::Value::Array(list) => list.iter().map(walk).sum(),
+                _ => 0,
+            }
+        }
+        assert_eq!(
+            walk(&json_schema()),
+            7,
+            "a table is missing from the schema"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The command line.
+
+mod facts;
+mod install;
+mod plan;
+mod validate;
+
+use crate::exit::Exit;
+use crate::laydown::RealMachine;
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use slots::names::{LIVE_MEDIUM, TRUSTED_ROOT};
+use std::path::PathBuf;
+
+/// Installs Bedplate: from an answer file, or by asking.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong use or answers that cannot be used, 3 refused by the compatibility list.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Install on this machine, as an answer file says.
+    Install(InstallArgs),
+    /// Print what an installation would do, and the hash of that.
+    Plan(PlanArgs),
+    /// Check an answer file; report everything that is wrong with it.
+    Validate(ValidateArgs),
+    /// Print the facts of this machine as JSON.
+    Facts,
+    /// Print the JSON Schema of the answer file.
+    Schema,
+    /// What the live system's service runs: find answers or ask, install, and do what follows.
+    Live,
+}
+
+#[derive(Debug, Args)]
+struct InstallArgs {
+    /// The answer file, or its URL.
+    #[arg(long, value_name = "FILE|URL")]
+    answers: String,
+    #[command(flatten)]
+    medium: MediumArgs,
+    /// Verify the release and print the plan, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the events to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    /// The answer file.
+    #[arg(long, value_name = "FILE")]
+    answers: PathBuf,
+    /// Facts of the machine, from `installer facts`; this machine's when absent.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    medium: MediumArgs,
+}
+
+#[derive(Debug, Args)]
+struct ValidateArgs {
+    /// The answer file.
+    file: PathBuf,
+    /// Facts of the machine, from `installer facts`: also checks that a plan comes out of it.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    #[command(flatten)]
+    medium: MediumArgs,
+}
+
+#[derive(Debug, Args)]
+struct MediumArgs {
+    /// Root of the medium.
+    #[arg(long, value_name = "DIR", default_value = LIVE_MEDIUM)]
+    medium: PathBuf,
+    /// Public root of the keys that sign releases.
+    #[arg(long, value_name = "FILE", default_value = TRUSTED_ROOT)]
+    trusted_root: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(cli: Cli) -> Result<Exit> {
+    match cli.command {
+        Verb::Install(args) => install::run(&args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Facts => facts::run(),
+        Verb::Schema => {
+            println!("{:#}", crate::answers::schema::json_schema());
+            Ok(Exit::Done)
+        }
+        Verb::Live => crate::live::run(&RealMachine).map_err(|error| anyhow::anyhow!(error)),
+    }
+}

@@ -1,0 +1,136 @@
+//! `installer install`
+
+use super::InstallArgs;
+use super::plan::zones;
+use crate::answer_source::{Finder, Request};
+use crate::answers;
+use crate::exit::Exit;
+use crate::laydown::RealMachine;
+use crate::run_dir::{RUN_DIR, RunDir};
+use crate::session::{AnswersFrom, Session, boot_record, failed_early};
+use anyhow::{Context, Result, anyhow};
+use hcl_checker::facts::Facts;
+use hcl_checker::root::Root;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use steps::Emitter;
+use steps::event::{EventKind, Outcome};
+use steps::sink::{Console, FanOut, JsonLines};
+use steps::step::error_chain;
+use steps::system::RealSystem;
+
+/// Installs on this machine.
+pub fn run(args: &InstallArgs) -> Result<Exit> {
+    let dir = RunDir::create(Path::new(RUN_DIR))
+        .with_context(|| format!("cannot make {RUN_DIR}; run this as root"))?;
+    let system = RealSystem::logging_to(dir.file("install.log")?);
+    let mut sinks = FanOut::new()
+        .with("events", JsonLines::new(dir.file("events.jsonl")?))
+        .with("console", Console::new(io::stderr()));
+    if let Some(path) = &args.events {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        sinks.add("events file", JsonLines::new(file));
+    }
+    let mut emitter = Emitter::new(sinks);
+    let session = Session {
+        system: &system,
+        machine: &RealMachine,
+        medium: args.medium.medium.clone(),
+        trusted_root: args.medium.trusted_root.clone(),
+        boot: boot_record(&system),
+        command_line: fs::read_to_string("/proc/cmdline").unwrap_or_default(),
+    };
+    // The first failure ends the run: in the event stream, in the report and on the screen.
+    let fail =
+        |step: &str, errors: Vec<String>, exit: Exit, emitter: &mut Emitter| -> Result<Exit> {
+            dir.write_report(&failed_early(
+                step,
+                env!("CARGO_PKG_VERSION"),
+                errors,
+                emitter,
+            ))?;
+            Ok(exit)
+        };
+
+    let request = Request::argument(&args.answers);
+    let finder = Finder {
+        system: &system,
+        machine: &RealMachine,
+        pause: &std::thread::sleep,
+        live: false,
+    };
+    let mut tell = |message| {
+        emitter.emit(EventKind::Warning {
+            step: None,
+            message,
+        });
+    };
+    let found = match finder.read(&request, &session.medium, &mut tell) {
+        Ok(found) => found,
+        Err(error) => return fail("answers", error_chain(&error), Exit::Usage, &mut emitter),
+    };
+    let message = format!("answers from {}, SHA-256 {}", found.place, found.sha256);
+    emitter.emit(EventKind::Note {
+        step: None,
+        message,
+    });
+    let choices = match answers::read_bytes(&found.content, &found.place, &zones()) {
+        Ok(choices) => choices,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
+        }
+    };
+    let prepared = match session.prepare(Facts::read(&Root::system())) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            return fail(
+                "release",
+                error_chain(error.as_ref()),
+                Exit::Failed,
+                &mut emitter,
+            );
+        }
+    };
+    let plan = match session.plan(&prepared, &choices) {
+        Ok(plan) => plan,
+        Err(problems) => {
+            eprintln!("{problems}");
+            let exit = if problems.only_verdict() {
+                Exit::Refused
+            } else {
+                Exit::Failed
+            };
+            return fail("plan", problems.lines(), exit, &mut emitter);
+        }
+    };
+    println!("{}Plan {}", plan.describe(), plan.hash()?);
+    if args.dry_run {
+        if let Err(error) = prepared.release.verify_all(|_, _, _| {}) {
+            return fail(
+                "verify-release",
+                error_chain(&error),
+                Exit::Failed,
+                &mut emitter,
+            );
+        }
+        println!("The release is verified. Nothing was written.");
+        return Ok(Exit::Done);
+    }
+    let answers = AnswersFrom {
+        place: found.place,
+        sha256: Some(found.sha256),
+    };
+    let report = session
+        .install(&prepared, &plan, &answers, Some(&dir), &mut emitter)
+        .map_err(|error| anyhow!(error))
+        .context("cannot keep the report")?;
+    println!("{report}");
+    Ok(if report.result == Outcome::Ok {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}

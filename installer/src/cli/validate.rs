@@ -1,0 +1,39 @@
+//! `installer validate`
+
+use super::ValidateArgs;
+use super::plan::{Inputs, zones};
+use crate::answers;
+use crate::exit::Exit;
+use anyhow::{Context, Result};
+use std::fs;
+
+/// Checks the file, and with facts also that a plan comes out of it.
+pub fn run(args: &ValidateArgs) -> Result<Exit> {
+    let name = args.file.display().to_string();
+    let bytes = fs::read(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let choices = match answers::read_bytes(&bytes, &name, &zones()) {
+        Ok(choices) => choices,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Ok(Exit::Usage);
+        }
+    };
+    if let Some(facts) = &args.facts {
+        let inputs = Inputs::load(Some(facts), &args.medium)?;
+        if let Err(problems) = inputs.plan(&choices) {
+            eprintln!("{problems}");
+            return Ok(if problems.only_verdict() {
+                Exit::Refused
+            } else {
+                Exit::Usage
+            });
+        }
+        println!(
+            "{name} is valid, and fits the machine in {}",
+            facts.display()
+        );
+    } else {
+        println!("{name} is valid");
+    }
+    Ok(Exit::Done)
+}

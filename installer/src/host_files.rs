@@ -1,0 +1,281 @@
+//! The files that make a root image this host: what lies over the image's /etc, and root's home.
+
+use crate::choices::AddressChoice;
+use crate::plan::{NetworkPlan, Plan};
+use serde::Serialize;
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// Group `shadow` in Debian, a fixed number (base-passwd).
+pub const SHADOW_GID: u32 = 42;
+
+/// A file of the host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostFile {
+    /// Path below the folder that it goes into, for example `systemd/network/10-xenbr0.netdev`.
+    pub path: String,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What a [`HostFile`] is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A regular file, owned by root.
+    File {
+        /// Bytes.
+        bytes: Vec<u8>,
+        /// Permissions.
+        mode: u32,
+        /// Numeric group.
+        group: u32,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it points.
+        target: String,
+    },
+}
+
+/// What the files say beyond the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostIdentity {
+    /// PARTUUID of the ESP.
+    pub esp: Uuid,
+    /// Random identity of the host: machine-id(5).
+    pub machine_id: Uuid,
+    /// SHA-256 of the plan.
+    pub plan_sha256: String,
+    /// Seconds since 1970 at which the host is installed.
+    pub installed_unix: u64,
+}
+
+/// Why the files could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostFileError {
+    /// The image's shadow file has no root.
+    #[error(
+        "the root image's /etc/shadow has no line for root; the release is not usable, build it anew"
+    )]
+    NoRoot,
+}
+
+fn text(path: &str, content: impl Into<String>) -> HostFile {
+    let bytes = content.into().into_bytes();
+    HostFile {
+        path: path.into(),
+        content: Content::File {
+            bytes,
+            mode: 0o644,
+            group: 0,
+        },
+    }
+}
+
+/// Everything that goes over the image's /etc. `image_shadow` is the image's own /etc/shadow.
+pub fn etc_files(
+    plan: &Plan,
+    identity: &HostIdentity,
+    image_shadow: &str,
+) -> Result<Vec<HostFile>, HostFileError> {
+    let system = &plan.system;
+    let days = identity.installed_unix / 86_400;
+    let hash = plan
+        .root_password
+        .as_ref()
+        .map_or("*", |hash| hash.expose());
+    let shadow = shadow_with_root(image_shadow, hash, days).ok_or(HostFileError::NoRoot)?;
+    let zone = system.timezone.as_str();
+    let mut files = vec![
+        text("hostname", format!("{}\n", system.hostname)),
+        text("hosts", hosts(plan)),
+        HostFile {
+            path: "shadow".into(),
+            content: Content::File {
+                bytes: shadow.into_bytes(),
+                mode: 0o640,
+                group: SHADOW_GID,
+            },
+        },
+        HostFile {
+            path: "localtime".into(),
+            content: Content::Link {
+                target: format!("/usr/share/zoneinfo/{zone}"),
+            },
+        },
+        text("timezone", format!("{zone}\n")),
+        HostFile {
+            path: "machine-id".into(),
+            content: Content::File {
+                bytes: format!("{}\n", identity.machine_id.simple()).into_bytes(),
+                mode: 0o444,
+                group: 0,
+            },
+        },
+        text("fstab", fstab(identity.esp)),
+        text("bedplate/install.json", install_json(plan, identity)),
+    ];
+    files.extend(network_files(&plan.network));
+    Ok(files)
+}
+
+/// What root's `authorized_keys` holds; none when there are no keys.
+pub fn authorized_keys(plan: &Plan) -> Option<HostFile> {
+    if plan.system.ssh_keys.is_empty() {
+        return None;
+    }
+    let mut lines = String::new();
+    for key in &plan.system.ssh_keys {
+        lines.push_str(key.as_str());
+        lines.push('\n');
+    }
+    let content = Content::File {
+        bytes: lines.into_bytes(),
+        mode: 0o600,
+        group: 0,
+    };
+    Some(HostFile {
+        path: "authorized_keys".into(),
+        content,
+    })
+}
+
+/// `shadow` with `hash` as root's password, changed on day `days` since 1970. None without a line for root.
+fn shadow_with_root(shadow: &str, hash: &str, days: u64) -> Option<String> {
+    let mut found = false;
+    let mut out = String::with_capacity(shadow.len() + hash.len());
+    for line in shadow.lines() {
+        match line.strip_prefix("root:") {
+            Some(rest) if !found => {
+                found = true;
+                let mut fields: Vec<&str> = rest.split(':').collect();
+                fields.resize(8, "");
+                let days = days.to_string();
+                fields[0] = hash;
+                // 0 would mean that the password must be changed at the first login.
+                fields[1] = if days == "0" { "" } else { &days };
+                out.push_str("root:");
+                out.push_str(&fields.join(":"));
+            }
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    found.then_some(out)
+}
+
+fn hosts(plan: &Plan) -> String {
+    let name = &plan.system.hostname;
+    let names = if name.short() == name.as_str() {
+        name.to_string()
+    } else {
+        format!("{name} {}", name.short())
+    };
+    let address = match &plan.network.address {
+        AddressChoice::Static(fixed) => fixed.address.address.to_string(),
+        AddressChoice::Dhcp => "127.0.1.1".to_owned(),
+    };
+    format!(
+        "127.0.0.1\tlocalhost\n{address}\t{names}\n\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
+    )
+}
+
+fn fstab(esp: Uuid) -> String {
+    format!(
+        "# The root, /etc, /var and the other places of the host are mounted by the initrd.\n\
+         # nofail: a host whose ESP is damaged must come up all the same.\n\
+         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=10s\t0\t2\n"
+    )
+}
+
+/// systemd-networkd: the bridge, the interface below it, and the bridge's address.
+fn network_files(network: &NetworkPlan) -> [HostFile; 3] {
+    let NetworkPlan { bridge, mac, .. } = network;
+    let netdev = format!(
+        "# The management bridge. It has the address of its interface, so that the network sees one machine.\n\
+         [NetDev]\nName={bridge}\nKind=bridge\nMACAddress={mac}\n\n\
+         [Bridge]\nSTP=no\n"
+    );
+    let matching = match network.permanent {
+        true => format!("PermanentMACAddress={mac}"),
+        // The bridge has the same address and must not be put below itself.
+        false => format!("MACAddress={mac}\nKind=!bridge"),
+    };
+    let uplink = format!(
+        "# By address: names of interfaces can change with firmware and kernels.\n\
+         [Match]\n{matching}\n\n\
+         [Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"
+    );
+    let mut address = format!("[Match]\nName={bridge}\n\n[Network]\n");
+    match &network.address {
+        AddressChoice::Dhcp => {
+            // By MAC, as most servers' fixed leases are; and the same identity as in the installer.
+            address.push_str("DHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n");
+        }
+        AddressChoice::Static(fixed) => {
+            let _ = writeln!(address, "Address={}", fixed.address);
+            if let Some(gateway) = fixed.gateway {
+                let _ = writeln!(address, "Gateway={gateway}");
+            }
+            for server in &fixed.dns {
+                let _ = writeln!(address, "DNS={server}");
+            }
+        }
+    }
+    [
+        text(&format!("systemd/network/10-{bridge}.netdev"), netdev),
+        text(
+            &format!("systemd/network/20-{bridge}-uplink.network"),
+            uplink,
+        ),
+        text(&format!("systemd/network/30-{bridge}.network"), address),
+    ]
+}
+
+/// What the host knows about its installation.
+#[derive(Serialize)]
+struct InstallRecord<'a> {
+    schema: u32,
+    version: &'a str,
+    root_id: &'a str,
+    plan_sha256: &'a str,
+    installed_unix: u64,
+    disk: &'a crate::plan::DiskIdentity,
+    esp_partuuid: Uuid,
+}
+
+fn install_json(plan: &Plan, identity: &HostIdentity) -> String {
+    let record = InstallRecord {
+        schema: 1,
+        version: &plan.release.version,
+        root_id: plan.release.root.id(),
+        plan_sha256: &identity.plan_sha256,
+        installed_unix: identity.installed_unix,
+        disk: &plan.disk.identity,
+        esp_partuuid: identity.esp,
+    };
+    // Plain fields only: serializing them cannot fail, and an empty record would be told by its reader.
+    serde_json::to_string_pretty(&record).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_roots_line_of_shadow_changes() {
+        let shadow =
+            "daemon:*:20779:0:99999:7:::\nroot:!*:1:0:99999:7:::\nrootless:*:1:0:99999:7:::\n";
+        let changed = shadow_with_root(shadow, "$6$s$h", 20780).unwrap();
+        assert_eq!(
+            changed,
+            "daemon:*:20779:0:99999:7:::\nroot:$6$s$h:20780:0:99999:7:::\nrootless:*:1:0:99999:7:::\n"
+        );
+        assert_eq!(shadow_with_root("daemon:*:1::::::\n", "x", 1), None);
+        assert_eq!(
+            shadow_with_root("root:*:1::::::", "*", 0).unwrap(),
+            "root:*:::::::\n"
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! The plain interview: numbered questions on the console that it runs on, for whoever booted without answers.
+
+mod prompt;
+mod questions;
+
+pub use prompt::{Prompt, PromptError, Terminal};
+pub use questions::{Asked, ask};

@@ -1,0 +1,39 @@
+//! What the boot loader finds on the ESP besides the boot files.
+
+use super::Context;
+use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
+use slots::env_block::{ATOMIC, EnvBlock};
+use slots::grub_cfg::{GRUB_CFG, grub_cfg};
+use std::path::Path;
+use steps::StepError;
+
+/// What a slot's boot files are, in their folder.
+const RELEASE_ENV: &str = "release.env";
+
+/// Writes GRUB's configuration, which root is good, and which release that is.
+pub fn write(context: &Context<'_>, esp: &Path, folder: &Path) -> Result<(), StepError> {
+    let system = context.system;
+    let root = &context.plan.release.root;
+    let state = BootState::installed(root, context.plan.boot.console);
+    let mut release = EnvBlock::new();
+    release.set("version", &context.plan.release.version)?;
+    let files: [(_, Vec<u8>); 4] = [
+        (
+            folder.join(RELEASE_ENV),
+            release.to_bytes_within(ATOMIC)?.to_vec(),
+        ),
+        (
+            STATE_ENV.into(),
+            state.to_env()?.to_bytes_within(ATOMIC)?.to_vec(),
+        ),
+        (
+            GOOD_ENV.into(),
+            state.to_good_env()?.to_bytes_within(ATOMIC)?.to_vec(),
+        ),
+        (GRUB_CFG.into(), grub_cfg().into_bytes()),
+    ];
+    for (path, bytes) in files {
+        system.write_file(&esp.join(path), &bytes, 0o600)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Files of the release on a file system, compared with what was signed after they came back from the disk.
+
+use super::Context;
+use release::Artifact;
+use std::path::{Path, PathBuf};
+use steps::StepError;
+use steps::system::Command;
+
+/// What was read back is not what was signed.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} reads back with another SHA-256 than the release says; the disk cannot be trusted")]
+pub struct ReadBackError {
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Copies an artifact to `path`, whose folder must exist.
+pub fn copy(context: &Context<'_>, artifact: Artifact, path: &Path) -> Result<(), StepError> {
+    context
+        .system
+        .copy_file(&context.release.path(artifact), path, 0o600)?;
+    Ok(())
+}
+
+/// Compares the file at `path` with the artifact. Only what was unmounted and mounted again since it was written comes
+/// from the disk and not from memory.
+pub fn compare(context: &Context<'_>, artifact: Artifact, path: &Path) -> Result<(), StepError> {
+    let output = context
+        .run(Command::new("sha256sum").arg("--binary").arg(path))?
+        .text();
+    let found = output.split_ascii_whitespace().next().unwrap_or_default();
+    if found != context.release.info(artifact).sha256 {
+        return Err(ReadBackError {
+            path: path.to_owned(),
+        }
+        .into());
+    }
+    Ok(())
+}

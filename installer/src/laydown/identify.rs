@@ -1,0 +1,171 @@
+//! Step: the disk is still the one in the plan, and may be taken. The last step before the first write.
+
+use super::Context;
+use crate::plan::{DiskIdentity, identity_of};
+use serde::Deserialize;
+use slots::block::Access;
+use std::path::Path;
+use steps::system::{Command, System};
+use steps::{Reporter, Step, StepError};
+
+/// Looks at the disk again.
+pub struct IdentifyDisk;
+
+/// Why the disk is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentifyError {
+    /// It is gone.
+    #[error("there is no disk {0} any more; nothing was written. Check its cable and plan again")]
+    Gone(String),
+    /// Another disk has its name.
+    #[error(
+        "{path} is not the disk in the plan any more: {differences}; nothing was written. \
+         Disks may have changed their names: plan again"
+    )]
+    Other {
+        /// Device path.
+        path: String,
+        /// What differs.
+        differences: String,
+    },
+    /// It holds data and there is no consent.
+    #[error(
+        "{path} holds data that the plan does not know ({found}), and the answers do not allow to wipe it; \
+         nothing was written. Set `wipe = true` in [disk] if it may be lost"
+    )]
+    HoldsData {
+        /// Device path.
+        path: String,
+        /// What was found.
+        found: String,
+    },
+    /// `wipefs` could not be understood.
+    #[error(
+        "cannot tell what is on {path}: `wipefs --json` printed something unexpected; nothing was written"
+    )]
+    Unreadable {
+        /// Device path.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Step<Context<'_>> for IdentifyDisk {
+    fn id(&self) -> String {
+        "identify-disk".into()
+    }
+
+    fn title(&self) -> String {
+        "Identify the disk again".into()
+    }
+
+    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+        let planned = &context.plan.disk.identity;
+        let disk = context
+            .machine
+            .disk(&planned.path)
+            .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
+        let differences = differences(planned, &identity_of(&disk)?);
+        if !differences.is_empty() {
+            let differences = differences.join(", ");
+            return Err(IdentifyError::Other {
+                path: planned.path.clone(),
+                differences,
+            }
+            .into());
+        }
+        // Exclusive: the kernel refuses when a file system, LVM, md or device mapper uses any part of it.
+        let mut device = context
+            .machine
+            .open(Path::new(&planned.path), Access::Exclusive)?;
+        if (device.size(), device.sector_size()) != (planned.size, planned.sector_size) {
+            let differences = format!("it has {} bytes, not {}", device.size(), planned.size);
+            return Err(IdentifyError::Other {
+                path: planned.path.clone(),
+                differences,
+            }
+            .into());
+        }
+        let table = slots::gpt::read_table(device.as_mut())?;
+        drop(device);
+        if !context.plan.disk.wipe {
+            let found = signatures(context.system, &planned.path)?;
+            if !found.is_empty() {
+                let found = found.join(", ");
+                return Err(IdentifyError::HoldsData {
+                    path: planned.path.clone(),
+                    found,
+                }
+                .into());
+            }
+        }
+        context.old_partitions = table
+            .map(|t| t.entries.iter().map(|entry| entry.guid).collect())
+            .unwrap_or_default();
+        Ok(())
+    }
+}
+
+fn differences(planned: &DiskIdentity, found: &DiskIdentity) -> Vec<String> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+    let mut list = Vec::new();
+    if planned.serial != found.serial {
+        list.push(format!(
+            "its serial number is {}, not {}",
+            text(&found.serial),
+            text(&planned.serial)
+        ));
+    }
+    if planned.wwn != found.wwn {
+        list.push(format!(
+            "its world wide name is {}, not {}",
+            text(&found.wwn),
+            text(&planned.wwn)
+        ));
+    }
+    if planned.size != found.size {
+        list.push(format!("it has {} bytes, not {}", found.size, planned.size));
+    }
+    if planned.sector_size != found.sector_size {
+        list.push(format!(
+            "its sectors have {} bytes, not {}",
+            found.sector_size, planned.sector_size
+        ));
+    }
+    list
+}
+
+/// What `wipefs --json` prints; without signatures, nothing at all.
+#[derive(Deserialize)]
+struct Wipefs {
+    signatures: Vec<Signature>,
+}
+
+#[derive(Deserialize)]
+struct Signature {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The signatures of partition tables, file systems, RAID and LVM on a device.
+pub fn signatures(system: &dyn System, path: &str) -> Result<Vec<String>, StepError> {
+    let output = system
+        .run(&Command::new("wipefs").args(["--json", "--no-act", path]))?
+        .text();
+    if output.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unreadable = |source| IdentifyError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let found: Wipefs = serde_json::from_str(&output).map_err(unreadable)?;
+    let mut kinds: Vec<String> = found
+        .signatures
+        .into_iter()
+        .map(|signature| signature.kind)
+        .collect();
+    kinds.dedup();
+    Ok(kinds)
+}

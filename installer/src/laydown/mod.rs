@@ -1,0 +1,42 @@
+//! Doing what the plan says: an ordered list of steps. Boot loaders come last, so that a disk on which anything failed
+//! does not start.
+
+mod boot_state;
+mod context;
+mod erase;
+mod esp;
+mod files;
+mod firmware_entry;
+mod identify;
+mod loaders;
+mod machine;
+mod partition;
+mod slot;
+mod state;
+mod storage;
+mod verify;
+
+pub use context::Context;
+pub use identify::IdentifyError;
+pub use machine::{Machine, RealMachine, partition_path};
+
+use crate::plan::Plan;
+use steps::Runner;
+
+/// The steps of an installation by `plan`, in order.
+pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
+    let mut runner = Runner::new()
+        .with(verify::VerifyRelease)
+        .with(identify::IdentifyDisk)
+        .with(erase::EraseDisk)
+        .with(partition::PartitionDisk)
+        .with(slot::WriteSlot)
+        .with(state::CreateState)
+        .with(storage::CreateStorage)
+        .with(esp::FillEsp)
+        .with(loaders::WriteLoaders);
+    if plan.boot.firmware_entry {
+        runner.add(firmware_entry::FirmwareEntry);
+    }
+    runner
+}

@@ -1,0 +1,102 @@
+//! Step: the new partition table.
+
+use super::Context;
+use slots::block::Access;
+use slots::gpt::write_table;
+use slots::layout::PartitionKind;
+use std::path::{Path, PathBuf};
+use steps::system::{Command, RunError};
+use steps::{Reporter, Step, StepError};
+
+/// The kernel refuses to read a table anew while udev still looks at the disk; tried this often, with udev's queue
+/// emptied between.
+const REREAD_TRIES: u32 = 5;
+
+/// Writes the table and waits for the kernel's devices.
+pub struct PartitionDisk;
+
+/// Why the partitions did not appear.
+#[derive(Debug, thiserror::Error)]
+pub enum PartitionError {
+    /// The device is missing.
+    #[error(
+        "the kernel made no device {0} after the partition table was written; `dmesg` may say why"
+    )]
+    Missing(PathBuf),
+    /// It is another partition than planned.
+    #[error(
+        "{path} has {found} bytes and the partition in the plan {planned}: the kernel still uses an old table; restart"
+    )]
+    Stale {
+        /// Device.
+        path: PathBuf,
+        /// Bytes that it has.
+        found: u64,
+        /// Bytes that it should have.
+        planned: u64,
+    },
+}
+
+impl Step<Context<'_>> for PartitionDisk {
+    fn id(&self) -> String {
+        "partition-disk".into()
+    }
+
+    fn title(&self) -> String {
+        "Write the partition table".into()
+    }
+
+    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+        let layout = &context.plan.disk.layout;
+        let mut device = context
+            .machine
+            .open(Path::new(context.disk()), Access::Exclusive)?;
+        write_table(device.as_mut(), layout, &context.guids)?;
+        // The kernel reads a table anew only when nobody has the disk open.
+        drop(device);
+        reread(context)?;
+        for partition in &layout.partitions {
+            let path = context.partition(partition.kind);
+            if !context.machine.has_device(&path) {
+                return Err(PartitionError::Missing(path).into());
+            }
+            let found = context.machine.open(&path, Access::ReadOnly)?.size();
+            if found != partition.size {
+                return Err(PartitionError::Stale {
+                    path,
+                    found,
+                    planned: partition.size,
+                }
+                .into());
+            }
+        }
+        // What an older file system left in the middle of the disk must not be taken for one of the new ones.
+        for kind in PartitionKind::ALL {
+            let path = context.partition(kind);
+            context.run(
+                Command::new("wipefs")
+                    .args(["--all", "--force", "--quiet"])
+                    .arg(path),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn reread(context: &Context<'_>) -> Result<(), StepError> {
+    let settle = || context.run(Command::new("udevadm").args(["settle", "--timeout=60"]));
+    let mut tries = 1;
+    loop {
+        settle()?;
+        match context
+            .system
+            .run(&Command::new("blockdev").args(["--rereadpt", context.disk()]))
+        {
+            Ok(_) => break,
+            Err(RunError::Failed { .. }) if tries < REREAD_TRIES => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    settle()?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Step: the root image goes into slot A, and what is on the disk is compared with what was signed.
+
+use super::Context;
+use release::Artifact;
+use slots::block::Access;
+use slots::layout::PartitionKind;
+use slots::writer::{Expected, HEAD, Phase, write_verified};
+use steps::{Reporter, Step, StepError};
+
+/// Writes and verifies slot A; makes slot B hold nothing.
+pub struct WriteSlot;
+
+impl Step<Context<'_>> for WriteSlot {
+    fn id(&self) -> String {
+        "slot-a".into()
+    }
+
+    fn title(&self) -> String {
+        "Write the root image to slot A and read it back".into()
+    }
+
+    fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), StepError> {
+        // An earlier installation had its slots at the same places.
+        let mut other = context
+            .machine
+            .open(&context.partition(PartitionKind::SlotB), Access::Exclusive)?;
+        other.write_at(0, &[0; HEAD as usize])?;
+        other.flush()?;
+        drop(other);
+
+        let info = context.release.info(Artifact::Root);
+        let expected = Expected::from_hex(info.size, &info.sha256).ok_or_else(|| {
+            format!(
+                "the release names no SHA-256 for {}",
+                Artifact::Root.target_name()
+            )
+        })?;
+        let mut source = context.release.reader(Artifact::Root)?;
+        let mut device = context
+            .machine
+            .open(&context.partition(PartitionKind::SlotA), Access::Exclusive)?;
+        // Reading back takes as long as writing, so it counts, too.
+        let total = info.size * 2;
+        let written = write_verified(
+            &mut source,
+            &expected,
+            device.as_mut(),
+            0,
+            &mut |progress| {
+                let before = if progress.phase == Phase::Verify {
+                    info.size
+                } else {
+                    0
+                };
+                reporter.progress(before + progress.bytes, total);
+            },
+        )?;
+        debug_assert_eq!(written.sha256, expected.sha256);
+        Ok(())
+    }
+}

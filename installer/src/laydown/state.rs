@@ -1,0 +1,112 @@
+//! Step: the state partition, with everything that makes the root image this host.
+
+use super::Context;
+use crate::host_files::{Content, HostFile, HostIdentity, authorized_keys, etc_files};
+use slots::layout::PartitionKind;
+use slots::names::STATE_LABEL;
+use std::path::Path;
+use steps::system::{Command, System};
+use steps::{Reporter, Step, StepError};
+
+/// Kinds of ssh host keys. RSA is left out: no ssh of the last ten years needs it, and making one is slow.
+const HOST_KEYS: [&str; 2] = ["ed25519", "ecdsa"];
+/// Where Debian's base-files keeps what root's home starts with, and how it is called there.
+const HOME_FILES: [(&str, &str); 2] = [
+    ("/usr/share/base-files/dot.bashrc", ".bashrc"),
+    ("/usr/share/base-files/dot.profile", ".profile"),
+];
+
+/// Makes the state file system and fills it.
+pub struct CreateState;
+
+impl Step<Context<'_>> for CreateState {
+    fn id(&self) -> String {
+        "state".into()
+    }
+
+    fn title(&self) -> String {
+        "Create the state partition and the host's settings".into()
+    }
+
+    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+        let device = context.partition_text(PartitionKind::State);
+        context.run(Command::new("mkfs.ext4").args([
+            "-q",
+            "-F",
+            "-L",
+            STATE_LABEL,
+            "-m",
+            "1",
+            &device,
+        ]))?;
+        let state = context.mount(PartitionKind::State, "ext4", false)?;
+        fill(context, &state)?;
+        context.unmount(&state)
+    }
+
+    fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
+        context.unmount_all()
+    }
+}
+
+fn fill(context: &Context<'_>, state: &Path) -> Result<(), StepError> {
+    let system = context.system;
+    let overlay = state.join("etc").join(context.plan.release.root.id());
+    let etc = overlay.join("upper");
+    for dir in [etc.clone(), overlay.join("work")] {
+        system.create_dir_all(&dir)?;
+    }
+    let identity = HostIdentity {
+        esp: context.guids.of(PartitionKind::Esp),
+        machine_id: context.machine_id,
+        plan_sha256: context.plan_sha256.clone(),
+        installed_unix: context.now_unix,
+    };
+    let shadow = String::from_utf8_lossy(&system.read_file(Path::new("/etc/shadow"))?).into_owned();
+    for file in etc_files(context.plan, &identity, &shadow)? {
+        put(system, &etc, &file)?;
+    }
+    system.create_dir_all(&etc.join("ssh"))?;
+    for kind in HOST_KEYS {
+        let key = etc.join("ssh").join(format!("ssh_host_{kind}_key"));
+        let comment = format!("root@{}", context.plan.system.hostname);
+        let keygen =
+            Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", &comment, "-f"]);
+        context.run(keygen.arg(key))?;
+    }
+
+    let home = state.join("root");
+    system.create_dir_all(&home)?;
+    system.set_mode(&home, 0o700)?;
+    for (from, name) in HOME_FILES {
+        if system.exists(Path::new(from)) {
+            system.copy_file(Path::new(from), &home.join(name), 0o644)?;
+        }
+    }
+    if let Some(keys) = authorized_keys(context.plan) {
+        let ssh = home.join(".ssh");
+        system.create_dir_all(&ssh)?;
+        system.set_mode(&ssh, 0o700)?;
+        put(system, &ssh, &keys)?;
+    }
+    Ok(())
+}
+
+fn put(system: &dyn System, dir: &Path, file: &HostFile) -> Result<(), StepError> {
+    let path = dir.join(&file.path);
+    if let Some(parent) = path.parent() {
+        system.create_dir_all(parent)?;
+    }
+    match &file.content {
+        Content::Link { target } => system.symlink(Path::new(target), &path)?,
+        Content::File { bytes, mode, group } => {
+            system.write_file(&path, bytes, *mode)?;
+            if *group != 0 {
+                system.run(&Command::new("chown").arg(format!("0:{group}")).arg(&path))?;
+                // Changing the owner may clear bits of the mode.
+                system.set_mode(&path, *mode)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Building the plan. Pure: the same input always gives the same plan.
+
+use super::problem::{About, PlanProblem, PlanProblems};
+use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, disk, hcl, network};
+use crate::choices::Choices;
+use hcl_checker::Known;
+use hcl_checker::facts::{Context, Facts, FirmwareKind};
+use hcl_checker::verdict::Verdict;
+use release::Manifest;
+use slots::Console;
+
+/// What a plan is built from.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// What will be laid down.
+    pub release: &'a Manifest,
+    /// The machine.
+    pub facts: &'a Facts,
+    /// What the list says about the machine for an installation on these disks (kernel names). Must be pure.
+    pub judge: &'a dyn Fn(&[&str]) -> Verdict,
+    /// What the operator said.
+    pub choices: &'a Choices,
+    /// The block device that the medium is, which is never installed to; none when the facts are another machine's.
+    pub medium: Option<&'a str>,
+    /// The kernel command line of the live system: tells which console the operator uses.
+    pub command_line: &'a str,
+}
+
+/// Decides everything, or says everything that is in the way.
+pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
+    let Input {
+        release,
+        facts,
+        choices,
+        ..
+    } = *input;
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+
+    let firmware = match &facts.firmware.kind {
+        Known::Value(FirmwareKind::Uefi) => Some(Firmware::Uefi),
+        Known::Value(FirmwareKind::Bios) => Some(Firmware::Bios),
+        other => {
+            problems.push(PlanProblem::new(
+                About::Machine,
+                format!(
+                    "it is not known whether this machine was started by BIOS or UEFI{}",
+                    other
+                        .reason()
+                        .map_or(String::new(), |reason| format!(": {reason}"))
+                ),
+                "see that /sys is mounted, or take the facts anew",
+            ));
+            None
+        }
+    };
+    if facts.context == Known::Value(Context::Dom0) {
+        problems.push(PlanProblem::new(
+            About::Machine,
+            "this system runs under Xen as dom0, which hides the truth about the processors",
+            "start the medium with its entry `Install`, not the one that boots Xen",
+        ));
+    }
+    let disk = match &facts.disks {
+        Known::Value(disks) => {
+            disk::choose(&choices.disk, disks, input.medium, firmware, &mut warnings)
+        }
+        other => Err(vec![not_known(About::Disk, "disks", other.reason())]),
+    };
+    let disk = disk.map_err(|list| problems.extend(list)).ok();
+    let network = match &facts.nics {
+        Known::Value(nics) => network::choose(&choices.network, nics, &mut warnings),
+        other => Err(not_known(
+            About::Network,
+            "network interfaces",
+            other.reason(),
+        )),
+    };
+    let network = network.map_err(|problem| problems.push(problem)).ok();
+    let name = disk
+        .as_ref()
+        .and_then(|plan| plan.identity.path.strip_prefix("/dev/"));
+    let verdict = (input.judge)(name.as_slice());
+    let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
+    let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
+
+    match (disk, network, hcl, firmware) {
+        (Some(disk), Some(network), Some(hcl), Some(firmware)) if problems.is_empty() => Ok(Plan {
+            schema: 1,
+            release: ReleasePlan {
+                version: release.version.clone(),
+                kernel: release.kernel.clone(),
+                xen: release.xen.clone(),
+                root: release.root.clone(),
+            },
+            boot: BootPlan {
+                firmware,
+                bios_code: disk.identity.sector_size == 512,
+                firmware_entry: firmware == Firmware::Uefi,
+                console: console(input.command_line),
+            },
+            disk,
+            system: SystemPlan {
+                hostname: choices.system.hostname.clone(),
+                timezone: choices.system.timezone.clone(),
+                root_password: choices
+                    .system
+                    .root_password
+                    .as_ref()
+                    .map_or("none", |hash| hash.method())
+                    .to_owned(),
+                ssh_keys: choices.system.ssh_keys.clone(),
+            },
+            network,
+            hcl,
+            on_success: choices.on_success,
+            on_failure: choices.on_failure,
+            warnings,
+            root_password: choices.system.root_password.clone(),
+        }),
+        _ => Err(PlanProblems(problems)),
+    }
+}
+
+fn not_known(about: About, what: &str, reason: Option<&str>) -> PlanProblem {
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    PlanProblem::new(
+        about,
+        format!("the {what} of this machine are not known{reason}"),
+        "take the facts anew on the machine itself, as root",
+    )
+}
+
+/// The console that the installed host uses: the serial port that the operator speaks through, and the screen in any
+/// case. The last `console=` is where the kernel opens /dev/console (Linux
+/// Documentation/admin-guide/serial-console.rst).
+fn console(command_line: &str) -> Console {
+    let last = command_line
+        .split_ascii_whitespace()
+        .filter_map(|word| word.strip_prefix("console="))
+        .next_back();
+    match last.and_then(|console| console.split(',').next()) {
+        Some("ttyS1") => Console::Com2,
+        _ => Console::Com1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_speaks_where_the_installer_did() {
+        assert_eq!(console("quiet"), Console::Com1);
+        assert_eq!(
+            console("console=tty0 console=ttyS0,115200n8 quiet"),
+            Console::Com1
+        );
+        assert_eq!(console("console=ttyS1 console=ttyS0"), Console::Com1);
+        assert_eq!(console("console=ttyS1,9600"), Console::Com2);
+    }
+}

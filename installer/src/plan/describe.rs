@@ -1,0 +1,127 @@
+//! The plan for people.
+
+use super::{Firmware, Plan};
+use crate::choices::AddressChoice;
+use crate::values::show_size;
+use std::fmt::{self, Display};
+
+/// Shows a plan; see [`Plan::describe`].
+pub struct Description<'p>(&'p Plan);
+
+impl Plan {
+    /// The plan in lines for people: what will be lost first, without secrets.
+    pub fn describe(&self) -> Description<'_> {
+        Description(self)
+    }
+}
+
+impl Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.0;
+        let id = &plan.disk.identity;
+        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        writeln!(
+            f,
+            "Release    Bedplate {}, Xen {}, Linux {}",
+            plan.release.version, plan.release.xen, plan.release.kernel
+        )?;
+        writeln!(
+            f,
+            "           root hash {}",
+            plan.release.root.verity.root_hash
+        )?;
+        writeln!(
+            f,
+            "Disk       {}, {}, {}",
+            id.path,
+            show_size(id.size),
+            known(&id.model)
+        )?;
+        writeln!(
+            f,
+            "           serial {}, wwn {}",
+            known(&id.serial),
+            known(&id.wwn)
+        )?;
+        if plan.disk.loses.is_empty() {
+            writeln!(f, "           nothing known is on it")?;
+        }
+        for lost in &plan.disk.loses {
+            writeln!(f, "LOST       {lost}")?;
+        }
+        for part in &plan.disk.layout.partitions {
+            writeln!(
+                f,
+                "           partition {}  {:<14} {}",
+                part.kind.number(),
+                part.kind.name(),
+                show_size(part.size)
+            )?;
+        }
+        let firmware = match plan.boot.firmware {
+            Firmware::Bios => "BIOS",
+            Firmware::Uefi => "UEFI",
+        };
+        let also = if plan.boot.bios_code {
+            "BIOS and UEFI"
+        } else {
+            "UEFI"
+        };
+        writeln!(
+            f,
+            "Boot       this machine by {firmware}; the disk starts by {also}; console {}",
+            plan.boot.console.name()
+        )?;
+        writeln!(
+            f,
+            "Host       {}, time zone {}",
+            plan.system.hostname,
+            plan.system.timezone.as_str()
+        )?;
+        writeln!(f, "Login      root, password {}", plan.system.root_password)?;
+        for key in &plan.system.ssh_keys {
+            writeln!(f, "           ssh key {}", key.fingerprint())?;
+        }
+        let net = &plan.network;
+        let address = match &net.address {
+            AddressChoice::Dhcp => "DHCP".to_owned(),
+            AddressChoice::Static(fixed) => {
+                let gateway = fixed
+                    .gateway
+                    .map_or(String::new(), |gateway| format!(", gateway {gateway}"));
+                let dns: Vec<String> = fixed.dns.iter().map(|server| server.to_string()).collect();
+                let dns = if dns.is_empty() {
+                    String::new()
+                } else {
+                    format!(", DNS {}", dns.join(" "))
+                };
+                format!("{}{gateway}{dns}", fixed.address)
+            }
+        };
+        writeln!(
+            f,
+            "Network    {} on {} ({}): {}",
+            net.bridge, net.interface, net.mac, net.chosen
+        )?;
+        writeln!(f, "           {address}")?;
+        writeln!(
+            f,
+            "Hardware   {}{}",
+            plan.hcl.level,
+            if plan.hcl.overridden {
+                ", installed all the same"
+            } else {
+                ""
+            }
+        )?;
+        writeln!(
+            f,
+            "Then       {} (after a failure: {})",
+            plan.on_success, plan.on_failure
+        )?;
+        for warning in &plan.warnings {
+            writeln!(f, "Warning    {warning}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! The plan: everything decided, nothing optional. Shown before it runs, and hashed.
+
+mod build;
+mod describe;
+mod disk;
+mod hcl;
+mod network;
+mod problem;
+
+pub use build::{Input, build};
+pub use disk::{holds_bedplate, identity_of};
+pub use hcl::Judge;
+pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
+
+use crate::choices::{AddressChoice, After, HclPolicy};
+use crate::values::{Hostname, Mac, PasswordHash, SshKey, Timezone};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use slots::{Console, Layout};
+
+/// Name of the bridge that carries the management address, and that guests are put on unless they say otherwise.
+pub const BRIDGE: &str = "xenbr0";
+
+/// What an installation will do.
+///
+/// Serializes without secrets, so it may be printed, logged and kept; [`Plan::root_password`] is left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Schema of the serialized plan: 1.
+    pub schema: u32,
+    /// What is laid down.
+    pub release: ReleasePlan,
+    /// Where.
+    pub disk: DiskPlan,
+    /// How the machine starts it.
+    pub boot: BootPlan,
+    /// Who the host is.
+    pub system: SystemPlan,
+    /// How it is reached.
+    pub network: NetworkPlan,
+    /// What the compatibility list said.
+    pub hcl: HclPlan,
+    /// What follows success.
+    pub on_success: After,
+    /// What follows a failure.
+    pub on_failure: After,
+    /// What the operator should know; nothing here stops the installation.
+    pub warnings: Vec<String>,
+    /// Hash of root's password, kept apart from everything that is shown.
+    #[serde(skip)]
+    pub root_password: Option<PasswordHash>,
+}
+
+/// What is laid down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleasePlan {
+    /// Version of the release.
+    pub version: String,
+    /// Kernel of dom0.
+    pub kernel: String,
+    /// Version of the hypervisor.
+    pub xen: String,
+    /// Identity of the root image.
+    pub root: slots::RootIdentity,
+}
+
+/// Where it is laid down: one disk, named so that no other can be taken for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskPlan {
+    /// Identity; compared again just before the first write.
+    pub identity: DiskIdentity,
+    /// True when the operator agreed to lose what is on it.
+    pub wipe: bool,
+    /// What is on it now and will be lost, in plain words.
+    pub loses: Vec<String>,
+    /// The partitions that it gets.
+    pub layout: Layout,
+}
+
+/// What identifies a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskIdentity {
+    /// Device path, for example `/dev/nvme0n1`.
+    pub path: String,
+    /// Model, as the disk says it.
+    pub model: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// World wide name.
+    pub wwn: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes of a logical sector: 512 or 4096.
+    pub sector_size: u32,
+}
+
+/// How the machine was started, and so starts what is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// BIOS or a compatibility module.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// How the machine starts the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BootPlan {
+    /// Firmware of this machine.
+    pub firmware: Firmware,
+    /// True when BIOS boot code is written, too: always on disks with 512-byte sectors.
+    pub bios_code: bool,
+    /// True when an entry is added to the firmware's list: on UEFI.
+    pub firmware_entry: bool,
+    /// Console of loader, hypervisor and kernel.
+    pub console: Console,
+}
+
+/// Who the host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SystemPlan {
+    /// Name.
+    pub hostname: Hostname,
+    /// Time zone.
+    pub timezone: Timezone,
+    /// How root may log in with a password: the hash method, or `none`.
+    pub root_password: String,
+    /// Keys that may log in as root.
+    pub ssh_keys: Vec<SshKey>,
+}
+
+/// How the host is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkPlan {
+    /// The bridge: [`BRIDGE`].
+    pub bridge: String,
+    /// The interface below it, by the name that it has now.
+    pub interface: String,
+    /// Its permanent hardware address, which the bridge gets, too.
+    pub mac: Mac,
+    /// True when the address is the maker's; then the host finds the interface by that.
+    pub permanent: bool,
+    /// Why this interface.
+    pub chosen: String,
+    /// How the bridge gets its address.
+    pub address: AddressChoice,
+}
+
+/// What the compatibility list said, and what the operator said to that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HclPlan {
+    /// The level, as `hcl-checker` prints it.
+    pub level: String,
+    /// What the operator wanted in case of disapproval.
+    pub policy: HclPolicy,
+    /// True when the list disapproves and the operator's reason decided.
+    pub overridden: bool,
+}
+
+impl Plan {
+    /// The plan as JSON, always the same for the same plan: two spaces, keys in the order of the types.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// SHA-256 of [`Plan::to_json`], lowercase hexadecimal.
+    ///
+    /// A plan has no random parts, so the same release, facts and choices give the same hash on every machine.
+    pub fn hash(&self) -> Result<String, serde_json::Error> {
+        Ok(hex::encode(Sha256::digest(self.to_json()?)))
+    }
+}

@@ -1,0 +1,184 @@
+//! One installation from choices to report: what the command line and the live system share.
+
+use crate::choices::Choices;
+use crate::laydown::{self, Machine};
+use crate::plan::{self, Judge, Plan, PlanProblems};
+use crate::run_dir::RunDir;
+use hcl_checker::facts::Facts;
+use release::{OpenRelease, Policy, Repository, Source};
+use serde::Serialize;
+use slots::BootRecord;
+use slots::names::ISO_REPOSITORY;
+use std::path::{Path, PathBuf};
+use steps::event::{EventKind, Outcome};
+use steps::report::Heading;
+use steps::step::error_chain;
+use steps::system::System;
+use steps::{Emitter, Report, StepError};
+
+/// What does not change during a run.
+pub struct Session<'a> {
+    /// Commands and files.
+    pub system: &'a dyn System,
+    /// Disks.
+    pub machine: &'a dyn Machine,
+    /// Root of the medium (or of its copy in memory).
+    pub medium: PathBuf,
+    /// Public root that releases are signed under.
+    pub trusted_root: PathBuf,
+    /// What the initrd did; none outside of a Bedplate system.
+    pub boot: Option<BootRecord>,
+    /// The kernel command line.
+    pub command_line: String,
+}
+
+/// Where the answers came from, for the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AnswersFrom {
+    /// The place, without secrets.
+    pub place: String,
+    /// SHA-256 of the file; none for an interview.
+    pub sha256: Option<String>,
+}
+
+/// What a plan is built from, apart from the choices.
+pub struct Prepared {
+    /// What will be laid down.
+    pub release: OpenRelease,
+    /// The machine.
+    pub facts: Facts,
+    /// The list, and the drivers of the release.
+    pub judge: Judge,
+}
+
+/// What belongs in the report besides the steps.
+#[derive(Serialize)]
+struct Extras<'a> {
+    answers: &'a AnswersFrom,
+    plan: &'a Plan,
+    boot: Option<&'a BootRecord>,
+    metadata_expired: Option<&'a str>,
+}
+
+impl Session<'_> {
+    /// Opens the release of the medium: signatures and manifest are verified, artifacts by the first step.
+    pub fn open_release(&self) -> Result<OpenRelease, StepError> {
+        let root = self.system.read_file(&self.trusted_root)?;
+        let source = Source::Directory(self.medium.join(ISO_REPOSITORY));
+        Ok(Repository::open(&root, &source, &Policy::medium())?)
+    }
+
+    /// The release of the medium, the facts of this machine and the verdict on it.
+    pub fn prepare(&self, facts: Facts) -> Result<Prepared, StepError> {
+        let release = self.open_release()?;
+        let judge = Judge::load(&release.manifest.kernel)?;
+        Ok(Prepared {
+            release,
+            facts,
+            judge,
+        })
+    }
+
+    /// The plan that follows from the choices.
+    pub fn plan(&self, prepared: &Prepared, choices: &Choices) -> Result<Plan, PlanProblems> {
+        plan::build(&plan::Input {
+            release: &prepared.release.manifest,
+            facts: &prepared.facts,
+            judge: &|disks| prepared.judge.verdict(&prepared.facts, disks),
+            choices,
+            medium: self
+                .boot
+                .as_ref()
+                .and_then(|boot| boot.medium.as_ref())
+                .map(|medium| medium.device.as_str()),
+            command_line: &self.command_line,
+        })
+    }
+
+    /// Does what the plan says, and keeps the report: in `run_dir`, and on the installed host.
+    pub fn install(
+        &self,
+        prepared: &Prepared,
+        plan: &Plan,
+        answers: &AnswersFrom,
+        run_dir: Option<&RunDir>,
+        emitter: &mut Emitter,
+    ) -> Result<Report, StepError> {
+        let plan_sha256 = plan.hash()?;
+        let extras = Extras {
+            answers,
+            plan,
+            boot: self.boot.as_ref(),
+            metadata_expired: prepared.release.expired.as_deref(),
+        };
+        let heading = Heading {
+            version: plan.release.version.clone(),
+            plan_sha256: plan_sha256.clone(),
+            facts: serde_json::to_value(&extras)?,
+        };
+        for warning in &plan.warnings {
+            emitter.emit(EventKind::Warning {
+                step: None,
+                message: warning.clone(),
+            });
+        }
+        let now = emitter.unix();
+        let mut context = laydown::Context::new(
+            plan,
+            plan_sha256,
+            &prepared.release,
+            self.system,
+            self.machine,
+            now,
+        );
+        let mut report = laydown::steps(plan).run(&mut context, emitter, heading);
+        report.warnings.splice(0..0, plan.warnings.iter().cloned());
+        if let Some(run_dir) = run_dir {
+            run_dir.write_report(&report)?;
+            if report.result == Outcome::Ok
+                && let Err(error) = run_dir.keep_on_host(plan, self.system)
+            {
+                let message = format!(
+                    "the report could not be kept on the host: {}",
+                    error_chain(error.as_ref()).join(": ")
+                );
+                emitter.emit(EventKind::Warning {
+                    step: None,
+                    message: message.clone(),
+                });
+                report.warnings.push(message);
+                run_dir.write_report(&report)?;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// The report of a run that ended before its first step, which the event stream hears of, too.
+pub fn failed_early(
+    step: &str,
+    version: &str,
+    errors: Vec<String>,
+    emitter: &mut Emitter,
+) -> Report {
+    emitter.emit(EventKind::Failed {
+        step: step.to_owned(),
+        errors: errors.clone(),
+    });
+    emitter.emit(EventKind::Finished {
+        result: Outcome::Failed,
+    });
+    let heading = Heading {
+        version: version.to_owned(),
+        ..Heading::default()
+    };
+    Report::failed_early(heading, emitter.unix(), errors)
+}
+
+/// What the initrd left; none outside of a Bedplate system.
+pub fn boot_record(system: &dyn System) -> Option<BootRecord> {
+    let bytes = system
+        .read_file(Path::new(slots::names::BOOT_RECORD))
+        .ok()?;
+    serde_json::from_slice(&bytes).ok()
+}

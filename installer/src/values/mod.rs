@@ -1,0 +1,36 @@
+//! Values that an operator writes: each parses from text, says what is wrong with it, and what would be right.
+
+mod address;
+mod hostname;
+mod mac;
+mod password_hash;
+mod size;
+mod ssh_key;
+mod timezone;
+
+pub use address::{Cidr, check_gateway, check_name_server};
+pub use hostname::Hostname;
+pub use mac::{Mac, check_interface_name};
+pub use password_hash::PasswordHash;
+pub use size::{parse_size, show_size};
+pub use ssh_key::SshKey;
+pub use timezone::{Timezone, Zones};
+
+/// Why a value was refused. Never holds the value itself, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {advice}")]
+pub struct ValueError {
+    /// What is wrong, without a subject: `is longer than 64 characters`.
+    pub message: String,
+    /// What would be right.
+    pub advice: String,
+}
+
+impl ValueError {
+    fn new(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        ValueError {
+            message: message.into(),
+            advice: advice.into(),
+        }
+    }
+}

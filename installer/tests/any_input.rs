@@ -1,0 +1,327 @@
+//! Any text, any machine, any choices: no panic, and no plan that touches what it must not.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+
+use common::{choices, verdict, zones};
+use hcl_checker::Known;
+use hcl_checker::facts::{
+    Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Partition, Transport,
+};
+use hcl_checker::verdict::Level;
+use installer::answers;
+use installer::choices::{Choices, DiskChoice, HclPolicy, InterfaceChoice};
+use installer::plan::{Input, build};
+use installer::selector::{DiskSelector, TRANSPORTS};
+use installer::values::Mac;
+use proptest::prelude::*;
+use release::Manifest;
+
+fn known<T: Clone + std::fmt::Debug + 'static>(
+    value: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<Known<T>> {
+    prop_oneof![
+        6 => value.prop_map(Known::Value),
+        1 => Just(Known::Absent),
+        1 => Just(Known::unknown("not readable")),
+    ]
+    .boxed()
+}
+
+fn transport() -> impl Strategy<Value = Transport> {
+    prop::sample::select(TRANSPORTS.to_vec())
+}
+
+fn size() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just(16_u64 << 30),
+        Just(40_u64 << 30),
+        Just(960_197_124_096),
+        Just(u64::MAX),
+        any::<u64>()
+    ]
+}
+
+fn small_text() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["A", "B", "S1", "N1", ""]).prop_map(str::to_owned)
+}
+
+fn partition(disk: String) -> impl Strategy<Value = Partition> {
+    (
+        1..9u32,
+        known(prop::sample::select(vec![
+            "bedplate-a".to_owned(),
+            "data".to_owned(),
+        ])),
+        known(size()),
+        0..6u8,
+    )
+        .prop_map(move |(number, gpt_name, size_bytes, used)| Partition {
+            path: format!("{disk}{number}"),
+            number: Known::Value(number),
+            gpt_name,
+            size_bytes,
+            mount_points: if used == 0 {
+                vec!["/mnt".into()]
+            } else {
+                vec![]
+            },
+            content: Known::Absent,
+            ..Partition::default()
+        })
+}
+
+fn disk(name: &'static str) -> impl Strategy<Value = Disk> {
+    let path = format!("/dev/{name}");
+    let content = prop_oneof![
+        4 => Just(Known::Absent),
+        1 => Just(Known::Value(Content { table: Some("gpt".into()), ..Content::default() })),
+        1 => Just(Known::unknown("udev did not look")),
+    ];
+    (
+        (
+            known(size()),
+            known(prop::sample::select(vec![512u32, 512, 4096, 2048, 0])),
+            content,
+        ),
+        (
+            known(small_text()),
+            known(small_text()),
+            known(small_text()),
+            known(transport()),
+        ),
+        (
+            known(Just(false)),
+            known(any::<bool>()),
+            known(any::<bool>()),
+            any::<u8>(),
+        ),
+        prop::collection::vec(partition(path.clone()), 0..3),
+    )
+        .prop_map(move |(sizes, texts, flags, partitions)| Disk {
+            name: name.into(),
+            path: path.clone(),
+            size_bytes: sizes.0,
+            logical_sector: sizes.1,
+            content: sizes.2,
+            serial: texts.0,
+            wwn: texts.1,
+            model: texts.2,
+            transport: texts.3,
+            read_only: flags.0,
+            removable: flags.1,
+            rotational: flags.2,
+            kind: if flags.3 < 20 {
+                DiskKind::Optical
+            } else {
+                DiskKind::Disk
+            },
+            holders: if flags.3 > 235 {
+                vec!["dm-0".into()]
+            } else {
+                vec![]
+            },
+            partitions: if flags.3 % 2 == 0 { partitions } else { vec![] },
+            ..Disk::default()
+        })
+}
+
+fn nic(name: &'static str) -> impl Strategy<Value = Nic> {
+    let mac = || {
+        prop::sample::select(vec![
+            "52:54:00:00:00:01".to_owned(),
+            "52:54:00:00:00:02".to_owned(),
+            "x".to_owned(),
+        ])
+    };
+    let kind = prop::sample::select(vec![
+        NicKind::Ethernet,
+        NicKind::Ethernet,
+        NicKind::Wireless,
+        NicKind::Infiniband,
+    ]);
+    (
+        known(kind),
+        known(mac()),
+        known(mac()),
+        known(any::<bool>()),
+    )
+        .prop_map(move |(kind, mac, permanent_mac, carrier)| Nic {
+            name: name.into(),
+            kind,
+            mac,
+            permanent_mac,
+            carrier,
+            ..Nic::default()
+        })
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let disks =
+        (disk("sda"), disk("sdb"), disk("nvme0n1"), 0..4usize).prop_map(|(a, b, c, count)| {
+            let mut disks = vec![a, b, c];
+            disks.truncate(count);
+            disks
+        });
+    let nics = (nic("eno1"), nic("eno2"), 0..3usize).prop_map(|(a, b, count)| {
+        let mut nics = vec![a, b];
+        nics.truncate(count);
+        nics
+    });
+    let firmware = prop::sample::select(vec![FirmwareKind::Bios, FirmwareKind::Uefi]);
+    (known(disks), known(nics), known(firmware)).prop_map(|(disks, nics, firmware)| {
+        let mut facts = Facts {
+            schema: 1,
+            disks,
+            nics,
+            ..Facts::default()
+        };
+        facts.firmware.kind = firmware;
+        facts
+    })
+}
+
+fn selector() -> impl Strategy<Value = DiskSelector> {
+    let path = prop::sample::select(vec!["/dev/sda", "/dev/sdb", "/dev/nvme0n1", "/dev/sdc"])
+        .prop_map(str::to_owned);
+    let glob = prop::sample::select(vec!["*", "A*", "?"])
+        .prop_map(|text| glob::Pattern::new(text).unwrap());
+    (
+        prop::option::of(path),
+        prop::option::weighted(0.2, small_text()),
+        prop::option::weighted(0.2, small_text()),
+        prop::option::weighted(0.2, glob),
+        prop::option::weighted(0.2, transport()),
+        prop::option::weighted(0.2, size()),
+        prop::option::weighted(0.2, size()),
+        prop::option::weighted(0.2, any::<bool>()),
+    )
+        .prop_map(
+            |(path, serial, wwn, model, transport, size_min, size_max, rotational)| DiskSelector {
+                path,
+                serial,
+                wwn,
+                model,
+                transport,
+                size_min,
+                size_max,
+                rotational,
+            },
+        )
+}
+
+fn any_choices() -> impl Strategy<Value = Choices> {
+    let interface = prop_oneof![
+        Just(InterfaceChoice::Auto),
+        Just(InterfaceChoice::Name("eno2".into())),
+        Just(InterfaceChoice::Mac(
+            Mac::parse("52:54:00:00:00:01").unwrap()
+        )),
+    ];
+    (selector(), any::<bool>(), interface, any::<bool>()).prop_map(|(select, wipe, interface, warn)| {
+        let key = common::KEY;
+        let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
+        let mut choices = choices(&text);
+        choices.disk = DiskChoice { select, wipe };
+        choices.network.interface = interface;
+        if warn {
+            choices.hcl = HclPolicy::Warn { reason: "test".into() };
+        }
+        choices
+    })
+}
+
+fn manifest() -> Manifest {
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12", "xen": "4.20", "artifacts": {}, "epoch": 0,
+        "root": {
+            "version": "0.1.0", "image_name": "x", "image_size": 1, "image_sha256": "ab",
+            "verity": { "data_blocks": 1, "salt": "00", "root_hash": "00" },
+        },
+    }))
+    .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_takes_only_the_disk_that_was_meant(
+        facts in facts(),
+        choices in any_choices(),
+        medium in prop::option::of(prop::sample::select(vec!["/dev/sda", "/dev/sdb1", "/dev/nvme0n1", "/dev/sr0"])),
+        level in prop::sample::select(vec![Level::Certified, Level::UnlistedWithDriver, Level::Unknown, Level::Unsupported]),
+    ) {
+        let input = Input {
+            release: &manifest(),
+            facts: &facts,
+            judge: &|_| verdict(level),
+            choices: &choices,
+            medium,
+            command_line: "",
+        };
+        let plan = match build(&input) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                prop_assert!(!problems.0.is_empty());
+                prop_assert!(!problems.to_string().is_empty());
+                return Ok(());
+            }
+        };
+        let disks = facts.disks.value().unwrap();
+        let taken: Vec<&Disk> = disks.iter().filter(|disk| disk.path == plan.disk.identity.path).collect();
+        prop_assert_eq!(taken.len(), 1);
+        let disk = taken[0];
+        prop_assert!(choices.disk.select.mismatches(disk).is_empty());
+        prop_assert_ne!(Some(disk.path.as_str()), medium);
+        prop_assert!(disk.partitions.iter().all(|partition| Some(partition.path.as_str()) != medium));
+        prop_assert!(!disk.is_in_use());
+        prop_assert_eq!(disk.kind, DiskKind::Disk);
+        prop_assert_eq!(&disk.read_only, &Known::Value(false));
+        prop_assert!(choices.disk.wipe || disk.holds_data() == Known::Value(false));
+        let end = plan.disk.layout.partitions.last().unwrap().end();
+        prop_assert!(end <= plan.disk.identity.size);
+        let overridden = matches!(choices.hcl, HclPolicy::Warn { .. });
+        prop_assert!(level.allows_install() || overridden);
+        prop_assert!(!plan.describe().to_string().is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in ".*") {
+        let _ = answers::read(&text, "x", &zones());
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = answers::read_bytes(&bytes, "x", &zones());
+    }
+
+    #[test]
+    fn no_mixture_of_known_keys_makes_the_parser_panic(
+        lines in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    "schema", "on_success", "disk", "[disk]", "[disk.match]", "[system]", "[network]", "[network.static]",
+                    "[hcl]", "[[disk]]", "path", "match", "wipe", "serial", "size_min", "count", "hostname", "ssh_keys",
+                    "interface", "dhcp", "static", "address", "gateway", "dns", "policy", "reason", "timezone", "a.b",
+                ]),
+                prop::sample::select(vec![
+                    "1", "-1", "true", "\"x\"", "[]", "[1]", "[\"x\"]", "{}", "{ a = 1 }", "1.5", "1979-05-27", "", "\"500 GB\"",
+                ]),
+            ),
+            0..12,
+        )
+    ) {
+        let text: String = lines
+            .iter()
+            .map(|(key, value)| if key.starts_with('[') { format!("{key}\n") } else { format!("{key} = {value}\n") })
+            .collect();
+        if let Err(problems) = answers::read(&text, "x", &zones()) {
+            prop_assert!(!problems.list.is_empty(), "refused without a reason: {text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The program as it is called: what it prints, and its exit codes.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+
+use common::cases;
+use common::medium::Medium;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn installer(args: &[&str]) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_installer"))
+        .args(args)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn validate_says_what_is_wrong_and_ends_with_2() {
+    let bad = cases().join("bad-answers/many-at-once.toml");
+    let (code, _, stderr) = installer(&["validate", path(&bad)]);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("many-at-once.toml:2:1: unknown key `on_succes`"),
+        "{stderr}"
+    );
+
+    let good = cases().join("plans/smallest.toml");
+    let (code, stdout, _) = installer(&["validate", path(&good)]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("is valid"), "{stdout}");
+
+    let (code, _, stderr) = installer(&["validate", "/does/not/exist.toml"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("/does/not/exist.toml"), "{stderr}");
+    assert_eq!(installer(&["valdate"]).0, 2);
+}
+
+#[test]
+fn plan_and_validate_against_facts_of_another_machine() {
+    let medium = Medium::new();
+    let (root, trusted) = (medium.path(), medium.trusted_root());
+    let medium_args = ["--medium", path(&root), "--trusted-root", path(&trusted)];
+    let machine = cases().join("machines/one-disk-bios.json");
+    let run = |verb: &str, answers: &Path, more: &[&str]| {
+        let file: &[&str] = if verb == "plan" { &["--answers"] } else { &[] };
+        installer(
+            &[
+                &[verb],
+                file,
+                &[path(answers), "--facts", path(&machine)],
+                &medium_args,
+                more,
+            ]
+            .concat(),
+        )
+    };
+    // These facts say little about the processor, so the list does not approve, and says so with 3.
+    let refused = cases().join("plans/smallest.toml");
+    assert_eq!(run("plan", &refused, &[]).0, 3);
+    assert_eq!(run("validate", &refused, &[]).0, 3);
+
+    let good = cases().join("plans/override-warnings.toml");
+    let (code, stdout, stderr) = run("plan", &good, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("Disk       /dev/sda, 480.1 GB") && stdout.contains("\nPlan "),
+        "{stdout}"
+    );
+    let (code, json, _) = run("plan", &good, &["--json"]);
+    assert_eq!(code, 0);
+    let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["disk"]["identity"]["serial"], "S1");
+    assert_eq!(run("validate", &good, &[]).0, 0);
+
+    let other = cases().join("no-plan/no-match-lists-all.toml");
+    let (code, _, stderr) = run("validate", &other, &[]);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("its model is SAMSUNG MZ7L3480, not INTEL*"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_plan_needs_a_release_that_can_be_verified() {
+    let answers = cases().join("plans/smallest.toml");
+    let (code, _, stderr) = installer(&[
+        "plan",
+        "--answers",
+        path(&answers),
+        "--medium",
+        "/does/not/exist",
+    ]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("--medium"), "{stderr}");
+}
+
+#[test]
+fn facts_and_schema_are_json() {
+    for verb in ["facts", "schema"] {
+        let (code, stdout, _) = installer(&[verb]);
+        assert_eq!(code, 0);
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&stdout)
+                .unwrap()
+                .is_object()
+        );
+    }
+}

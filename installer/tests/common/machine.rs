@@ -1,0 +1,314 @@
+//! A machine in memory: one disk with its partitions, and a system whose commands know what was written.
+
+use hcl_checker::Known;
+use hcl_checker::facts::{Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Transport};
+use installer::laydown::Machine;
+use release::{Artifact, OpenRelease};
+use sha2::{Digest, Sha256};
+use slots::block::{Access, BlockDevice, Fault, FaultyDevice, MemoryDevice, OpenError, Window};
+use slots::gpt::read_table;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use steps::system::{
+    Command, FileError, Mount, MountError, Output, RecordingSystem, RunError, System,
+};
+
+pub const DISK: &str = "/dev/sda";
+pub const SIZE: u64 = 40 << 30;
+
+/// An empty disk.
+pub fn disk() -> Disk {
+    Disk {
+        name: "sda".into(),
+        path: DISK.into(),
+        kind: DiskKind::Disk,
+        model: Known::Value("TESTDISK".into()),
+        serial: Known::Value("SERIAL1".into()),
+        wwn: Known::Value("naa.5000c500a1b2c3d4".into()),
+        size_bytes: Known::Value(SIZE),
+        logical_sector: Known::Value(512),
+        physical_sector: Known::Value(4096),
+        rotational: Known::Value(false),
+        transport: Known::Value(Transport::Sata),
+        removable: Known::Value(false),
+        read_only: Known::Value(false),
+        content: Known::Absent,
+        ..Disk::default()
+    }
+}
+
+/// A disk with a partition table.
+pub fn used_disk() -> Disk {
+    Disk {
+        content: Known::Value(Content {
+            table: Some("dos".into()),
+            ..Content::default()
+        }),
+        ..disk()
+    }
+}
+
+pub fn facts(disk: Disk, firmware: FirmwareKind) -> Facts {
+    let mut facts = Facts {
+        schema: 1,
+        disks: Known::Value(vec![disk]),
+        ..Facts::default()
+    };
+    facts.firmware.kind = Known::Value(firmware);
+    facts.nics = Known::Value(vec![Nic {
+        name: "eno1".into(),
+        kind: Known::Value(NicKind::Ethernet),
+        mac: Known::Value("52:54:00:12:34:56".into()),
+        permanent_mac: Known::Value("52:54:00:12:34:56".into()),
+        carrier: Known::Value(true),
+        ..Nic::default()
+    }]);
+    facts
+}
+
+type Shared = Arc<Mutex<FaultyDevice<MemoryDevice>>>;
+
+/// A window to the shared disk.
+struct SharedDevice(Shared);
+
+impl BlockDevice for SharedDevice {
+    fn size(&self) -> u64 {
+        self.0.lock().unwrap().size()
+    }
+    fn sector_size(&self) -> u32 {
+        self.0.lock().unwrap().sector_size()
+    }
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.lock().unwrap().read_at(offset, buf)
+    }
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().write_at(offset, data)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap().flush()
+    }
+}
+
+pub struct FakeMachine {
+    disk: Shared,
+    pub facts: Mutex<Option<Disk>>,
+}
+
+impl FakeMachine {
+    pub fn new(found: Disk, fault: Option<Fault>) -> Self {
+        let sector = *found.logical_sector.value().unwrap();
+        let device = MemoryDevice::with_sector_size(*found.size_bytes.value().unwrap(), sector);
+        let disk = Arc::new(Mutex::new(FaultyDevice::new(device, fault)));
+        FakeMachine {
+            disk,
+            facts: Mutex::new(Some(found)),
+        }
+    }
+
+    pub fn writes(&self) -> u64 {
+        self.disk.lock().unwrap().writes()
+    }
+
+    /// The disk as it is found after the power came back.
+    pub fn into_disk(self) -> MemoryDevice {
+        Arc::into_inner(self.disk)
+            .expect("a device is still open")
+            .into_inner()
+            .unwrap()
+            .into_inner()
+    }
+
+    fn entry(&self, path: &Path) -> Option<(u64, u64)> {
+        let number: u32 = path
+            .to_str()?
+            .strip_prefix(DISK)?
+            .trim_start_matches('p')
+            .parse()
+            .ok()?;
+        let table = read_table(&mut SharedDevice(self.disk.clone())).ok()??;
+        table
+            .entries
+            .iter()
+            .find(|entry| entry.number == number)
+            .map(|entry| (entry.start, entry.size))
+    }
+}
+
+impl Machine for FakeMachine {
+    fn disk(&self, path: &str) -> Option<Disk> {
+        self.facts
+            .lock()
+            .unwrap()
+            .clone()
+            .filter(|disk| disk.path == path)
+    }
+
+    fn open(&self, path: &Path, _: Access) -> Result<Box<dyn BlockDevice>, OpenError> {
+        let disk = SharedDevice(self.disk.clone());
+        if path == Path::new(DISK) {
+            return Ok(Box::new(disk));
+        }
+        let missing = OpenError::Io {
+            path: path.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        let (start, size) = self.entry(path).ok_or(missing)?;
+        Ok(Box::new(Window::new(disk, start, size).unwrap()))
+    }
+
+    fn has_device(&self, path: &Path) -> bool {
+        path == Path::new(DISK) || self.entry(path).is_some()
+    }
+}
+
+/// Runs nothing; knows the files that were copied, and can fail at one call.
+pub struct FakeSystem {
+    pub inner: RecordingSystem,
+    calls: AtomicUsize,
+    fail_at: Option<usize>,
+}
+
+impl FakeSystem {
+    pub fn new(release: &OpenRelease) -> Self {
+        let mut inner = RecordingSystem::new()
+            .file("/etc/shadow", "root:*:20779:0:99999:7:::\ndaemon:*:20779:0:99999:7:::\n")
+            .prints(
+                "vgs",
+                r#"{"report":[{"vg":[{"vg_name":"bedplate","pv_count":"1","vg_missing_pv_count":"0"}]}]}"#,
+            );
+        for artifact in Artifact::ALL {
+            let path = release.path(artifact);
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            inner = inner.file(path, bytes);
+        }
+        FakeSystem {
+            inner,
+            calls: AtomicUsize::new(0),
+            fail_at: None,
+        }
+    }
+
+    pub fn change(mut self, change: impl FnOnce(RecordingSystem) -> RecordingSystem) -> Self {
+        self.inner = change(self.inner);
+        self
+    }
+
+    /// Call number `at` of those that change something fails.
+    pub fn failing_at(mut self, at: usize) -> Self {
+        self.fail_at = Some(at);
+        self
+    }
+
+    /// Calls so far that change something, and commands.
+    pub fn count(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn fails_now(&self) -> bool {
+        Some(self.calls.fetch_add(1, Ordering::SeqCst)) == self.fail_at
+    }
+
+    fn file_error(&self, path: &Path) -> FileError {
+        FileError {
+            action: "write",
+            path: path.to_owned(),
+            source: io::Error::other("scripted failure"),
+        }
+    }
+}
+
+impl System for FakeSystem {
+    fn run(&self, command: &Command) -> Result<Output, RunError> {
+        if self.fails_now() {
+            return Err(RunError::Failed {
+                command: command.to_string(),
+                status: "exit code 1".into(),
+                code: Some(1),
+                stderr: vec!["scripted failure".into()],
+            });
+        }
+        let output = self.inner.run(command)?;
+        if command.program() == "sha256sum" {
+            let path = PathBuf::from(command.args_text().pop().unwrap());
+            let bytes = self.inner.content(&path).unwrap_or_default();
+            let stdout = format!(
+                "{} *{}\n",
+                hex::encode(Sha256::digest(bytes)),
+                path.display()
+            )
+            .into_bytes();
+            return Ok(Output { stdout, ..output });
+        }
+        Ok(output)
+    }
+    fn mount(&self, mount: &Mount) -> Result<(), MountError> {
+        if self.fails_now() {
+            return Err(MountError::Mount {
+                mount_source: mount.source.clone(),
+                target: mount.target.clone(),
+                kind: "x".into(),
+                source: io::Error::other("scripted failure"),
+            });
+        }
+        self.inner.mount(mount)
+    }
+    fn unmount(&self, target: &Path) -> Result<(), MountError> {
+        self.inner.unmount(target)
+    }
+    fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+        if self.fails_now() {
+            Err(self.file_error(path))
+        } else {
+            self.inner.write_file(path, bytes, mode)
+        }
+    }
+    fn read_file(&self, path: &Path) -> Result<Vec<u8>, FileError> {
+        self.inner.read_file(path)
+    }
+    fn copy_file(&self, from: &Path, to: &Path, mode: u32) -> Result<u64, FileError> {
+        if self.fails_now() {
+            Err(self.file_error(to))
+        } else {
+            self.inner.copy_file(from, to, mode)
+        }
+    }
+    fn create_dir_all(&self, path: &Path) -> Result<(), FileError> {
+        if self.fails_now() {
+            Err(self.file_error(path))
+        } else {
+            self.inner.create_dir_all(path)
+        }
+    }
+    fn symlink(&self, target: &Path, link: &Path) -> Result<(), FileError> {
+        if self.fails_now() {
+            Err(self.file_error(link))
+        } else {
+            self.inner.symlink(target, link)
+        }
+    }
+    fn remove_file(&self, path: &Path) -> Result<(), FileError> {
+        self.inner.remove_file(path)
+    }
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
+        if self.fails_now() {
+            Err(self.file_error(path))
+        } else {
+            self.inner.set_mode(path, mode)
+        }
+    }
+    fn list_dir(&self, path: &Path) -> Result<Vec<String>, FileError> {
+        self.inner.list_dir(path)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        self.inner.exists(path)
+    }
+    fn sync(&self, path: &Path) -> Result<(), FileError> {
+        if self.fails_now() {
+            Err(self.file_error(path))
+        } else {
+            self.inner.sync(path)
+        }
+    }
+}

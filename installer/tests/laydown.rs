@@ -1,0 +1,374 @@
+//! The whole lay-down on a machine in memory: its order, what it refuses, and what the host gets.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+
+use common::laydown::{TARGET_ESP, failed_step, looks_bootable, plan_for, run, slot_is_whole};
+use common::machine::{DISK, FakeMachine, FakeSystem, disk, used_disk};
+use common::medium::Medium;
+use common::{HASH, KEY};
+use hcl_checker::Known;
+use hcl_checker::facts::{Disk, FirmwareKind};
+use installer::laydown::Machine;
+use release::{Artifact, OpenRelease};
+use slots::PartitionKind;
+use std::fs;
+use std::path::Path;
+use steps::event::{EventKind, Outcome};
+use steps::sink::Console;
+use steps::system::{Call, System};
+
+#[test]
+fn a_whole_installation_in_the_right_order() {
+    let medium = Medium::new();
+    let release = medium.open();
+    for firmware in [FirmwareKind::Bios, FirmwareKind::Uefi] {
+        let plan = plan_for(&medium, &disk(), firmware, false);
+        let run = run(
+            &release,
+            &plan,
+            FakeSystem::new(&release),
+            FakeMachine::new(disk(), None),
+        );
+        assert_eq!(run.report.result, Outcome::Ok, "{}", run.report);
+        assert!(run.system.inner.mounted().is_empty());
+
+        let started: Vec<&str> = run
+            .events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::Started { step } => Some(step.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut expected = vec![
+            "verify-release",
+            "identify-disk",
+            "erase-disk",
+            "partition-disk",
+            "slot-a",
+            "state",
+            "storage",
+            "boot-files",
+            "boot-loaders",
+        ];
+        if firmware == FirmwareKind::Uefi {
+            expected.push("firmware-entry");
+        }
+        assert_eq!(started, expected);
+
+        let lines = run.system.inner.command_lines();
+        let programs: Vec<&str> = lines
+            .iter()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
+        let mut order = vec!["wipefs", "wipefs", "udevadm", "blockdev", "udevadm"];
+        order.extend(["wipefs"; 6]);
+        order.extend(["mkfs.ext4", "chown", "ssh-keygen", "ssh-keygen"]);
+        order.extend(["pvcreate", "vgcreate", "vgs", "vgchange", "mkfs.vfat"]);
+        order.extend(["sha256sum"; 7]);
+        if firmware == FirmwareKind::Uefi {
+            order.extend(["efibootmgr", "efibootmgr"]);
+        }
+        assert_eq!(programs, order);
+
+        let disk = run.machine.into_disk();
+        assert!(slot_is_whole(&disk, &plan, &medium));
+        assert_eq!(disk.bytes(510, 2), [0x55, 0xaa]);
+        assert!(
+            looks_bootable(&disk, &run.system, &medium),
+            "boot code is missing"
+        );
+    }
+}
+
+#[test]
+fn the_host_gets_what_the_answers_say() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let plan = plan_for(&medium, &disk(), FirmwareKind::Uefi, false);
+    let run = run(
+        &release,
+        &plan,
+        FakeSystem::new(&release),
+        FakeMachine::new(disk(), None),
+    );
+    assert_eq!(run.report.result, Outcome::Ok, "{}", run.report);
+    let system = &run.system.inner;
+    let state = Path::new("/run/bedplate/target/bedplate-state");
+    let etc = state.join("etc/c3c3c3c3c3c3c3c3/upper");
+    let text = |path: &Path| String::from_utf8(system.content(path).unwrap_or_default()).unwrap();
+    assert_eq!(text(&etc.join("hostname")), "xen1.example.org\n");
+    assert!(text(&etc.join("hosts")).contains("127.0.1.1\txen1.example.org xen1\n"));
+    assert!(
+        text(&etc.join("shadow"))
+            .starts_with(&format!("root:{HASH}:20779:0:99999:7:::\ndaemon:*:"))
+    );
+    assert_eq!(
+        system.link(etc.join("localtime")).unwrap(),
+        Path::new("/usr/share/zoneinfo/Europe/Berlin")
+    );
+    assert_eq!(
+        text(&state.join("root/.ssh/authorized_keys")),
+        format!("{KEY}\n")
+    );
+    assert_eq!(text(&etc.join("machine-id")).trim().len(), 32);
+    assert!(
+        text(&etc.join("systemd/network/10-xenbr0.netdev"))
+            .contains("MACAddress=52:54:00:12:34:56")
+    );
+    assert!(
+        text(&etc.join("systemd/network/20-xenbr0-uplink.network"))
+            .contains("PermanentMACAddress=52:54:00:12:34:56")
+    );
+    assert!(text(&etc.join("systemd/network/30-xenbr0.network")).contains("DHCP=yes"));
+    assert!(text(&etc.join("bedplate/install.json")).contains(&plan.hash().unwrap()));
+
+    let modes: Vec<(String, u32)> = system
+        .calls()
+        .into_iter()
+        .filter_map(|call| match call {
+            Call::Write(path, mode) | Call::SetMode(path, mode) => {
+                Some((path.display().to_string(), mode))
+            }
+            _ => None,
+        })
+        .collect();
+    let mode = |path: &Path| {
+        modes
+            .iter()
+            .rev()
+            .find(|(p, _)| *p == path.display().to_string())
+            .map(|(_, mode)| *mode)
+    };
+    assert_eq!(mode(&etc.join("shadow")), Some(0o640));
+    assert_eq!(mode(&state.join("root")), Some(0o700));
+    assert_eq!(mode(&state.join("root/.ssh")), Some(0o700));
+    assert_eq!(mode(&state.join("root/.ssh/authorized_keys")), Some(0o600));
+
+    let esp = Path::new(TARGET_ESP);
+    let boot = esp.join("bedplate/c3c3c3c3c3c3c3c3");
+    assert_eq!(
+        system.content(boot.join("vmlinuz")).unwrap(),
+        medium.content(Artifact::Kernel)
+    );
+    assert!(text(&boot.join("release.env")).contains("version=0.1.0"));
+    assert!(text(&esp.join("grub/state.env")).contains("good=c3c3c3c3c3c3c3c3"));
+    assert_eq!(
+        text(&esp.join("grub/grub.cfg")),
+        slots::grub_cfg::grub_cfg()
+    );
+}
+
+#[test]
+fn a_flipped_byte_in_any_artifact_stops_before_the_first_write() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let plan = plan_for(&medium, &used_disk(), FirmwareKind::Bios, true);
+    for artifact in Artifact::ALL {
+        let path = release.path(artifact);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        // The published file is a hard link to the built one.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &bad).unwrap();
+        let run = run(
+            &release,
+            &plan,
+            FakeSystem::new(&release),
+            FakeMachine::new(used_disk(), None),
+        );
+        assert_eq!(failed_step(&run), "verify-release", "{artifact:?}");
+        assert_eq!(
+            (run.machine.writes(), run.system.count()),
+            (0, 0),
+            "{artifact:?}"
+        );
+        fs::write(&path, &good).unwrap();
+    }
+}
+
+#[test]
+fn another_disk_under_the_same_name_is_not_written() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let plan = plan_for(&medium, &disk(), FirmwareKind::Bios, false);
+    let others = [
+        Disk {
+            serial: Known::Value("SERIAL2".into()),
+            ..disk()
+        },
+        Disk {
+            serial: Known::Absent,
+            ..disk()
+        },
+        Disk {
+            wwn: Known::Value("naa.1".into()),
+            ..disk()
+        },
+        Disk {
+            size_bytes: Known::Value(41 << 30),
+            ..disk()
+        },
+        Disk {
+            logical_sector: Known::Value(4096),
+            ..disk()
+        },
+    ];
+    for other in others {
+        let run = run(
+            &release,
+            &plan,
+            FakeSystem::new(&release),
+            FakeMachine::new(other.clone(), None),
+        );
+        assert_eq!(failed_step(&run), "identify-disk", "{other:?}");
+        assert_eq!((run.machine.writes(), run.system.count()), (0, 0));
+    }
+    let gone = FakeMachine::new(disk(), None);
+    *gone.facts.lock().unwrap() = None;
+    let run = run(&release, &plan, FakeSystem::new(&release), gone);
+    assert_eq!(failed_step(&run), "identify-disk");
+}
+
+#[test]
+fn data_that_appeared_since_the_plan_is_not_lost_without_consent() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let found = r#"{"signatures":[{"device":"sda","offset":"0x1fe","type":"dos","uuid":null,"label":null}]}"#;
+    let system = |release: &OpenRelease| {
+        FakeSystem::new(release)
+            .change(|system| system.prints("wipefs --json --no-act /dev/sda", found))
+    };
+    let plan = plan_for(&medium, &disk(), FirmwareKind::Bios, false);
+    let run_1 = run(
+        &release,
+        &plan,
+        system(&release),
+        FakeMachine::new(disk(), None),
+    );
+    assert_eq!(failed_step(&run_1), "identify-disk");
+    assert!(run_1.report.to_string().contains("dos"), "{}", run_1.report);
+    assert_eq!(run_1.machine.writes(), 0);
+
+    let plan = plan_for(&medium, &disk(), FirmwareKind::Bios, true);
+    let run_2 = run(
+        &release,
+        &plan,
+        system(&release),
+        FakeMachine::new(disk(), None),
+    );
+    assert_eq!(run_2.report.result, Outcome::Ok);
+}
+
+#[test]
+fn a_host_that_was_installed_before_is_installed_anew() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let plan = plan_for(&medium, &used_disk(), FirmwareKind::Uefi, true);
+    let first = run(
+        &release,
+        &plan,
+        FakeSystem::new(&release),
+        FakeMachine::new(used_disk(), None),
+    );
+    let old = slots::gpt::read_table(&mut first.machine.into_disk().clone())
+        .unwrap()
+        .unwrap();
+    let esp = old.find(PartitionKind::Esp).unwrap().guid;
+
+    let machine = FakeMachine::new(used_disk(), None);
+    let mut device = machine
+        .open(Path::new(DISK), slots::block::Access::Write)
+        .unwrap();
+    let guids = slots::gpt::Guids {
+        disk: old.disk_guid,
+        partitions: [0, 1, 2, 3, 4, 5].map(|at| old.entries[at].guid),
+    };
+    slots::gpt::write_table(device.as_mut(), &plan.disk.layout, &guids).unwrap();
+    let slot_b = plan.disk.layout.get(PartitionKind::SlotB).unwrap().start;
+    device.write_at(slot_b, b"hsqs old system").unwrap();
+    drop(device);
+
+    let list = format!(
+        "BootOrder: 0003,0004\nBoot0003* Bedplate\tHD(1,GPT,{esp},0x800,0x200000)/\\EFI\\bedplate\\grubx64.efi\n\
+         Boot0004* Bedplate\tHD(1,GPT,{},0x800,0x200000)/\\EFI\\bedplate\\grubx64.efi\n",
+        uuid::Uuid::new_v4()
+    );
+    let system =
+        FakeSystem::new(&release).change(|system| system.prints("efibootmgr --verbose", &list));
+    let run = run(&release, &plan, system, machine);
+    assert_eq!(run.report.result, Outcome::Ok, "{}", run.report);
+    let lines = run.system.inner.command_lines();
+    let removed: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.contains("--delete-bootnum"))
+        .collect();
+    assert_eq!(
+        removed,
+        ["efibootmgr --quiet --bootnum 0003 --delete-bootnum"]
+    );
+    let wiped: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.starts_with("wipefs --all"))
+        .collect();
+    assert_eq!(wiped.len(), 6 + 1 + 6, "{wiped:?}");
+    assert_eq!(run.machine.into_disk().bytes(slot_b, 15), [0; 15]);
+}
+
+#[test]
+fn secrets_are_in_shadow_and_nowhere_else() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let plan = plan_for(&medium, &disk(), FirmwareKind::Uefi, false);
+    for fail_at in [None, Some(30), Some(45)] {
+        let mut system = FakeSystem::new(&release);
+        if let Some(at) = fail_at {
+            system = system.failing_at(at);
+        }
+        let run = run(&release, &plan, system, FakeMachine::new(disk(), None));
+        let mut shown = Vec::new();
+        let mut console = Console::new(&mut shown);
+        for event in &run.events {
+            steps::sink::Sink::emit(&mut console, event).unwrap();
+        }
+        let mut outputs = vec![
+            ("console", String::from_utf8(shown).unwrap()),
+            ("report", run.report.to_json().unwrap()),
+            ("report text", run.report.to_string()),
+            ("plan", plan.to_json().unwrap()),
+            ("plan text", plan.describe().to_string()),
+            ("debug", format!("{plan:?}")),
+            ("commands", run.system.inner.command_lines().join("\n")),
+        ];
+        outputs.extend(
+            run.events
+                .iter()
+                .map(|event| ("event", event.to_line().unwrap())),
+        );
+        for (name, text) in outputs {
+            for secret in [HASH, "TVLlQcbpFVof", "saltsalt"] {
+                assert!(!text.contains(secret), "the {name} holds a secret: {text}");
+            }
+        }
+        let calls = run.system.inner.calls();
+        let holders: Vec<_> = calls
+            .iter()
+            .filter_map(|call| match call {
+                Call::Write(path, _) => Some(path),
+                _ => None,
+            })
+            .filter(|path| {
+                let content = run.system.read_file(path).unwrap_or_default();
+                String::from_utf8_lossy(&content).contains("TVLlQcbpFVof")
+            })
+            .collect();
+        assert!(
+            holders.iter().all(|path| path.ends_with("upper/shadow")),
+            "{holders:?}"
+        );
+        assert!(fail_at.is_some() || holders.len() == 1);
+    }
+}

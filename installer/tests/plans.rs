@@ -1,0 +1,123 @@
+//! Answers and a machine give exactly the plan in `cases/plans/NAME.json`, or exactly the problems in
+//! `cases/no-plan/NAME.txt`. Comments at the top of a case name its machine and what else matters.
+//! `BEDPLATE_BLESS=1` writes the expected files anew; read the difference before you keep it.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+
+use common::{cases, choices, verdict};
+use hcl_checker::facts::Facts;
+use hcl_checker::verdict::Level;
+use installer::plan::{Input, Plan, PlanProblems, build};
+use release::Manifest;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn manifest() -> Manifest {
+    Manifest {
+        schema: 1,
+        name: "bedplate".into(),
+        version: "0.1.0".into(),
+        kernel: "6.12.117+deb13-amd64".into(),
+        xen: "4.20.2+7-g1badcf5035-0+deb13u1".into(),
+        root: slots::RootIdentity {
+            version: "0.1.0".into(),
+            image_name: format!("{}.root.img", "ab".repeat(32)),
+            image_size: 400 << 20,
+            image_sha256: "ab".repeat(32),
+            verity: slots::Verity {
+                data_blocks: 100_000,
+                salt: "5a".repeat(32),
+                root_hash: "c3".repeat(32),
+            },
+        },
+        artifacts: Default::default(),
+        epoch: 1_795_305_600,
+    }
+}
+
+fn plan(case: &Path) -> Result<Plan, PlanProblems> {
+    let text = fs::read_to_string(case).unwrap();
+    let header = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(&format!("# {key}: ")))
+            .map(str::to_owned)
+    };
+    let machine =
+        header("machine").unwrap_or_else(|| panic!("{} names no machine", case.display()));
+    let json = fs::read(cases().join("machines").join(machine + ".json")).unwrap();
+    let facts = Facts::from_json(&json).unwrap();
+    let level: Level =
+        serde_json::from_value(header("level").unwrap_or("compatible".into()).into()).unwrap();
+    let medium = header("medium");
+    let release = manifest();
+    build(&Input {
+        release: &release,
+        facts: &facts,
+        judge: &|_| verdict(level),
+        choices: &choices(&text),
+        medium: medium.as_deref(),
+        command_line: &header("command line").unwrap_or_default(),
+    })
+}
+
+fn run(folder: &str, extension: &str, least: usize, outcome: impl Fn(&Path) -> String) {
+    let bless = std::env::var_os("BEDPLATE_BLESS").is_some();
+    let mut paths: Vec<PathBuf> = fs::read_dir(cases().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    paths.sort();
+    assert!(
+        paths.len() >= least,
+        "only {} cases in {folder}",
+        paths.len()
+    );
+    let mut wrong = Vec::new();
+    for path in paths {
+        let found = outcome(&path);
+        let expected = path.with_extension(extension);
+        if bless {
+            fs::write(&expected, &found).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != found {
+            wrong.push(format!("--- {}\n{found}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn good_answers_give_exactly_this_plan() {
+    run("plans", "json", 9, |path| {
+        let plan = plan(path).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
+        assert_eq!(plan.hash().unwrap().len(), 64);
+        let shown = plan.describe().to_string();
+        assert!(shown.contains(&plan.disk.identity.path), "{shown}");
+        format!("{}\n", plan.to_json().unwrap())
+    });
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_exact_reasons() {
+    run("no-plan", "txt", 20, |path| match plan(path) {
+        Ok(_) => panic!("{} gives a plan", path.display()),
+        Err(problems) => format!("{problems}\n"),
+    });
+}
+
+#[test]
+fn the_same_input_gives_the_same_hash_and_another_disk_another_one() {
+    let case = |name: &str| {
+        plan(&cases().join("plans").join(name))
+            .unwrap()
+            .hash()
+            .unwrap()
+    };
+    assert_eq!(case("smallest.toml"), case("smallest.toml"));
+    assert_eq!(case("smallest.toml"), case("by-link.toml"));
+    assert_ne!(case("smallest.toml"), case("wipe-windows.toml"));
+}
