@@ -9,6 +9,7 @@ use nix::mount::{MsFlags, mount};
 use nix::time::{ClockId, clock_gettime};
 use slots::names::{BOOT_RECORD, INITRD_IDENTITY};
 use slots::{BootRecord, Medium, Mode, RootIdentity};
+use std::convert::Infallible;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -73,7 +74,7 @@ struct Opened {
 }
 
 /// All steps. Returns only with an error.
-fn boot(console: &Console, cmdline: &Cmdline) -> Result<std::convert::Infallible> {
+fn boot(console: &Console, cmdline: &Cmdline) -> Result<Infallible> {
     let mode = cmdline.mode()?;
     let identity = root::read_identity(Path::new(INITRD_IDENTITY))?;
     console.info(&format!(
@@ -82,19 +83,21 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<std::convert::Infallible
         identity.version,
         identity.id()
     ));
-    let loader = ModuleLoader::start()?;
+    let ask_firmware = mode != Mode::Live && cmdline.esp().is_none() && loader_hint::is_possible();
+    let loader = ModuleLoader::start(&needed_modules(mode, ask_firmware))?;
 
     let opened = match mode {
         Mode::Live => open_live(console, &loader, &identity)?,
         Mode::Host | Mode::Rescue => open_installed(console, cmdline, &loader, &identity)?,
     };
-    root::mount_verified(&identity, &device_number(&opened.root_device)?, mode)?;
-    let root_opened_ms = since_kernel_start()?;
+    // Before the root is mounted: what is missing may be the reason why it cannot be.
     let mut warnings = opened.warnings;
     for failure in loader.take_failures() {
         console.warning(&failure);
         warnings.push(failure);
     }
+    root::mount_verified(&identity, &device_number(&opened.root_device)?, mode)?;
+    let root_opened_ms = since_kernel_start()?;
 
     let initrd = switch_root::switch(Path::new(root::SYSROOT))?;
     match &opened.state {
@@ -131,6 +134,20 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<std::convert::Infallible
     Err(become_system(console))
 }
 
+/// Modules that the later steps use, beside those that devices ask for. Each costs time at every boot.
+fn needed_modules(mode: Mode, ask_firmware: bool) -> Vec<&'static str> {
+    let mut needed = vec!["dm_verity", "squashfs"];
+    match mode {
+        Mode::Live => needed.extend(["loop", "isofs"]),
+        Mode::Host | Mode::Rescue => needed.push("ext4"),
+    }
+    if ask_firmware {
+        needed.push("efivarfs");
+    }
+    needed.push("overlay");
+    needed
+}
+
 /// The mode in words.
 fn describe(mode: Mode) -> &'static str {
     match mode {
@@ -147,10 +164,10 @@ fn open_installed(
     loader: &ModuleLoader,
     identity: &RootIdentity,
 ) -> Result<Opened> {
-    // The variable can be read once its file system is loaded, which takes milliseconds.
     let esp = match cmdline.esp() {
         Some(esp) => Some(esp.to_owned()),
         None => {
+            // The variable can be read once its file system is loaded.
             while !loader.is_ready() {
                 std::thread::sleep(search::LOOK_EVERY);
             }
@@ -214,4 +231,26 @@ fn become_system(console: &Console) -> Error {
         .args(std::env::args_os().skip(1))
         .exec();
     Error::new(error).context(format!("cannot start {SYSTEM_INIT} of the root image"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mode_loads_what_it_mounts() {
+        for (mode, mounts, other) in [
+            (Mode::Live, "isofs", "ext4"),
+            (Mode::Host, "ext4", "isofs"),
+            (Mode::Rescue, "ext4", "isofs"),
+        ] {
+            let needed = needed_modules(mode, false);
+            assert!(needed.contains(&mounts) && !needed.contains(&other));
+            for always in ["dm_verity", "squashfs", "overlay"] {
+                assert!(needed.contains(&always), "{mode:?} {always}");
+            }
+            assert!(!needed.contains(&"efivarfs"));
+            assert!(needed_modules(mode, true).contains(&"efivarfs"));
+        }
+    }
 }

@@ -42,8 +42,10 @@ pub enum Decision {
     },
     /// More devices may appear; why none is taken yet.
     Wait(String),
-    /// Waiting changes nothing: the reason.
-    Stop(String),
+    /// The root is not where it must be, and waiting changes nothing: the reason.
+    Missing(String),
+    /// It cannot be told which disk is this host's, and neither time nor another slot changes that: the reason.
+    Ambiguous(String),
 }
 
 /// True for a partition that is a root slot.
@@ -96,7 +98,7 @@ fn choose_by_esp(
             Decision::Wait("a copy of the disk may appear".to_owned())
         }
         (Some(disk), None) => choose_on(blocks, fits, disk, calm),
-        (Some(first), Some(second)) => Decision::Stop(format!(
+        (Some(first), Some(second)) => Decision::Ambiguous(format!(
             "{first} and {second} both hold the EFI system partition {esp} that the loader came from: one is a copy of \
              the other; remove the one that is not this host's"
         )),
@@ -117,7 +119,7 @@ fn choose_alone(blocks: &[Block], fits: &BTreeMap<String, Fit>, calm: Calm) -> D
             "more disks may appear, and the loader did not say which it came from".to_owned(),
         ),
         (Some(disk), None) => choose_on(blocks, fits, disk, calm),
-        (Some(_), Some(_)) => Decision::Stop(format!(
+        (Some(_), Some(_)) => Decision::Ambiguous(format!(
             "several disks hold a Bedplate install, and the loader did not say which it came from ({CMDLINE_ESP}= on \
              the kernel command line): remove the disks that are not this host's, or add {CMDLINE_ESP}= with the \
              PARTUUID of the right one's EFI system partition"
@@ -131,7 +133,7 @@ fn choose_on(blocks: &[Block], fits: &BTreeMap<String, Fit>, disk: &str, calm: C
     let mut states = on_disk().filter(|block| block.part_name.as_deref() == Some(PART_STATE));
     let (state, second) = (states.next(), states.next());
     if let (Some(state), Some(second)) = (state, second) {
-        return Decision::Stop(format!(
+        return Decision::Ambiguous(format!(
             "{} and {} on {disk} are both named {PART_STATE}: the partition table is not one that Bedplate wrote",
             state.name, second.name
         ));
@@ -152,7 +154,7 @@ fn choose_on(blocks: &[Block], fits: &BTreeMap<String, Fit>, disk: &str, calm: C
         .filter(|block| is_slot(block))
         .all(|block| matches!(fit(block), Some(Fit::Other(_))));
     if calm == Calm::Quiet && all_told {
-        Decision::Stop(reason)
+        Decision::Missing(reason)
     } else {
         Decision::Wait(reason)
     }
@@ -294,7 +296,7 @@ mod tests {
         // The second one does not even hold this root: its state must not be a candidate by accident either.
         let blocks = [install("sda"), install("sdb")].concat();
         let fits = fits(&blocks, &["sda3"]);
-        let Decision::Stop(reason) = choose(&blocks, &fits, None, Calm::Quiet) else {
+        let Decision::Ambiguous(reason) = choose(&blocks, &fits, None, Calm::Quiet) else {
             panic!("must stop")
         };
         assert!(reason.contains("bedplate.esp="), "{reason}");
@@ -310,7 +312,7 @@ mod tests {
                 .map(|uuid| uuid.replace("sdb", "sda"));
         }
         let fits = fits(&blocks, &["sda3", "sdb3"]);
-        let Decision::Stop(reason) = choose(&blocks, &fits, Some("sda-1"), Calm::Idle) else {
+        let Decision::Ambiguous(reason) = choose(&blocks, &fits, Some("sda-1"), Calm::Idle) else {
             panic!("must stop")
         };
         assert!(reason.contains("sda and sdb"), "{reason}");
@@ -324,7 +326,7 @@ mod tests {
             choose(&blocks, &fits, Some("sda-1"), Calm::Idle),
             Decision::Wait(_)
         ));
-        let Decision::Stop(reason) = choose(&blocks, &fits, Some("sda-1"), Calm::Quiet) else {
+        let Decision::Missing(reason) = choose(&blocks, &fits, Some("sda-1"), Calm::Quiet) else {
             panic!("must stop")
         };
         assert!(reason.contains("no slot on sda"), "{reason}");
@@ -375,11 +377,11 @@ mod tests {
         let fits = fits(&blocks, &["sda3"]);
         assert!(matches!(
             choose(&blocks, &fits, Some("sda-1"), Calm::Quiet),
-            Decision::Stop(_)
+            Decision::Ambiguous(_)
         ));
         assert!(matches!(
             choose(&blocks, &fits, None, Calm::Quiet),
-            Decision::Stop(_)
+            Decision::Ambiguous(_)
         ));
     }
 

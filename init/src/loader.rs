@@ -15,7 +15,7 @@ pub const ARGUMENT: &str = "load-modules";
 /// What the child process tells, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// What is always needed is loaded: file systems, device mapper, loop devices.
+    /// What the boot needs is loaded: file systems, device mapper.
     Ready,
     /// A device appeared or a driver is being loaded.
     Busy,
@@ -80,13 +80,14 @@ pub struct ModuleLoader {
 }
 
 impl ModuleLoader {
-    /// Starts it.
+    /// Starts it; `needed` are modules that no device asks for.
     ///
     /// # Errors
     /// The process cannot be started.
-    pub fn start() -> Result<Self> {
+    pub fn start(needed: &[&str]) -> Result<Self> {
         let mut child = Command::new("/proc/self/exe")
             .arg(ARGUMENT)
+            .args(needed)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -114,7 +115,7 @@ impl ModuleLoader {
         })
     }
 
-    /// Whether what is always needed is loaded, or will never be.
+    /// Whether what the boot needs is loaded, or will never be.
     pub fn is_ready(&self) -> bool {
         self.status(|status| status.ready || status.ended)
     }

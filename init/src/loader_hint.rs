@@ -13,12 +13,17 @@ const EFIVARS: &str = "/sys/firmware/efi/efivars";
 /// The variable, with the vendor UUID of the Boot Loader Interface.
 const VARIABLE: &str = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 
-/// The PARTUUID, lowercase. None without UEFI, or where the loader does not tell.
+/// Whether this machine was started by UEFI, so that [`read`] may find something.
+pub fn is_possible() -> bool {
+    Path::new(EFIVARS).exists()
+}
+
+/// The PARTUUID, lowercase. Needs `efivarfs`. None without UEFI, or where the loader does not tell.
 pub fn read() -> Option<String> {
-    let folder = Path::new(EFIVARS);
-    if !folder.exists() {
+    if !is_possible() {
         return None;
     }
+    let folder = Path::new(EFIVARS);
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(
         Some("efivarfs"),

@@ -29,8 +29,11 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         return boot::process_one();
     }
-    if std::env::args().nth(1).as_deref() == Some(loader::ARGUMENT) {
-        return modules::run();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, needed @ ..] = arguments.as_slice()
+        && first == loader::ARGUMENT
+    {
+        return modules::run(needed);
     }
     eprintln!(
         "This program is /init in Bedplate's initrd: the kernel starts it, and it does nothing else."

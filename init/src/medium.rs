@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// Longest time to the medium: a virtual one of a management controller appears late and reads slowly.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How long another medium is hoped for when the one of this release is damaged.
+const HOPE: Duration = Duration::from_secs(10);
+
 /// Where a medium is mounted before it is known to be the right one, and while it is copied.
 const CANDIDATE: &str = "/run/bedplate/candidate";
 
@@ -41,9 +44,14 @@ enum Look {
     Found,
     /// It is not; the reason stays the same until the device changes.
     Other(String),
+    /// It is the medium of this release, and not whole; the reason.
+    Damaged(String),
     /// It could not be read; another try may.
     Unread(String),
 }
+
+/// What each device was found to be and when, by name and size: another disc in the same drive is another candidate.
+type Looks = BTreeMap<(String, u64), (Look, Instant)>;
 
 /// The medium and the root image on it.
 pub struct Opened {
@@ -113,8 +121,8 @@ fn image(root: &Path, identity: &RootIdentity) -> PathBuf {
 fn find(console: &Console, loader: &ModuleLoader, identity: &RootIdentity) -> Result<Block> {
     std::fs::create_dir_all(CANDIDATE).with_context(|| format!("cannot make {CANDIDATE}"))?;
     let mut patience = Patience::new(LIMIT);
-    // By name and size: another disc in the same drive is another candidate.
-    let mut looks: BTreeMap<(String, u64), (Look, Instant)> = BTreeMap::new();
+    let mut looks = Looks::new();
+    let mut damaged: Option<Instant> = None;
     loop {
         let mut blocks = block::scan(Path::new(block::CLASS_BLOCK));
         // A stick written with the ISO shows it as a whole, and often as its first partition too: the whole is meant.
@@ -125,53 +133,61 @@ fn find(console: &Console, loader: &ModuleLoader, identity: &RootIdentity) -> Re
             let due = match looks.get(&key) {
                 None => true,
                 Some((Look::Unread(_), at)) => at.elapsed() >= RETRY,
-                Some((Look::Found | Look::Other(_), _)) => false,
+                Some((Look::Found | Look::Other(_) | Look::Damaged(_), _)) => false,
             };
             if due {
                 let look = look(block, identity);
-                if matches!(look, Look::Found) {
-                    return Ok(block.clone());
+                match &look {
+                    Look::Found => return Ok(block.clone()),
+                    Look::Damaged(reason) => {
+                        console.warning(&format!("the medium {} is damaged: {reason}", block.name));
+                        damaged.get_or_insert_with(Instant::now);
+                    }
+                    Look::Other(_) | Look::Unread(_) => {}
                 }
                 looks.insert(key, (look, Instant::now()));
             }
         }
-        if patience.wait(
-            console,
-            loader,
-            &format!(
-                "no medium holds {ISO_REPOSITORY}/targets/{}",
-                identity.image_name
-            ),
-        ) {
+        let reason = format!("no whole medium with version {} was seen", identity.version);
+        let hopeless = damaged.is_some_and(|at| at.elapsed() >= HOPE);
+        if !hopeless && patience.wait(console, loader, &reason) {
             continue;
         }
-        console.error(&format!(
-            "Looked for a medium (ISO 9660) with {ISO_REPOSITORY}/targets/{}, version {}. Seen:",
-            identity.image_name, identity.version
-        ));
-        if blocks.is_empty() {
-            console.error("No drive or disk was seen: its controller has no driver in this release, or it does not answer.");
-        }
-        for block in &blocks {
-            let model = block
-                .model
-                .as_deref()
-                .map(|model| format!(", {model}"))
-                .unwrap_or_default();
-            let reason = match looks.get(&(block.name.clone(), block.size)) {
-                Some((Look::Other(reason) | Look::Unread(reason), _)) => reason,
-                Some((Look::Found, _)) | None => "not looked at",
-            };
-            console.error(&format!(
-                "{} ({}{model}): {reason}",
-                block.name,
-                human(block.size)
-            ));
+        tell(console, identity, &blocks, &looks);
+        if hopeless {
+            bail!("the medium of this release is damaged: write it again, or use another one");
         }
         bail!(
             "the medium with this release was not found in {} seconds",
             LIMIT.as_secs()
         );
+    }
+}
+
+/// Says what was looked for and what was seen.
+fn tell(console: &Console, identity: &RootIdentity, blocks: &[Block], looks: &Looks) {
+    console.error(&format!(
+        "Looked for a medium (ISO 9660) with {ISO_REPOSITORY}/targets/{}, version {}. Seen:",
+        identity.image_name, identity.version
+    ));
+    if blocks.is_empty() {
+        console.error("No drive or disk was seen: its controller has no driver in this release, or it does not answer.");
+    }
+    for block in blocks {
+        let model = block
+            .model
+            .as_deref()
+            .map(|model| format!(", {model}"))
+            .unwrap_or_default();
+        let reason = match looks.get(&(block.name.clone(), block.size)) {
+            Some((Look::Other(reason) | Look::Damaged(reason) | Look::Unread(reason), _)) => reason,
+            Some((Look::Found, _)) | None => "not looked at",
+        };
+        console.error(&format!(
+            "{} ({}{model}): {reason}",
+            block.name,
+            human(block.size)
+        ));
     }
 }
 
@@ -219,7 +235,7 @@ fn examine(root: &Path, identity: &RootIdentity) -> Look {
     match image.metadata() {
         Ok(metadata) if metadata.len() == identity.image_size => {}
         Ok(metadata) => {
-            return Look::Other(format!(
+            return Look::Damaged(format!(
                 "its root image has {} bytes, not {}: the medium is incomplete",
                 metadata.len(),
                 identity.image_size
@@ -232,7 +248,9 @@ fn examine(root: &Path, identity: &RootIdentity) -> Look {
     }
     match root::fit(&image, identity) {
         Fit::Fits => Look::Found,
-        Fit::Other(_) => Look::Other("its root image is damaged: its hash tree does not lead to the root hash of this initrd".to_owned()),
+        Fit::Other(_) => {
+            Look::Damaged("its hash tree does not lead to the root hash of this initrd".to_owned())
+        }
         Fit::Unread(error) => Look::Unread(format!("its root image cannot be read: {error}")),
     }
 }
@@ -340,7 +358,7 @@ mod tests {
 
     fn reason(look: Look) -> String {
         match look {
-            Look::Other(reason) => reason,
+            Look::Other(reason) | Look::Damaged(reason) => reason,
             Look::Found => panic!("found"),
             Look::Unread(error) => panic!("unread: {error}"),
         }
@@ -357,7 +375,7 @@ mod tests {
         std::fs::write(targets.join("x.root.img"), [0; 4096]).expect("image");
         assert!(reason(examine(root.path(), &identity)).contains("4096 bytes, not 8192"));
         std::fs::write(targets.join("x.root.img"), [0; 8192]).expect("image");
-        assert!(reason(examine(root.path(), &identity)).contains("damaged"));
+        assert!(reason(examine(root.path(), &identity)).contains("hash tree"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use hcl_checker::modalias::{ModuleTree, module_name};
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Modules that are always loaded: file systems, device mapper and what else no device asks for. One name a line; `#`
-/// starts a comment.
+/// Modules that are loaded whatever the machine is and however it boots, beside those that the boot asks for: faster
+/// checksums, for example. One name a line; `#` starts a comment.
 const ALWAYS: &str = "/bedplate/modules-load";
 
 /// Modules loaded at the same time. They mostly wait for hardware, so this is not about CPUs.
@@ -33,15 +34,15 @@ const WORKERS: usize = 4;
 /// How long the kernel must be silent, with nothing left to load, to be called idle.
 const SILENCE_MS: i64 = 200;
 
-/// Loads what the machine needs until stdin ends.
-pub fn run() -> ExitCode {
+/// Loads `needed` and what the machine needs, until stdin ends.
+pub fn run(needed: &[String]) -> ExitCode {
     thread::spawn(|| {
         // Nothing is ever written there: this returns when process 1 closes its end.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    match load_all() {
-        Ok(()) => ExitCode::SUCCESS,
+    match load_all(needed) {
+        Ok(never) => match never {},
         Err(error) => {
             tell(&Line::Failed(format!("{error:#}")));
             ExitCode::FAILURE
@@ -49,8 +50,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Reads the initrd's modules, loads those that are always needed, then those that devices ask for, as they appear.
-fn load_all() -> Result<()> {
+/// Reads the initrd's modules, loads what is asked for and what devices ask for, as they appear.
+fn load_all(needed: &[String]) -> Result<Infallible> {
     let release = nix::sys::utsname::uname().context("cannot ask the kernel for its release")?;
     let folder = Path::new("/lib/modules").join(release.release());
     let loader = Loader {
@@ -71,16 +72,6 @@ fn load_all() -> Result<()> {
         std::fs::read_to_string(ALWAYS).with_context(|| format!("cannot read {ALWAYS}"))?;
     // Before /sys is read, so that no device falls between the two.
     let listener = Listener::open(SILENCE_MS).context("cannot listen for devices")?;
-    for name in names(&always) {
-        if loader.tree.resolve(name).is_empty() && !loader.tree.builtins.contains(name) {
-            tell(&Line::Failed(format!(
-                "{ALWAYS} names {name}, which is not in the initrd"
-            )));
-        }
-        loader.load(name);
-    }
-    tell(&Line::Ready);
-
     let queue = Queue::default();
     thread::scope(|scope| {
         for _ in 0..WORKERS {
@@ -100,9 +91,33 @@ fn load_all() -> Result<()> {
         present(Path::new("/sys/bus"))
             .into_iter()
             .for_each(&mut ask);
+        let needed: Vec<&str> = names(&always)
+            .chain(needed.iter().map(String::as_str))
+            .collect();
+        // Behind the devices, which take time without taking a processor. This thread takes them from the front, the
+        // workers help it, and what devices announce meanwhile waits in the listener.
+        for name in &needed {
+            queue.put((*name).to_owned());
+        }
+        for name in needed {
+            if loader.tree.resolve(name).is_empty() && !loader.tree.builtins.contains(name) {
+                tell(&Line::Failed(format!(
+                    "module {name} is needed and is not in the initrd"
+                )));
+            }
+            loader.load(name);
+        }
+        tell(&Line::Ready);
         let mut idle = false;
         loop {
-            let heard = listener.next().context("cannot listen for devices")?;
+            let heard = match listener.next() {
+                Ok(heard) => heard,
+                Err(error) => {
+                    // Not by returning: the workers wait for devices and never end.
+                    tell(&Line::Failed(format!("cannot listen for devices: {error}")));
+                    std::process::exit(1);
+                }
+            };
             let quiet = heard == Heard::Silence && queue.is_idle();
             match heard {
                 Heard::Device(Some(modalias)) => ask(modalias),

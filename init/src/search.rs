@@ -5,6 +5,7 @@ use crate::choice::{self, Calm, Decision, Fit};
 use crate::console::Console;
 use crate::loader::ModuleLoader;
 use crate::root;
+use crate::stop::SomebodyNeeded;
 use anyhow::{Result, bail};
 use slots::block::{Access, FileDevice};
 use slots::{RootIdentity, gpt};
@@ -60,9 +61,7 @@ impl Patience {
         if self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             let (passed, limit) = (self.started.elapsed().as_secs(), self.limit.as_secs());
-            console.info(&format!(
-                "waiting for the disks, {passed} of {limit} s: {reason}"
-            ));
+            console.info(&format!("waiting, {passed} of {limit} s: {reason}"));
         }
         sleep(LOOK_EVERY);
         true
@@ -180,24 +179,36 @@ pub fn install(
             Decision::Open { slot, state } if loader.is_ready() => return Ok((*slot, *state)),
             Decision::Open { .. } => "file systems are being loaded".to_owned(),
             Decision::Wait(reason) if patience.wait(console, loader, &reason) => continue,
-            Decision::Wait(reason) | Decision::Stop(reason) => {
-                let hint = esp.map_or_else(
-                    || "not told by the loader".to_owned(),
-                    |esp| format!("PARTUUID {esp}"),
-                );
-                console.error(&format!(
-                    "Looked for the slot with root {} of version {}; EFI system partition of the boot disk: {hint}. Seen:",
-                    identity.verity.root_hash, identity.version
-                ));
-                for line in choice::explain(&blocks, &looks.fits) {
-                    console.error(&line);
-                }
+            Decision::Wait(reason) | Decision::Missing(reason) => {
+                tell(console, identity, esp, &blocks, &looks);
                 bail!(reason);
+            }
+            Decision::Ambiguous(reason) => {
+                tell(console, identity, esp, &blocks, &looks);
+                return Err(SomebodyNeeded(reason).into());
             }
         };
         if !patience.wait(console, loader, &reason) {
             bail!("the drivers in the initrd were not loaded in time");
         }
+    }
+}
+
+/// Says what was looked for and what was seen.
+fn tell(
+    console: &Console,
+    identity: &RootIdentity,
+    esp: Option<&str>,
+    blocks: &[Block],
+    looks: &Looks,
+) {
+    let hint = esp.unwrap_or("not told by the loader");
+    console.error(&format!(
+        "Looked for the slot with root {} of version {}; PARTUUID of the boot disk's EFI system partition: {hint}. Seen:",
+        identity.verity.root_hash, identity.version
+    ));
+    for line in choice::explain(blocks, &looks.fits) {
+        console.error(&line);
     }
 }
 

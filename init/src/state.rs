@@ -98,7 +98,7 @@ impl EtcOverlay {
 
 /// The file system check changed something that only a restart makes safe.
 #[derive(Debug)]
-pub struct RestartNeeded(String);
+pub struct RestartNeeded(pub String);
 
 impl fmt::Display for RestartNeeded {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -119,15 +119,17 @@ enum Check {
     Repaired,
     Restart,
     Failed,
+    Killed,
 }
 
-/// No status: it was killed by a signal.
+/// No status: it was killed by a signal, which says nothing about the file system.
 fn judge(status: Option<i32>) -> Check {
     match status {
         Some(0) => Check::Clean,
         Some(1) => Check::Repaired,
         Some(2 | 3) => Check::Restart,
-        Some(_) | None => Check::Failed,
+        Some(_) => Check::Failed,
+        None => Check::Killed,
     }
 }
 
@@ -164,13 +166,18 @@ pub fn mount_disk(console: &Console, state: &Block) -> Result<()> {
         Check::Failed => {
             said.lines().for_each(|line| console.error(line));
             bail!(
-                "the state file system on {} cannot be repaired by itself (e2fsck {}); nothing was mounted. Boot the ISO's \
-                 rescue shell and run: e2fsck {}",
+                "the state file system on {0} was not mounted: e2fsck cannot repair it by itself ({1}). Boot the ISO's \
+                 rescue shell and run: e2fsck {0}",
                 node.display(),
-                output.status,
-                node.display()
+                output.status
             );
         }
+        Check::Killed => bail!(
+            "the state file system on {} was not mounted: e2fsck of the root image was killed ({}), as it is when its \
+             slot cannot be read",
+            node.display(),
+            output.status
+        ),
     }
     mount(
         Some(node.as_path()),
@@ -321,7 +328,7 @@ mod tests {
         for status in [4, 5, 8, 12, 16, 32, 128] {
             assert_eq!(judge(Some(status)), Check::Failed, "{status}");
         }
-        assert_eq!(judge(None), Check::Failed);
+        assert_eq!(judge(None), Check::Killed);
     }
 
     #[test]

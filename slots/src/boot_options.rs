@@ -14,11 +14,11 @@ use crate::names;
 /// balloon to; the kernel keeps page structures for it, at most 110 MiB on the smallest machine. Autoballooning in the
 /// toolstack has to be off with it (`autoballoon="off"` in xl.conf).
 const DOM0_MEMORY: &str = "dom0_mem=1G+5%,max:8G";
-/// Virtual processors of dom0: as many as the machine has, 16 at most. Backends and QEMU do not gain from more, and
-/// the others are the guests'.
+/// Virtual processors of dom0: as many as the machine has, 16 at most, so that the others are the guests'. The bound is
+/// a choice, not a measurement.
 const DOM0_VCPUS: &str = "dom0_max_vcpus=1-16";
-/// Microcode is searched in all modules. It comes as a cpio archive, in a module of its own on BIOS and in the section
-/// `.ucode` of `xen.efi`; a module chosen by its number would have to be a raw container.
+/// Microcode is searched in all modules: it comes as a cpio archive, in a module of its own on BIOS and in front of the
+/// initrd inside `xen.efi`. A module chosen by its number would have to be a raw container.
 const MICROCODE: &str = "ucode=scan";
 /// Line settings of a serial port: what nearly every BMC and console server has.
 const SERIAL: &str = "115200,8n1";
@@ -26,8 +26,8 @@ const SERIAL: &str = "115200,8n1";
 const SAFE: &str = "nosmp max_cstate=0 iommu=0";
 
 // Not here on purpose: `noreboot` (a panic has to reboot, or a failed try never ends), `crashkernel` (nothing collects
-// the dump yet), `sync_console` (slow), `watchdog` (its self test at boot is not reliable under emulation; dom0 is
-// watched by xen_wdt).
+// the dump yet), `sync_console` (slow). Not here yet: `watchdog`. It would reboot a hypervisor that hangs, but its NMI
+// test and its timeout of 5 seconds were not tried, neither on hardware nor under slow emulation.
 
 /// The command line of the hypervisor.
 pub fn xen_options(console: Console) -> String {
@@ -83,8 +83,7 @@ const COMMON: &str = "systemd.gpt_auto=no panic=10";
 /// The configuration for the section `.config` of `xen.efi`: one section for each [`Console`], `com1` where the loader
 /// names none.
 ///
-/// Kernel, initrd and microcode are sections of the same file, so that the file names in here are never looked at;
-/// `kernel=` has to be there because it carries the options. Xen drops everything behind a `#`, and a last line
+/// Kernel and initrd are sections of the same file, so that the file names in here are never looked at; `kernel=` has to be there because it carries the options. Xen drops everything behind a `#`, and a last line
 /// without an end.
 pub fn xen_efi_config() -> String {
     let mut text = format!("[global]\ndefault={}\n", Console::default().name());

@@ -64,7 +64,9 @@ fi
 {previous}
 # An unreadable block boots the last good: the second block names it.
 if [ -z "$good" -a -z "$try" ]; then
-  load_env --skip-sig -f $prefix/good.env good console
+  if [ -f $prefix/good.env ]; then
+    load_env --skip-sig -f $prefix/good.env good console
+  fi
   {good}
 fi
 
@@ -118,10 +120,13 @@ if [ -z "$try" ]; then
   set bp_left=
 fi
 
-# For the rescue entry: without a good root, any that is there.
-set bp_any="$good"
-if [ -z "$bp_any" ]; then set bp_any="$previous"; fi
-if [ -z "$bp_any" ]; then set bp_any="$try"; fi
+# For the rescue entry: the good root, else any that is there.
+set bp_any=
+for bp_id in $good $previous $try; do
+  if [ -z "$bp_any" -a -f /bedplate/$bp_id/vmlinuz ]; then
+    set bp_any=$bp_id
+  fi
+done
 if [ -z "$bp_any" ]; then
   for bp_dir in /bedplate/*; do
     if [ -f $bp_dir/vmlinuz ]; then
@@ -132,7 +137,9 @@ fi
 
 function bp_version {{
   set version=$1
-  load_env --skip-sig -f /bedplate/$1/release.env version
+  if [ -f /bedplate/$1/release.env ]; then
+    load_env --skip-sig -f /bedplate/$1/release.env version
+  fi
 }}
 "#
     )
@@ -274,11 +281,21 @@ fn menu() -> String {
         r#"export good try tries previous console bp_esp bp_left bp_any
 set timeout=3
 set timeout_style=menu
-# What is booted when an entry cannot be loaded: the next one, and so on.
 set default=0
-set fallback="1 2 3"
+# What is booted when an entry cannot be loaded: the next one, and so on, up to the rescue entry. Numbers only, and only
+# of entries that exist: GRUB does not check them.
+set fallback=
+set bp_n=
+function bp_next {{
+  if [ -z "$bp_n" ]; then set bp_n=0
+  elif [ "$bp_n" = 0 ]; then set bp_n=1; set fallback="1"
+  elif [ "$bp_n" = 1 ]; then set bp_n=2; set fallback="1 2"
+  else set bp_n=3; set fallback="1 2 3"
+  fi
+}}
 
 if [ -n "$bp_left" ]; then
+  bp_next
   bp_version $try
   menuentry "Bedplate $version (new, on trial)" --id try {{
     bp_record
@@ -286,13 +303,16 @@ if [ -n "$bp_left" ]; then
   }}
 fi
 if [ -n "$good" ]; then
+  bp_next
   bp_version $good
   menuentry "Bedplate $version" --id good {{ bp_boot $good $console }}
 fi
 if [ -n "$previous" -a "$previous" != "$good" ]; then
+  bp_next
   bp_version $previous
   menuentry "Bedplate $version (previous)" --id previous {{ bp_boot $previous $console }}
 fi
+bp_next
 if [ -n "$bp_any" ]; then
   menuentry "Rescue: this system on bare Linux, with ssh" --id rescue {{ bp_rescue $bp_any $console }}
 else
