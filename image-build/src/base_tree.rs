@@ -25,7 +25,10 @@ impl Bootstrap {
     /// Changes when the tree would come out differently (newer package versions aside).
     fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(format!("2\n{}\n{:?}\n{:?}\n", self.suite, self.components, self.packages));
+        hash.update(format!(
+            "2\n{}\n{:?}\n{:?}\n",
+            self.suite, self.components, self.packages
+        ));
         hex::encode(hash.finalize())
     }
 
@@ -40,14 +43,20 @@ impl Bootstrap {
 /// When not run as root, or mmdebstrap fails.
 pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
     let stamp = wanted.stamp();
-    if wanted.directory.is_dir() && std::fs::read_to_string(&stamp).is_ok_and(|s| s == wanted.fingerprint()) {
+    if wanted.directory.is_dir()
+        && std::fs::read_to_string(&stamp).is_ok_and(|s| s == wanted.fingerprint())
+    {
         return Ok(false);
     }
     require_root()?;
     if !Path::new("/usr/bin/mmdebstrap").exists() {
         bail!("mmdebstrap is not installed: `apt-get install mmdebstrap`, or run ./ci/setup");
     }
-    eprintln!("making the {} tree from {} Debian packages", wanted.name, wanted.packages.len());
+    eprintln!(
+        "making the {} tree from {} Debian packages",
+        wanted.name,
+        wanted.packages.len()
+    );
     remove_all(&stamp)?;
     if let Some(parent) = wanted.directory.parent() {
         std::fs::create_dir_all(parent)?;
@@ -55,9 +64,13 @@ pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
     fresh_dir(&wanted.directory)?;
     let cache = paths.package_cache(wanted.name);
     std::fs::create_dir_all(cache.join("partial"))?;
-    let cache = cache.to_str().context("the path of the checkout is not UTF-8")?;
+    let cache = cache
+        .to_str()
+        .context("the path of the checkout is not UTF-8")?;
     if cache.contains(['\'', ' ']) {
-        bail!("the path of the checkout holds a space or a quote, which mmdebstrap's hooks cannot take: {cache}");
+        bail!(
+            "the path of the checkout holds a space or a quote, which mmdebstrap's hooks cannot take: {cache}"
+        );
     }
     // In a mount namespace of its own: whatever a failing run leaves mounted is gone with it, and the next build cannot
     // remove files through a forgotten bind mount.
@@ -90,7 +103,10 @@ pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
 /// When the effective user is another.
 pub fn require_root() -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let uid = status.lines().find_map(|l| l.strip_prefix("Uid:")).and_then(|l| l.split_whitespace().nth(1));
+    let uid = status
+        .lines()
+        .find_map(|l| l.strip_prefix("Uid:"))
+        .and_then(|l| l.split_whitespace().nth(1));
     if uid != Some("0") {
         bail!("this needs root (device nodes and file owners of a Debian tree): run it by sudo");
     }

@@ -29,7 +29,9 @@ fn programs(paths: &Paths) -> PathBuf {
 
 /// The static init, built by [`build_programs`].
 fn init_program(paths: &Paths) -> PathBuf {
-    paths.target.join("static/x86_64-unknown-linux-gnu/release/init")
+    paths
+        .target
+        .join("static/x86_64-unknown-linux-gnu/release/init")
 }
 
 /// Builds the programs of the image: the host's against the C library, the initrd's statically.
@@ -39,14 +41,32 @@ fn init_program(paths: &Paths) -> PathBuf {
 pub fn build_programs(paths: &Paths) -> Result<()> {
     eprintln!("building the programs of the image");
     let mut cargo = Tool::host(paths, "cargo").args(["build", "--release", "--manifest-path"]);
-    cargo = cargo.arg(paths.workspace.join("Cargo.toml")).args(["-p", "installer", "-p", "host", "-p", "hcl-checker"]);
-    cargo.env("CARGO_TARGET_DIR", paths.target.to_string_lossy()).run()?;
+    cargo = cargo.arg(paths.workspace.join("Cargo.toml")).args([
+        "-p",
+        "installer",
+        "-p",
+        "host",
+        "-p",
+        "hcl-checker",
+    ]);
+    cargo
+        .env("CARGO_TARGET_DIR", paths.target.to_string_lossy())
+        .run()?;
     // A target of its own keeps build scripts of the static build apart from the others.
     Tool::host(paths, "cargo")
-        .args(["build", "--release", "--target", "x86_64-unknown-linux-gnu", "--manifest-path"])
+        .args([
+            "build",
+            "--release",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--manifest-path",
+        ])
         .arg(paths.workspace.join("Cargo.toml"))
         .args(["-p", "init"])
-        .env("CARGO_TARGET_DIR", paths.target.join("static").to_string_lossy())
+        .env(
+            "CARGO_TARGET_DIR",
+            paths.target.join("static").to_string_lossy(),
+        )
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .run()?;
     Ok(())
@@ -63,7 +83,7 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     let (list, trim) = (PackageList::read(&list_path)?, Trim::read(&trim_path)?);
     tools_root::ensure(paths)?;
     base(paths, &list, &trim)?;
-    if std::env::var_os("BP_SKIP").is_none() { build_programs(paths)?; }
+    build_programs(paths)?;
     let checked = kernel_options::check(
         &paths.workspace.join("kernel-config/required.toml"),
         &paths.boot_parts().join("kernel.config"),
@@ -75,11 +95,23 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     let out = fresh_dir(&paths.release_files())?;
     let file = |artifact: Artifact| out.join(artifact.target_name());
     eprintln!("packing the root image");
-    let identity = root_image(paths, &order.version, order.effort, epoch, &file(Artifact::Root))?;
+    let identity = root_image(
+        paths,
+        &order.version,
+        order.effort,
+        epoch,
+        &file(Artifact::Root),
+    )?;
     eprintln!("packing initrd, microcode and boot files");
     std::fs::copy(paths.boot_parts().join("vmlinuz"), file(Artifact::Kernel))?;
     std::fs::copy(paths.boot_parts().join("xen.gz"), file(Artifact::Xen))?;
-    let size = initrd::pack(paths, &init_program(paths), &identity, epoch, &file(Artifact::Initrd))?;
+    let size = initrd::pack(
+        paths,
+        &init_program(paths),
+        &identity,
+        epoch,
+        &file(Artifact::Initrd),
+    )?;
     eprintln!("  initrd.img has {:.1} MB", size as f64 / 1e6);
     microcode::pack(paths, epoch, &file(Artifact::Microcode))?;
     xen_efi::join(
@@ -95,13 +127,25 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     std::fs::copy(&grub.bios_core, file(Artifact::GrubBiosCore))?;
     std::fs::copy(&grub.efi, file(Artifact::GrubEfi))?;
     let packages = installed_packages(paths)?;
-    std::fs::write(file(Artifact::Packages), serde_json::to_vec_pretty(&packages)?)?;
+    std::fs::write(
+        file(Artifact::Packages),
+        serde_json::to_vec_pretty(&packages)?,
+    )?;
     let mut artifacts = BTreeMap::new();
     for artifact in Artifact::ALL {
         let path = file(artifact);
-        artifacts.insert(artifact, ArtifactInfo { size: file_size(&path)?, sha256: sha256(&path)? });
+        artifacts.insert(
+            artifact,
+            ArtifactInfo {
+                size: file_size(&path)?,
+                sha256: sha256(&path)?,
+            },
+        );
     }
-    let xen = packages.iter().find(|(name, _)| name.starts_with("xen-hypervisor-")).map(|(_, v)| v.clone());
+    let xen = packages
+        .iter()
+        .find(|(name, _)| name.starts_with("xen-hypervisor-"))
+        .map(|(_, v)| v.clone());
     let manifest = Manifest {
         schema: 1,
         name: "bedplate".into(),
@@ -132,7 +176,9 @@ fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
         components: list.components.clone(),
         packages: list.all(),
     };
-    if std::fs::read_to_string(&settled).is_ok_and(|s| s == key) && !bootstrap(paths, &bootstrap_order)? {
+    if std::fs::read_to_string(&settled).is_ok_and(|s| s == key)
+        && !bootstrap(paths, &bootstrap_order)?
+    {
         return Ok(());
     }
     // A tree that was cut cannot be cut differently: begin again (from cached packages).
@@ -146,10 +192,16 @@ fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
 
 /// The time that everything in the image is dated with: SOURCE_DATE_EPOCH, else the last commit's.
 fn epoch(paths: &Paths) -> u64 {
-    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|v| v.parse().ok());
+    let given = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|v| v.parse().ok());
     given
         .or_else(|| {
-            let git = Tool::host(paths, "git").arg("-C").arg(&paths.workspace).args(["log", "-1", "--format=%ct"]).quiet();
+            let git = Tool::host(paths, "git")
+                .arg("-C")
+                .arg(&paths.workspace)
+                .args(["log", "-1", "--format=%ct"])
+                .quiet();
             git.run().ok()?.trim().parse().ok()
         })
         // A tarball without history: the day the layout of the image was fixed.
@@ -160,8 +212,18 @@ fn epoch(paths: &Paths) -> u64 {
 fn installed_packages(paths: &Paths) -> Result<BTreeMap<String, String>> {
     let listed = Tool::host(paths, "chroot")
         .arg(paths.tree())
-        .args(["dpkg-query", "--admindir=/usr/lib/sysimage/dpkg", "-W", "-f", "${Package} ${Version}\\n"])
+        .args([
+            "dpkg-query",
+            "--admindir=/usr/lib/sysimage/dpkg",
+            "-W",
+            "-f",
+            "${Package} ${Version}\\n",
+        ])
         .quiet()
         .run()?;
-    Ok(listed.lines().filter_map(|l| l.split_once(' ')).map(|(n, v)| (n.to_string(), v.to_string())).collect())
+    Ok(listed
+        .lines()
+        .filter_map(|l| l.split_once(' '))
+        .map(|(n, v)| (n.to_string(), v.to_string()))
+        .collect())
 }

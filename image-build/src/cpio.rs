@@ -16,6 +16,12 @@ pub fn pack(paths: &Paths, dir: &Path, epoch: u64, out: &Path) -> Result<()> {
         find . -mindepth 1 -exec touch -h -d "@$2" {} +
         find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort | cpio --quiet -o -H newc --reproducible --owner=0:0 -O "$3"
     "#;
-    Tool::locked(paths, "sh").args(["-eu", "-c", script, "pack"]).arg(dir).arg(epoch.to_string()).arg(out).quiet().run()?;
+    Tool::locked(paths, "sh")
+        .args(["-eu", "-c", script, "pack"])
+        .arg(dir)
+        .arg(epoch.to_string())
+        .arg(out)
+        .quiet()
+        .run()?;
     Ok(())
 }

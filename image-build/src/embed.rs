@@ -27,7 +27,11 @@ struct Places {
 /// # Errors
 /// When the file is not one of our ISOs, or the answers do not fit.
 pub fn embed(iso: &Path, answers: &[u8]) -> Result<()> {
-    write(iso, &answer_area::encode(answers)?, &choice_block("headless", 1)?)
+    write(
+        iso,
+        &answer_area::encode(answers)?,
+        &choice_block("headless", 1)?,
+    )
 }
 
 /// Makes the area of the ISO at `iso` pristine again.
@@ -51,11 +55,16 @@ pub fn read(iso: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 fn write(iso: &Path, area: &[u8], choice: &[u8]) -> Result<()> {
-    let file = File::options().read(true).write(true).open(iso).with_context(|| format!("{} cannot be written", iso.display()))?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(iso)
+        .with_context(|| format!("{} cannot be written", iso.display()))?;
     let places = find(&file, iso)?;
     file.write_all_at(area, places.answers)?;
     file.write_all_at(choice, places.choice)?;
-    file.sync_all().with_context(|| format!("{} could not be written to the end", iso.display()))
+    file.sync_all()
+        .with_context(|| format!("{} could not be written to the end", iso.display()))
 }
 
 /// Looks at the start of every sector. Each place must be there exactly once.
@@ -63,7 +72,11 @@ fn find(file: &File, iso: &Path) -> Result<Places> {
     let size = file.metadata()?.len();
     // The header is the magic line of a pristine area, up to where the length stands.
     let pristine = answer_area::pristine();
-    let magic = pristine.split_inclusive(|b| *b == b'\n').next().unwrap_or_default().to_vec();
+    let magic = pristine
+        .split_inclusive(|b| *b == b'\n')
+        .next()
+        .unwrap_or_default()
+        .to_vec();
     let (mut answers, mut choices) = (Vec::new(), Vec::new());
     let mut buffer = vec![0; SECTOR * 512];
     let mut offset = 0;
@@ -82,7 +95,10 @@ fn find(file: &File, iso: &Path) -> Result<Places> {
         offset += n as u64;
     }
     match (answers.as_slice(), choices.as_slice()) {
-        ([answers], [choice]) => Ok(Places { answers: *answers, choice: *choice }),
+        ([answers], [choice]) => Ok(Places {
+            answers: *answers,
+            choice: *choice,
+        }),
         _ => bail!(
             "{} is not an ISO of Bedplate: {} answer areas and {} menu choices found, expected one of each",
             iso.display(),
@@ -116,8 +132,14 @@ mod tests {
         let before = std::fs::read(&iso).unwrap();
         assert_eq!(read(&iso).unwrap(), None);
         embed(&iso, b"schema = 1\n").unwrap();
-        assert_eq!(read(&iso).unwrap().as_deref(), Some(b"schema = 1\n".as_slice()));
-        assert!(String::from_utf8_lossy(&std::fs::read(&iso).unwrap()).contains("bedplate_entry=headless\nbedplate_timeout=1\n"));
+        assert_eq!(
+            read(&iso).unwrap().as_deref(),
+            Some(b"schema = 1\n".as_slice())
+        );
+        assert!(
+            String::from_utf8_lossy(&std::fs::read(&iso).unwrap())
+                .contains("bedplate_entry=headless\nbedplate_timeout=1\n")
+        );
         reset(&iso).unwrap();
         assert!(std::fs::read(&iso).unwrap() == before);
     }

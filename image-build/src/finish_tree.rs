@@ -18,7 +18,18 @@ pub const PROGRAMS: [(&str, &str); 4] = [
 ];
 
 /// Mount points and folders that the root must have.
-const FOLDERS: [&str; 10] = ["state", "boot/efi", "root", "home", "opt", "srv", "usr/local", "mnt", "media", "var"];
+const FOLDERS: [&str; 10] = [
+    "state",
+    "boot/efi",
+    "root",
+    "home",
+    "opt",
+    "srv",
+    "usr/local",
+    "mnt",
+    "media",
+    "var",
+];
 
 /// Boot files of Debian's packages, by the start of their name in /boot, and the name they are kept under.
 const BOOT_FILES: [(&str, &str, &str); 5] = [
@@ -40,23 +51,42 @@ pub fn settle(paths: &Paths, trim: &Trim) -> Result<()> {
     for (prefix, suffix, kept) in BOOT_FILES {
         let found = files_like(&tree.join("boot"), prefix, suffix)?;
         let [file] = found.as_slice() else {
-            bail!("{}/boot holds {} files {prefix}*{suffix}, expected one", tree.display(), found.len());
+            bail!(
+                "{}/boot holds {} files {prefix}*{suffix}, expected one",
+                tree.display(),
+                found.len()
+            );
         };
         move_path(file, &boot.join(kept))?;
     }
     for vendor in ["intel-ucode", "amd-ucode"] {
-        move_path(&tree.join("usr/lib/firmware").join(vendor), &boot.join(vendor))?;
+        move_path(
+            &tree.join("usr/lib/firmware").join(vendor),
+            &boot.join(vendor),
+        )?;
     }
     let globs: Vec<&String> = trim.cuts.iter().flat_map(|c| &c.paths).collect();
     // The globs are expanded by the shell inside of the tree; trim.rs has refused any that could leave it.
     Tool::host(paths, "bash")
-        .args(["-O", "extglob", "-O", "nullglob", "-c", "cd \"$0\" && for glob; do rm -rf -- $glob; done"])
+        .args([
+            "-O",
+            "extglob",
+            "-O",
+            "nullglob",
+            "-c",
+            "cd \"$0\" && for glob; do rm -rf -- $glob; done",
+        ])
         .arg(&tree)
         .args(globs)
         .quiet()
         .run()?;
     let kernel = kernel_release(paths)?;
-    Tool::locked(paths, "depmod").arg("--basedir").arg(&tree).arg(&kernel).quiet().run()?;
+    Tool::locked(paths, "depmod")
+        .arg("--basedir")
+        .arg(&tree)
+        .arg(&kernel)
+        .quiet()
+        .run()?;
     // The package database belongs to the image, not to the state of a host.
     let sysimage = tree.join("usr/lib/sysimage");
     std::fs::create_dir_all(&sysimage)?;
@@ -64,7 +94,11 @@ pub fn settle(paths: &Paths, trim: &Trim) -> Result<()> {
     symlink("/usr/lib/sysimage/dpkg", tree.join("var/lib/dpkg"))?;
     let factory = tree.join(slots::names::FACTORY_VAR.trim_start_matches('/'));
     remove_all(&factory)?;
-    std::fs::create_dir_all(factory.parent().context("the factory folder has a parent")?)?;
+    std::fs::create_dir_all(
+        factory
+            .parent()
+            .context("the factory folder has a parent")?,
+    )?;
     move_path(&tree.join("var"), &factory)?;
     for folder in FOLDERS {
         std::fs::create_dir_all(tree.join(folder))?;
@@ -81,20 +115,28 @@ pub fn lay_over(paths: &Paths, version: &str, programs: &Path, trusted_root: &Pa
     let tree = paths.tree();
     let listing = paths.target.join("root/overlay.list");
     // What an earlier build added and this one does not know any more goes away first.
-    for old in std::fs::read_to_string(&listing).unwrap_or_default().lines() {
+    for old in std::fs::read_to_string(&listing)
+        .unwrap_or_default()
+        .lines()
+    {
         remove_all(&tree.join(old))?;
     }
     let mut added = Vec::new();
     copy_tree(&paths.overlay(), &paths.overlay(), &tree, &mut added)?;
     for (program, place) in PROGRAMS {
         let from = programs.join(program);
-        install(&from, &tree.join(place), 0o755).with_context(|| format!("the program {program} is not built: run `cargo build --release`"))?;
+        install(&from, &tree.join(place), 0o755).with_context(|| {
+            format!("the program {program} is not built: run `cargo build --release`")
+        })?;
         added.push(place.to_string());
     }
     let root_json = slots::names::TRUSTED_ROOT.trim_start_matches('/');
     install(trusted_root, &tree.join(root_json), 0o644)?;
     added.push(root_json.to_string());
-    std::fs::write(tree.join("usr/share/bedplate/version"), format!("{version}\n"))?;
+    std::fs::write(
+        tree.join("usr/share/bedplate/version"),
+        format!("{version}\n"),
+    )?;
     // /usr never changes under a host: nothing has to be rebuilt at boot for its sake (systemd's ConditionNeedsUpdate=).
     for stamp in ["etc/.updated", "usr/share/factory/var/.updated"] {
         std::fs::write(tree.join(stamp), "TIMESTAMP_NSEC=18446744073709551615\n")?;
@@ -102,7 +144,10 @@ pub fn lay_over(paths: &Paths, version: &str, programs: &Path, trusted_root: &Pa
     // An empty machine-id is filled at the first boot of each host and kept on its state partition.
     std::fs::write(tree.join("etc/machine-id"), "")?;
     remove_all(&tree.join("etc/resolv.conf"))?;
-    symlink("../run/systemd/resolve/stub-resolv.conf", tree.join("etc/resolv.conf"))?;
+    symlink(
+        "../run/systemd/resolve/stub-resolv.conf",
+        tree.join("etc/resolv.conf"),
+    )?;
     remove_all(&tree.join("etc/localtime"))?;
     symlink("/usr/share/zoneinfo/Etc/UTC", tree.join("etc/localtime"))?;
     std::fs::write(&listing, added.join("\n"))?;
@@ -121,7 +166,12 @@ pub fn kernel_release(paths: &Paths) -> Result<String> {
         .collect();
     match names.as_slice() {
         [one] => Ok(one.clone()),
-        _ => bail!("{} holds modules of {} kernels ({}), expected one", modules.display(), names.len(), names.join(", ")),
+        _ => bail!(
+            "{} holds modules of {} kernels ({}), expected one",
+            modules.display(),
+            names.len(),
+            names.join(", ")
+        ),
     }
 }
 
@@ -131,7 +181,11 @@ fn apply_presets(paths: &Paths, tree: &Path) -> Result<()> {
     let text = std::fs::read_to_string(&preset)?;
     for verb in ["disable", "enable"] {
         let mut units = Vec::new();
-        for unit in text.lines().filter_map(|l| l.strip_prefix(verb)).map(str::trim) {
+        for unit in text
+            .lines()
+            .filter_map(|l| l.strip_prefix(verb))
+            .map(str::trim)
+        {
             if unit.contains('*') {
                 continue;
             }
@@ -141,22 +195,41 @@ fn apply_presets(paths: &Paths, tree: &Path) -> Result<()> {
             units.push(unit.to_string());
         }
         if verb == "enable" {
-            units.extend(["bedplate-xen.service".to_string(), "bedplate-health.service".to_string()]);
+            units.extend([
+                "bedplate-xen.service".to_string(),
+                "bedplate-health.service".to_string(),
+            ]);
         }
-        Tool::host(paths, "chroot").arg(tree).args(["systemctl", "--quiet", verb]).args(units).quiet().run()?;
+        Tool::host(paths, "chroot")
+            .arg(tree)
+            .args(["systemctl", "--quiet", verb])
+            .args(units)
+            .quiet()
+            .run()?;
     }
-    Tool::host(paths, "chroot").arg(tree).args(["systemctl", "--quiet", "set-default", "multi-user.target"]).quiet().run()?;
+    Tool::host(paths, "chroot")
+        .arg(tree)
+        .args(["systemctl", "--quiet", "set-default", "multi-user.target"])
+        .quiet()
+        .run()?;
     Ok(())
 }
 
 fn unit_exists(tree: &Path, unit: &str) -> bool {
-    ["usr/lib/systemd/system", "etc/systemd/system"].iter().any(|d| tree.join(d).join(unit).symlink_metadata().is_ok())
-        || tree.join("etc/init.d").join(unit.trim_end_matches(".service")).exists()
+    ["usr/lib/systemd/system", "etc/systemd/system"]
+        .iter()
+        .any(|d| tree.join(d).join(unit).symlink_metadata().is_ok())
+        || tree
+            .join("etc/init.d")
+            .join(unit.trim_end_matches(".service"))
+            .exists()
 }
 
 fn files_like(dir: &Path, prefix: &str, suffix: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))? {
+    for entry in
+        std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?
+    {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         // Debian adds short names (xen.gz) as links to the real file.
@@ -169,7 +242,8 @@ fn files_like(dir: &Path, prefix: &str, suffix: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn move_path(from: &Path, to: &Path) -> Result<()> {
-    std::fs::rename(from, to).with_context(|| format!("{} cannot be moved to {}", from.display(), to.display()))
+    std::fs::rename(from, to)
+        .with_context(|| format!("{} cannot be moved to {}", from.display(), to.display()))
 }
 
 /// Copies a file, with the folders above it, as root's and with `mode`.
@@ -178,14 +252,17 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
         std::fs::create_dir_all(parent)?;
     }
     remove_all(to)?;
-    std::fs::copy(from, to).with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()))?;
+    std::fs::copy(from, to)
+        .with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()))?;
     std::fs::set_permissions(to, std::fs::Permissions::from_mode(mode))?;
     std::os::unix::fs::chown(to, Some(0), Some(0))?;
     Ok(())
 }
 
 fn copy_tree(top: &Path, dir: &Path, tree: &Path, added: &mut Vec<String>) -> Result<()> {
-    for entry in std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))? {
+    for entry in
+        std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?
+    {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
         if kind.is_dir() {
@@ -202,7 +279,11 @@ fn copy_tree(top: &Path, dir: &Path, tree: &Path, added: &mut Vec<String>) -> Re
             continue;
         }
         let executable = path.metadata()?.permissions().mode() & 0o111 != 0;
-        install(&path, &tree.join(relative), if executable { 0o755 } else { 0o644 })?;
+        install(
+            &path,
+            &tree.join(relative),
+            if executable { 0o755 } else { 0o644 },
+        )?;
         added.push(relative.to_string_lossy().into_owned());
     }
     Ok(())

@@ -37,17 +37,48 @@ pub struct GrubImages {
 pub fn make(paths: &Paths, marker: &str) -> Result<GrubImages> {
     let out = fresh_dir(&paths.target.join("root/grub"))?;
     let platform = |name: &str| paths.tools_root().join("usr/lib/grub").join(name);
-    let installed = out.join("installed.cfg");
-    // $root is where the firmware loaded GRUB from, on both platforms.
-    std::fs::write(&installed, "set prefix=($root)/grub\nset theme=\n")?;
     let medium = out.join("medium.cfg");
-    std::fs::write(&medium, format!("search --no-floppy --set=root --file {marker}\nset prefix=($root)/boot/grub\n"))?;
-    let bios_core = mkimage(paths, "i386-pc", "i386-pc", &[MODULES, MODULES_BIOS], "/grub", &installed, &out.join("core.img"))?;
-    let efi = mkimage(paths, "x86_64-efi", "x86_64-efi", &[MODULES, MODULES_EFI], "/grub", &installed, &out.join("grubx64.efi"))?;
-    let iso_bios =
-        mkimage(paths, "i386-pc", "i386-pc-eltorito", &[MODULES, MODULES_BIOS, MEDIUM], "/boot/grub", &medium, &out.join("eltorito.img"))?;
-    let iso_efi =
-        mkimage(paths, "x86_64-efi", "x86_64-efi", &[MODULES, MODULES_EFI, MEDIUM], "/boot/grub", &medium, &out.join("iso-grubx64.efi"))?;
+    std::fs::write(
+        &medium,
+        format!("search --no-floppy --set=root --file {marker}\nset prefix=($root)/boot/grub\n"),
+    )?;
+    // A BIOS gives GRUB a disk, UEFI gives it a partition: the first one, which holds the ESP, has to be named for a BIOS.
+    let bios_core = mkimage(
+        paths,
+        "i386-pc",
+        "i386-pc",
+        &[MODULES, MODULES_BIOS],
+        "(,gpt1)/grub",
+        None,
+        &out.join("core.img"),
+    )?;
+    let efi = mkimage(
+        paths,
+        "x86_64-efi",
+        "x86_64-efi",
+        &[MODULES, MODULES_EFI],
+        "/grub",
+        None,
+        &out.join("grubx64.efi"),
+    )?;
+    let iso_bios = mkimage(
+        paths,
+        "i386-pc",
+        "i386-pc-eltorito",
+        &[MODULES, MODULES_BIOS, MEDIUM],
+        "/boot/grub",
+        Some(&medium),
+        &out.join("eltorito.img"),
+    )?;
+    let iso_efi = mkimage(
+        paths,
+        "x86_64-efi",
+        "x86_64-efi",
+        &[MODULES, MODULES_EFI, MEDIUM],
+        "/boot/grub",
+        Some(&medium),
+        &out.join("iso-grubx64.efi"),
+    )?;
     Ok(GrubImages {
         bios_boot: platform("i386-pc").join("boot.img"),
         bios_core,
@@ -65,15 +96,16 @@ fn mkimage(
     format: &str,
     modules: &[&[&str]],
     prefix: &str,
-    config: &Path,
+    config: Option<&Path>,
     out: &Path,
 ) -> Result<PathBuf> {
-    Tool::locked(paths, "grub-mkimage")
-        .args(["-O", format, "-p", prefix])
+    let mut tool = Tool::locked(paths, "grub-mkimage");
+    if let Some(config) = config {
+        tool = tool.arg("-c").arg(config);
+    }
+    tool.args(["-O", format, "-p", prefix])
         .arg("-d")
         .arg(format!("/usr/lib/grub/{platform}"))
-        .arg("-c")
-        .arg(config)
         .arg("-o")
         .arg(out)
         .args(modules.iter().copied().flatten().copied())

@@ -24,12 +24,23 @@ pub struct Wanted {
 /// When the ISO cannot be read, or anything in it does not verify.
 pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -> Result<String> {
     tools_root::ensure(paths)?;
-    let iso = iso.canonicalize().with_context(|| format!("{} cannot be read", iso.display()))?;
+    let iso = iso
+        .canonicalize()
+        .with_context(|| format!("{} cannot be read", iso.display()))?;
     let answers = embed::read(&iso)?;
-    let root = std::fs::read(trusted_root).with_context(|| format!("{} cannot be read: give --trusted-root", trusted_root.display()))?;
+    let root = std::fs::read(trusted_root).with_context(|| {
+        format!(
+            "{} cannot be read: give --trusted-root",
+            trusted_root.display()
+        )
+    })?;
     let out = fresh_dir(&paths.target.join("inspect"))?;
     // The ISO is copied where the tools root sees it, unless it already lies there.
-    let seen = if iso.starts_with(&paths.workspace) || iso.starts_with("/tmp") { iso.clone() } else { copy(&iso, &out)? };
+    let seen = if iso.starts_with(&paths.workspace) || iso.starts_with("/tmp") {
+        iso.clone()
+    } else {
+        copy(&iso, &out)?
+    };
     Tool::locked(paths, "xorriso")
         .args(["-osirrox", "on", "-indev"])
         .arg(&seen)
@@ -38,9 +49,14 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
         .arg(out.join("repository"))
         .quiet()
         .run()?;
-    let opened = Repository::open(&root, &Source::Directory(out.join("repository")), &Policy::medium())?;
+    let opened = Repository::open(
+        &root,
+        &Source::Directory(out.join("repository")),
+        &Policy::medium(),
+    )?;
     opened.verify_all(|_, _, _| ())?;
-    let packages: BTreeMap<String, String> = serde_json::from_slice(&opened.read(Artifact::Packages, 16 << 20)?)?;
+    let packages: BTreeMap<String, String> =
+        serde_json::from_slice(&opened.read(Artifact::Packages, 16 << 20)?)?;
     let text = if wanted.json {
         json(&opened, &packages, answers.as_deref())?
     } else {
@@ -52,14 +68,24 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
 
 fn copy(iso: &Path, out: &Path) -> Result<std::path::PathBuf> {
     let to = out.join("medium.iso");
-    std::fs::copy(iso, &to).with_context(|| format!("{} cannot be copied to {}", iso.display(), to.display()))?;
+    std::fs::copy(iso, &to)
+        .with_context(|| format!("{} cannot be copied to {}", iso.display(), to.display()))?;
     Ok(to)
 }
 
-fn text(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Option<&[u8]>, all: bool) -> Result<String> {
+fn text(
+    opened: &OpenRelease,
+    packages: &BTreeMap<String, String>,
+    answers: Option<&[u8]>,
+    all: bool,
+) -> Result<String> {
     let manifest = &opened.manifest;
     let mut text = String::new();
-    writeln!(text, "Bedplate {}: every artifact verifies", manifest.version)?;
+    writeln!(
+        text,
+        "Bedplate {}: every artifact verifies",
+        manifest.version
+    )?;
     writeln!(text, "  kernel     {}", manifest.kernel)?;
     writeln!(text, "  hypervisor Xen {}", manifest.xen)?;
     writeln!(text, "  root hash  {}", manifest.root.verity.root_hash)?;
@@ -69,13 +95,29 @@ fn text(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Opti
     writeln!(text, "\n  {:<22} {:>12}  sha256", "artifact", "bytes")?;
     for artifact in Artifact::ALL {
         let info = opened.info(artifact);
-        writeln!(text, "  {:<22} {:>12}  {}", artifact.target_name(), info.size, info.sha256)?;
+        writeln!(
+            text,
+            "  {:<22} {:>12}  {}",
+            artifact.target_name(),
+            info.size,
+            info.sha256
+        )?;
     }
     match answers {
         None => writeln!(text, "\n  no answers are embedded")?,
-        Some(bytes) => writeln!(text, "\n  embedded answers ({} bytes, secrets not shown):\n{}", bytes.len(), indented(&redacted(bytes)))?,
+        Some(bytes) => writeln!(
+            text,
+            "\n  embedded answers ({} bytes, secrets not shown):\n{}",
+            bytes.len(),
+            indented(&redacted(bytes))
+        )?,
     }
-    writeln!(text, "\n  {} packages{}", packages.len(), if all { ":" } else { " (--packages lists them)" })?;
+    writeln!(
+        text,
+        "\n  {} packages{}",
+        packages.len(),
+        if all { ":" } else { " (--packages lists them)" }
+    )?;
     if all {
         for (name, version) in packages {
             writeln!(text, "  {name} {version}")?;
@@ -84,7 +126,11 @@ fn text(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Opti
     Ok(text)
 }
 
-fn json(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Option<&[u8]>) -> Result<String> {
+fn json(
+    opened: &OpenRelease,
+    packages: &BTreeMap<String, String>,
+    answers: Option<&[u8]>,
+) -> Result<String> {
     let document = serde_json::json!({
         "schema": 1,
         "verified": true,
@@ -97,7 +143,10 @@ fn json(opened: &OpenRelease, packages: &BTreeMap<String, String>, answers: Opti
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|l| format!("    {l}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The answers without what is secret: the value of every key whose name says password, token, key or secret.
@@ -115,7 +164,10 @@ fn redacted(answers: &[u8]) -> String {
 /// `ssh_keys` are public.
 fn is_secret(key: &str) -> bool {
     let key = key.trim().to_ascii_lowercase();
-    key != "ssh_keys" && ["password", "token", "secret", "license", "key"].iter().any(|word| key.contains(word))
+    key != "ssh_keys"
+        && ["password", "token", "secret", "license", "key"]
+            .iter()
+            .any(|word| key.contains(word))
 }
 
 #[cfg(test)]

@@ -26,8 +26,18 @@ const VALID_DAYS: u64 = 365;
 /// When no release has been built.
 pub fn manifest(paths: &Paths) -> Result<Manifest> {
     let path = paths.release_files().join(MANIFEST);
-    let text = std::fs::read(&path).with_context(|| format!("{} cannot be read: run `image-build root` first", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not a manifest of this version: run `image-build root` again", path.display()))
+    let text = std::fs::read(&path).with_context(|| {
+        format!(
+            "{} cannot be read: run `image-build root` first",
+            path.display()
+        )
+    })?;
+    serde_json::from_slice(&text).with_context(|| {
+        format!(
+            "{} is not a manifest of this version: run `image-build root` again",
+            path.display()
+        )
+    })
 }
 
 /// Makes the ISO and returns its path.
@@ -38,8 +48,10 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
     let manifest = manifest(paths)?;
     let stage = fresh_dir(&paths.target.join("iso"))?;
     let repository = stage.join(slots::names::ISO_REPOSITORY);
-    let artifacts: BTreeMap<Artifact, PathBuf> =
-        Artifact::ALL.iter().map(|a| (*a, paths.release_files().join(a.target_name()))).collect();
+    let artifacts: BTreeMap<Artifact, PathBuf> = Artifact::ALL
+        .iter()
+        .map(|a| (*a, paths.release_files().join(a.target_name())))
+        .collect();
     let expires = manifest.epoch + VALID_DAYS * 86_400;
     let stamp = release::Stamp {
         version: NonZeroU64::MIN,
@@ -49,18 +61,31 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
     };
     let published = release::publish(keys, &repository, &manifest, &artifacts, stamp)?;
     let name = |artifact: Artifact| -> Result<&String> {
-        published.artifacts.get(&artifact).with_context(|| format!("{} was not published", artifact.target_name()))
+        published
+            .artifacts
+            .get(&artifact)
+            .with_context(|| format!("{} was not published", artifact.target_name()))
     };
     let marker = marker(&manifest.root);
-    std::fs::write(stage.join(marker.trim_start_matches('/')), format!("{}\n", manifest.version))?;
-    std::fs::write(stage.join(slots::names::ISO_ANSWERS), slots::answer_area::pristine())?;
+    std::fs::write(
+        stage.join(marker.trim_start_matches('/')),
+        format!("{}\n", manifest.version),
+    )?;
+    std::fs::write(
+        stage.join(slots::names::ISO_ANSWERS),
+        slots::answer_area::pristine(),
+    )?;
     std::fs::write(stage.join(CHOICE), choice_block("", 8)?)?;
     let grub = grub_images::make(paths, &marker)?;
     let grub_dir = stage.join("boot/grub");
     std::fs::create_dir_all(&grub_dir)?;
     std::fs::copy(&grub.font, grub_dir.join("unicode.pf2"))?;
     std::fs::copy(&grub.iso_bios, grub_dir.join("eltorito.img"))?;
-    let files = BootFiles { kernel: name(Artifact::Kernel)?, initrd: name(Artifact::Initrd)?, xen: name(Artifact::Xen)? };
+    let files = BootFiles {
+        kernel: name(Artifact::Kernel)?,
+        initrd: name(Artifact::Initrd)?,
+        xen: name(Artifact::Xen)?,
+    };
     std::fs::write(grub_dir.join("grub.cfg"), menu(&manifest.version, &files))?;
     let efi = efi_partition(paths, &grub)?;
     let out = paths.iso(&manifest.version);
@@ -68,24 +93,58 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
     remove_all(&out)?;
     Tool::locked(paths, "xorriso")
         .env("SOURCE_DATE_EPOCH", manifest.epoch.to_string())
-        .args(["-as", "mkisofs", "-quiet", "-R", "-V", &label(&manifest.version)])
-        .args(["-c", "boot/grub/boot.cat", "-b", "boot/grub/eltorito.img", "-no-emul-boot", "-boot-load-size", "4"])
+        .args([
+            "-as",
+            "mkisofs",
+            "-quiet",
+            "-R",
+            "-V",
+            &label(&manifest.version),
+        ])
+        .args([
+            "-c",
+            "boot/grub/boot.cat",
+            "-b",
+            "boot/grub/eltorito.img",
+            "-no-emul-boot",
+            "-boot-load-size",
+            "4",
+        ])
         .args(["-boot-info-table", "--grub2-boot-info", "--grub2-mbr"])
         .arg(Path::new("/").join(grub.iso_hybrid.strip_prefix(paths.tools_root())?))
         .args(["-append_partition", "2", "0xef"])
         .arg(&efi)
-        .args(["-appended_part_as_gpt", "-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot"])
+        .args([
+            "-appended_part_as_gpt",
+            "-eltorito-alt-boot",
+            "-e",
+            "--interval:appended_partition_2:all::",
+            "-no-emul-boot",
+        ])
         .arg("-o")
         .arg(&out)
         .arg(&stage)
         .run()?;
-    eprintln!("{} has {:.1} MB", out.display(), file_size(&out)? as f64 / 1e6);
+    eprintln!(
+        "{} has {:.1} MB",
+        out.display(),
+        file_size(&out)? as f64 / 1e6
+    );
     Ok(out)
 }
 
 /// Volume identifier of a version's ISO: at most 32 of A-Z, 0-9 and `_`.
 fn label(version: &str) -> String {
-    let version: String = version.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let version: String = version
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
     let mut label = format!("{}{version}", slots::names::ISO_LABEL_PREFIX);
     label.truncate(32);
     label
@@ -96,7 +155,8 @@ fn label(version: &str) -> String {
 /// # Errors
 /// When the values do not fit.
 pub fn choice_block(entry: &str, timeout: u32) -> Result<Vec<u8>> {
-    let mut text = format!("# GRUB Environment Block\nbedplate_entry={entry}\nbedplate_timeout={timeout}\n");
+    let mut text =
+        format!("# GRUB Environment Block\nbedplate_entry={entry}\nbedplate_timeout={timeout}\n");
     if text.len() > 1024 {
         bail!("the menu entry `{entry}` is too long for GRUB's environment block");
     }
@@ -119,7 +179,11 @@ const RESCUE: &str = "systemd.unit=bedplate-rescue.target";
 
 /// The boot menu of the ISO. The console that is named last is the one that the installer talks on.
 fn menu(version: &str, files: &BootFiles<'_>) -> String {
-    let BootFiles { kernel, initrd, xen } = files;
+    let BootFiles {
+        kernel,
+        initrd,
+        xen,
+    } = files;
     let targets = format!("/{}/targets", slots::names::ISO_REPOSITORY);
     let screen = "console=ttyS0,115200n8 console=tty0";
     let com1 = "console=tty0 console=ttyS0,115200n8";
@@ -139,17 +203,42 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
          if serial --unit=0 --speed=115200; then\n    terminal_input --append serial\n    terminal_output --append serial\nfi\n\
          set menu_color_normal=light-gray/black\nset menu_color_highlight=white/blue\n\n"
     );
-    text.push_str(&linux("install", &format!("Install Bedplate {version}"), "i", &format!("{INSTALL} {screen}")));
-    text.push_str(&linux("install-com1", "Install over the serial line COM1", "1", &format!("{INSTALL} {com1}")));
-    text.push_str(&linux("install-com2", "Install over the serial line COM2", "2", &format!("{INSTALL} {com2}")));
-    text.push_str(&linux("headless", "Install without questions, from an answer file", "h", &format!("{INSTALL} bedplate.headless {com1}")));
+    text.push_str(&linux(
+        "install",
+        &format!("Install Bedplate {version}"),
+        "i",
+        &format!("{INSTALL} {screen}"),
+    ));
+    text.push_str(&linux(
+        "install-com1",
+        "Install over the serial line COM1",
+        "1",
+        &format!("{INSTALL} {com1}"),
+    ));
+    text.push_str(&linux(
+        "install-com2",
+        "Install over the serial line COM2",
+        "2",
+        &format!("{INSTALL} {com2}"),
+    ));
+    text.push_str(&linux(
+        "headless",
+        "Install without questions, from an answer file",
+        "h",
+        &format!("{INSTALL} bedplate.headless {com1}"),
+    ));
     text.push_str(&format!(
         "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    echo 'Loading the hypervisor ...'\n    \
          multiboot2 {targets}/{xen} {xen_args}\n    module2 {targets}/{kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
          echo 'Loading the drivers ...'\n    module2 --nounzip {targets}/{initrd}\n}}\n",
         xen_args = slots::boot_options::xen_options(slots::Console::Com1),
     ));
-    text.push_str(&linux("rescue", "Rescue shell", "r", &format!("{RESCUE} {com1}")));
+    text.push_str(&linux(
+        "rescue",
+        "Rescue shell",
+        "r",
+        &format!("{RESCUE} {com1}"),
+    ));
     text
 }
 
@@ -159,9 +248,32 @@ fn efi_partition(paths: &Paths, grub: &GrubImages) -> Result<PathBuf> {
     remove_all(&out)?;
     let size = (file_size(&grub.iso_efi)? + 512 * 1024).next_multiple_of(1024 * 1024);
     std::fs::File::create(&out)?.set_len(size)?;
-    Tool::locked(paths, "mkfs.vfat").args(["-F", "12", "-i", "bed91a7e", "--invariant", "-n", "BP-MEDIUM"]).arg(&out).quiet().run()?;
-    Tool::locked(paths, "mmd").arg("-i").arg(&out).args(["::/EFI", "::/EFI/BOOT"]).quiet().run()?;
-    Tool::locked(paths, "mcopy").arg("-i").arg(&out).arg(&grub.iso_efi).arg("::/EFI/BOOT/BOOTX64.EFI").quiet().run()?;
+    Tool::locked(paths, "mkfs.vfat")
+        .args([
+            "-F",
+            "12",
+            "-i",
+            "bed91a7e",
+            "--invariant",
+            "-n",
+            "BP-MEDIUM",
+        ])
+        .arg(&out)
+        .quiet()
+        .run()?;
+    Tool::locked(paths, "mmd")
+        .arg("-i")
+        .arg(&out)
+        .args(["::/EFI", "::/EFI/BOOT"])
+        .quiet()
+        .run()?;
+    Tool::locked(paths, "mcopy")
+        .arg("-i")
+        .arg(&out)
+        .arg(&grub.iso_efi)
+        .arg("::/EFI/BOOT/BOOTX64.EFI")
+        .quiet()
+        .run()?;
     Ok(out)
 }
 
@@ -174,22 +286,39 @@ mod tests {
         assert_eq!(label("0.1.0"), "BEDPLATE_0_1_0");
         assert_eq!(label("1.0.0-rc.1+a"), "BEDPLATE_1_0_0_RC_1_A");
         assert!(label(&"9".repeat(60)).len() <= 32);
-        assert_ne!(label("x"), slots::names::ANSWER_LABEL, "the answer volume's label means something else");
+        assert_ne!(
+            label("x"),
+            slots::names::ANSWER_LABEL,
+            "the answer volume's label means something else"
+        );
     }
 
     #[test]
     fn the_choice_is_one_environment_block() {
         let block = choice_block("headless", 1).unwrap();
         assert_eq!(block.len(), 1024);
-        assert!(block.starts_with(b"# GRUB Environment Block\nbedplate_entry=headless\nbedplate_timeout=1\n#"));
+        assert!(block.starts_with(
+            b"# GRUB Environment Block\nbedplate_entry=headless\nbedplate_timeout=1\n#"
+        ));
         assert!(choice_block(&"x".repeat(1024), 1).is_err());
     }
 
     #[test]
     fn every_entry_of_the_menu_names_its_mode() {
-        let files = BootFiles { kernel: "k", initrd: "i", xen: "x" };
+        let files = BootFiles {
+            kernel: "k",
+            initrd: "i",
+            xen: "x",
+        };
         let text = menu("1", &files);
-        let ids = ["install", "install-com1", "install-com2", "headless", "xen", "rescue"];
+        let ids = [
+            "install",
+            "install-com1",
+            "install-com2",
+            "headless",
+            "xen",
+            "rescue",
+        ];
         for id in ids {
             assert_eq!(text.matches(&format!("--id {id} ")).count(), 1, "{id}");
         }

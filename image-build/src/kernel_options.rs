@@ -32,23 +32,42 @@ struct Requirement {
 /// # Errors
 /// Lists every option that differs, with its reason.
 pub fn check(required: &Path, kernel_config: &Path, xen_config: &Path) -> Result<usize> {
-    let text = std::fs::read_to_string(required).with_context(|| format!("{} cannot be read", required.display()))?;
-    let required: Required = toml::from_str(&text).context("kernel-config/required.toml is not as expected")?;
+    let text = std::fs::read_to_string(required)
+        .with_context(|| format!("{} cannot be read", required.display()))?;
+    let required: Required =
+        toml::from_str(&text).context("kernel-config/required.toml is not as expected")?;
     let mut problems = differences("kernel", &required.kernel, &read_config(kernel_config)?);
-    problems.extend(differences("hypervisor", &required.xen, &read_config(xen_config)?));
+    problems.extend(differences(
+        "hypervisor",
+        &required.xen,
+        &read_config(xen_config)?,
+    ));
     if !problems.is_empty() {
-        bail!("the shipped kernel or hypervisor lacks what Bedplate depends on:\n{}", problems.join("\n"));
+        bail!(
+            "the shipped kernel or hypervisor lacks what Bedplate depends on:\n{}",
+            problems.join("\n")
+        );
     }
     Ok(required.kernel.len() + required.xen.len())
 }
 
-fn differences(what: &str, required: &[Requirement], config: &BTreeMap<String, String>) -> Vec<String> {
+fn differences(
+    what: &str,
+    required: &[Requirement],
+    config: &BTreeMap<String, String>,
+) -> Vec<String> {
     required
         .iter()
         .filter_map(|r| {
             let found = config.get(&r.option).map_or("n", String::as_str);
             (!r.value.iter().any(|v| v == found)).then(|| {
-                format!("  {what}: {} is {found}, must be {} (for {}: {})", r.option, r.value.join(" or "), r.needed_by, r.why)
+                format!(
+                    "  {what}: {} is {found}, must be {} (for {}: {})",
+                    r.option,
+                    r.value.join(" or "),
+                    r.needed_by,
+                    r.why
+                )
             })
         })
         .collect()
@@ -56,7 +75,8 @@ fn differences(what: &str, required: &[Requirement], config: &BTreeMap<String, S
 
 /// `OPTION=value` lines; `# OPTION is not set` is the same as absent.
 fn read_config(path: &Path) -> Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(text
         .lines()
         .filter(|l| !l.starts_with('#'))
@@ -85,6 +105,9 @@ mod tests {
         let empty = write("empty", "# CONFIG_A is not set\n");
         assert_eq!(check(&required, &good, &empty).unwrap(), 2);
         let error = check(&required, &empty, &empty).unwrap_err().to_string();
-        assert!(error.contains("kernel: CONFIG_A is n, must be y or m (for dom0: because)"), "{error}");
+        assert!(
+            error.contains("kernel: CONFIG_A is n, must be y or m (for dom0: because)"),
+            "{error}"
+        );
     }
 }

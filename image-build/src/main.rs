@@ -99,15 +99,37 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Keys(Keys::New { out }) => new_keys(out),
         Command::Tools => tools_root::ensure(&Paths::find()?),
-        Command::Root { version, quick, keys } => {
+        Command::Root {
+            version,
+            quick,
+            keys,
+        } => {
             let paths = Paths::find()?;
             let trusted_root = release::trusted_root_path(&keys.unwrap_or(paths.keys()));
             if !trusted_root.is_file() {
-                bail!("{} is missing: run `image-build keys new` first", trusted_root.display());
+                bail!(
+                    "{} is missing: run `image-build keys new` first",
+                    trusted_root.display()
+                );
             }
-            let effort = if quick { Effort::Quick } else { Effort::Shipped };
-            let manifest = build::root(&paths, &Order { version, effort, trusted_root })?;
-            println!("release {} is in {}", manifest.version, paths.release_files().display());
+            let effort = if quick {
+                Effort::Quick
+            } else {
+                Effort::Shipped
+            };
+            let manifest = build::root(
+                &paths,
+                &Order {
+                    version,
+                    effort,
+                    trusted_root,
+                },
+            )?;
+            println!(
+                "release {} is in {}",
+                manifest.version,
+                paths.release_files().display()
+            );
             Ok(())
         }
         Command::Iso { keys } => {
@@ -118,12 +140,26 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", made.display());
             Ok(())
         }
-        Command::Embed { iso, answers, output, reset } => embed_answers(iso, answers, output, reset),
-        Command::Inspect { iso, trusted_root, packages, json } => {
+        Command::Embed {
+            iso,
+            answers,
+            output,
+            reset,
+        } => embed_answers(iso, answers, output, reset),
+        Command::Inspect {
+            iso,
+            trusted_root,
+            packages,
+            json,
+        } => {
             let paths = Paths::find()?;
             require_root()?;
-            let trusted_root = trusted_root.unwrap_or_else(|| release::trusted_root_path(&paths.keys()));
-            print!("{}", inspect(&paths, &iso, &trusted_root, Wanted { packages, json })?);
+            let trusted_root =
+                trusted_root.unwrap_or_else(|| release::trusted_root_path(&paths.keys()));
+            print!(
+                "{}",
+                inspect(&paths, &iso, &trusted_root, Wanted { packages, json })?
+            );
             Ok(())
         }
     }
@@ -134,20 +170,36 @@ fn new_keys(out: Option<PathBuf>) -> Result<()> {
         Some(out) => out,
         None => Paths::find()?.keys(),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock stands before 1970")?
+        .as_secs();
     release::generate(&out, release::KeyDates::ten_years_from(now))?;
-    println!("new keys are in {}; keep {}/offline apart and safe", out.display(), out.display());
+    println!(
+        "new keys are in {}; keep {}/offline apart and safe",
+        out.display(),
+        out.display()
+    );
     Ok(())
 }
 
-fn embed_answers(iso: PathBuf, answers: Option<PathBuf>, output: Option<PathBuf>, reset: bool) -> Result<()> {
+fn embed_answers(
+    iso: PathBuf,
+    answers: Option<PathBuf>,
+    output: Option<PathBuf>,
+    reset: bool,
+) -> Result<()> {
     let content = match &answers {
-        Some(path) => std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?,
+        Some(path) => {
+            std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?
+        }
         None => Vec::new(),
     };
     let changed = match output {
         Some(output) => {
-            std::fs::copy(&iso, &output).with_context(|| format!("{} cannot be copied to {}", iso.display(), output.display()))?;
+            std::fs::copy(&iso, &output).with_context(|| {
+                format!("{} cannot be copied to {}", iso.display(), output.display())
+            })?;
             output
         }
         None => iso,

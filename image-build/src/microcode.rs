@@ -10,7 +10,10 @@ use std::io::Write;
 use std::path::Path;
 
 /// Folder of the packages, name in the archive, and which files count.
-const VENDORS: [(&str, &str); 2] = [("intel-ucode", "GenuineIntel.bin"), ("amd-ucode", "AuthenticAMD.bin")];
+const VENDORS: [(&str, &str); 2] = [
+    ("intel-ucode", "GenuineIntel.bin"),
+    ("amd-ucode", "AuthenticAMD.bin"),
+];
 
 /// Writes the archive.
 ///
@@ -25,7 +28,12 @@ pub fn pack(paths: &Paths, epoch: u64, out: &Path) -> Result<()> {
         let mut files: Vec<_> = std::fs::read_dir(&from)
             .with_context(|| format!("{} cannot be read", from.display()))?
             .filter_map(|e| e.ok().map(|e| e.path()))
-            .filter(|p| p.is_file() && !p.extension().is_some_and(|e| e == "asc" || e == "initramfs"))
+            .filter(|p| {
+                p.is_file()
+                    && !p
+                        .extension()
+                        .is_some_and(|e| e == "asc" || e == "initramfs")
+            })
             .collect();
         files.sort();
         if files.is_empty() {

@@ -63,7 +63,11 @@ impl PackageList {
             }
             for package in &group.packages {
                 if !seen.insert(package) {
-                    bail!("{}: package `{package}` stands twice (again in group `{}`)", path.display(), group.name);
+                    bail!(
+                        "{}: package `{package}` stands twice (again in group `{}`)",
+                        path.display(),
+                        group.name
+                    );
                 }
             }
         }
@@ -85,8 +89,12 @@ impl Trim {
     pub fn read(path: &Path) -> Result<Trim> {
         let trim: Trim = read_toml(path)?;
         for glob in trim.cuts.iter().flat_map(|c| &c.paths) {
-            if glob.starts_with('/') || glob.split('/').any(|part| part == ".." || part.is_empty()) {
-                bail!("{}: `{glob}` must be relative to the root and stay in it", path.display());
+            if glob.starts_with('/') || glob.split('/').any(|part| part == ".." || part.is_empty())
+            {
+                bail!(
+                    "{}: `{glob}` must be relative to the root and stay in it",
+                    path.display()
+                );
             }
         }
         Ok(trim)
@@ -94,7 +102,8 @@ impl Trim {
 }
 
 fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is not as expected", path.display()))
 }
 
@@ -110,7 +119,10 @@ mod tests {
     #[test]
     fn the_lists_of_the_project_are_sound() {
         let list = PackageList::read(&here("packages.toml")).unwrap();
-        assert!(list.all().contains(&"xen-hypervisor-4.20-amd64".to_string()));
+        assert!(
+            list.all()
+                .contains(&"xen-hypervisor-4.20-amd64".to_string())
+        );
         assert!(!Trim::read(&here("trim.toml")).unwrap().cuts.is_empty());
     }
 
@@ -124,7 +136,10 @@ mod tests {
         )
         .unwrap();
         let error = PackageList::read(&path).unwrap_err().to_string();
-        assert!(error.contains("`p` stands twice (again in group `b`)"), "{error}");
+        assert!(
+            error.contains("`p` stands twice (again in group `b`)"),
+            "{error}"
+        );
     }
 
     #[test]

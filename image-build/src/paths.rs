@@ -24,12 +24,18 @@ impl Paths {
                 return Ok(Paths::at(dir));
             }
         }
-        bail!("no Bedplate checkout at or above {}: run image-build inside of one", here.display())
+        bail!(
+            "no Bedplate checkout at or above {}: run image-build inside of one",
+            here.display()
+        )
     }
 
     /// The folders of the workspace at `workspace`.
     pub fn at(workspace: &Path) -> Paths {
-        Paths { workspace: workspace.to_path_buf(), target: workspace.join("target") }
+        Paths {
+            workspace: workspace.to_path_buf(),
+            target: workspace.join("target"),
+        }
     }
 
     /// Downloaded packages, kept between builds.
@@ -88,5 +94,7 @@ impl Paths {
 /// # Errors
 /// When the file cannot be read.
 pub fn file_size(path: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.len())
+    Ok(std::fs::metadata(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?
+        .len())
 }

@@ -25,7 +25,13 @@ pub enum Effort {
 ///
 /// # Errors
 /// When a tool fails or its output is not understood.
-pub fn root_image(paths: &Paths, version: &str, effort: Effort, epoch: u64, out: &Path) -> Result<RootIdentity> {
+pub fn root_image(
+    paths: &Paths,
+    version: &str,
+    effort: Effort,
+    epoch: u64,
+    out: &Path,
+) -> Result<RootIdentity> {
     remove_all(out)?;
     let level = match effort {
         Effort::Shipped => "15",
@@ -34,36 +40,76 @@ pub fn root_image(paths: &Paths, version: &str, effort: Effort, epoch: u64, out:
     Tool::locked(paths, "mksquashfs")
         .arg(paths.tree())
         .arg(out)
-        .args(["-noappend", "-no-progress", "-comp", "zstd", "-Xcompression-level", level, "-b", "131072", "-xattrs"])
-        .args(["-mkfs-time", &epoch.to_string(), "-all-time", &epoch.to_string()])
-        .args(["-wildcards", "-e", "dev/*", "proc/*", "sys/*", "run/*", "tmp/*"])
+        .args([
+            "-noappend",
+            "-no-progress",
+            "-comp",
+            "zstd",
+            "-Xcompression-level",
+            level,
+            "-b",
+            "131072",
+            "-xattrs",
+        ])
+        .args([
+            "-mkfs-time",
+            &epoch.to_string(),
+            "-all-time",
+            &epoch.to_string(),
+        ])
+        .args([
+            "-wildcards",
+            "-e",
+            "dev/*",
+            "proc/*",
+            "sys/*",
+            "run/*",
+            "tmp/*",
+        ])
         .run()?;
     let squashed = file_size(out)?;
     let data_blocks = squashed.div_ceil(BLOCK);
-    File::options().write(true).open(out)?.set_len(data_blocks * BLOCK)?;
+    File::options()
+        .write(true)
+        .open(out)?
+        .set_len(data_blocks * BLOCK)?;
     // The salt follows from the content: the same tree gives the same image, and no two images share a salt.
     let salt = sha256(out)?;
     let printed = Tool::locked(paths, "veritysetup")
-        .args(["format", "--no-superblock", "--hash=sha256", "--data-block-size=4096", "--hash-block-size=4096"])
+        .args([
+            "format",
+            "--no-superblock",
+            "--hash=sha256",
+            "--data-block-size=4096",
+            "--hash-block-size=4096",
+        ])
         .arg(format!("--salt={salt}"))
         .arg(format!("--data-blocks={data_blocks}"))
         .arg(format!("--hash-offset={}", data_blocks * BLOCK))
         .args([out, out])
         .run()?;
-    let root_hash = root_hash(&printed).with_context(|| format!("veritysetup printed no root hash:\n{printed}"))?;
+    let root_hash = root_hash(&printed)
+        .with_context(|| format!("veritysetup printed no root hash:\n{printed}"))?;
     let sha = sha256(out)?;
     Ok(RootIdentity {
         version: version.to_string(),
         image_name: format!("{sha}.root.img"),
         image_size: file_size(out)?,
         image_sha256: sha,
-        verity: Verity { data_blocks, salt, root_hash },
+        verity: Verity {
+            data_blocks,
+            salt,
+            root_hash,
+        },
     })
 }
 
 /// The line `Root hash: <64 hexadecimal characters>` of `veritysetup format`.
 fn root_hash(printed: &str) -> Option<String> {
-    let value = printed.lines().find_map(|l| l.strip_prefix("Root hash:"))?.trim();
+    let value = printed
+        .lines()
+        .find_map(|l| l.strip_prefix("Root hash:"))?
+        .trim();
     (value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit())).then(|| value.to_string())
 }
 
@@ -72,7 +118,8 @@ fn root_hash(printed: &str) -> Option<String> {
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut file =
+        File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -91,7 +138,10 @@ mod tests {
     #[test]
     fn the_root_hash_is_taken_whole_or_not_at_all() {
         let hash = "a".repeat(64);
-        assert_eq!(root_hash(&format!("UUID: \nRoot hash:      \t{hash}\n")), Some(hash.clone()));
+        assert_eq!(
+            root_hash(&format!("UUID: \nRoot hash:      \t{hash}\n")),
+            Some(hash.clone())
+        );
         assert_eq!(root_hash(&format!("Root hash: {}\n", &hash[1..])), None);
         assert_eq!(root_hash("Salt: 00\n"), None);
     }

@@ -14,8 +14,12 @@ use std::time::Instant;
 const LAST_LINES: usize = 15;
 
 /// Debian packages of the programs that run outside the tools root.
-const PACKAGES: [(&str, &str); 4] =
-    [("mmdebstrap", "mmdebstrap"), ("chroot", "coreutils"), ("unshare", "util-linux"), ("cargo", "rustup")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("mmdebstrap", "mmdebstrap"),
+    ("chroot", "coreutils"),
+    ("unshare", "util-linux"),
+    ("cargo", "rustup"),
+];
 
 /// One run of a program.
 #[derive(Debug)]
@@ -31,12 +35,22 @@ pub struct Tool<'a> {
 impl<'a> Tool<'a> {
     /// A program of the machine that builds.
     pub fn host(paths: &'a Paths, program: &str) -> Tool<'a> {
-        Tool { paths, program: program.to_string(), args: Vec::new(), env: Vec::new(), in_tools_root: false, quiet: false }
+        Tool {
+            paths,
+            program: program.to_string(),
+            args: Vec::new(),
+            env: Vec::new(),
+            in_tools_root: false,
+            quiet: false,
+        }
     }
 
     /// A program of the Debian 13 tools root, see [`tools_root`].
     pub fn locked(paths: &'a Paths, program: &str) -> Tool<'a> {
-        Tool { in_tools_root: true, ..Tool::host(paths, program) }
+        Tool {
+            in_tools_root: true,
+            ..Tool::host(paths, program)
+        }
     }
 
     /// Adds an argument.
@@ -74,21 +88,39 @@ impl<'a> Tool<'a> {
             eprintln!("  {} ...", self.program);
         }
         let logs = self.paths.logs();
-        std::fs::create_dir_all(&logs).with_context(|| format!("{} cannot be made", logs.display()))?;
+        std::fs::create_dir_all(&logs)
+            .with_context(|| format!("{} cannot be made", logs.display()))?;
         let log_path = logs.join(format!("{}.log", self.program.replace('/', "_")));
-        let mut log = File::options().read(true).write(true).create(true).truncate(true).open(&log_path).with_context(|| format!("{} cannot be written", log_path.display()))?;
+        let mut log = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&log_path)
+            .with_context(|| format!("{} cannot be written", log_path.display()))?;
         let mut command = if self.in_tools_root {
             tools_root::command(self.paths, &self.program)
         } else {
             Command::new(&self.program)
         };
-        command.args(&self.args).envs(self.env.iter().map(|(k, v)| (k, v)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(k, v)| (k, v)));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone()?);
         let shown = self.command_line();
         let mut child = match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let package = PACKAGES.iter().find(|(p, _)| *p == self.program).map_or("", |(_, package)| package);
-                bail!("{} is not installed: `apt-get install {package}`, or run ./ci/setup", self.program)
+                let package = PACKAGES
+                    .iter()
+                    .find(|(p, _)| *p == self.program)
+                    .map_or("", |(_, package)| package);
+                bail!(
+                    "{} is not installed: `apt-get install {package}`, or run ./ci/setup",
+                    self.program
+                )
             }
             other => other.with_context(|| format!("{shown} did not start"))?,
         };
@@ -100,7 +132,10 @@ impl<'a> Tool<'a> {
         let output = String::from_utf8_lossy(&output).into_owned();
         if !status.success() {
             let tail = last_lines(&mut log, &output);
-            bail!("{shown} failed ({status}); its last lines:\n{tail}\nwhole log: {}", log_path.display());
+            bail!(
+                "{shown} failed ({status}); its last lines:\n{tail}\nwhole log: {}",
+                log_path.display()
+            );
         }
         let elapsed = started.elapsed().as_secs_f64();
         if !self.quiet && elapsed >= 1.0 {
@@ -132,7 +167,11 @@ fn last_lines(log: &mut File, output: &str) -> String {
         text = output.to_string();
     }
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
+    lines[lines.len().saturating_sub(LAST_LINES)..]
+        .iter()
+        .map(|l| format!("    {l}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Removes a file or a folder with everything in it, where it exists.
@@ -140,8 +179,14 @@ fn last_lines(log: &mut File, output: &str) -> String {
 /// # Errors
 /// When something in it cannot be removed.
 pub fn remove_all(path: &Path) -> Result<()> {
-    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    let removed = if meta.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let Ok(meta) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let removed = if meta.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
     removed.with_context(|| format!("{} cannot be removed", path.display()))
 }
 

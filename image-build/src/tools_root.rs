@@ -66,9 +66,25 @@ pub fn command(paths: &Paths, program: &str) -> Command {
         done
         exec chroot "$root" /usr/bin/env -C "$cwd" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$program" "$@"
     "#;
-    let cwd = std::env::current_dir().ok().filter(|d| d.starts_with(&paths.workspace)).unwrap_or(paths.workspace.clone());
+    let cwd = std::env::current_dir()
+        .ok()
+        .filter(|d| d.starts_with(&paths.workspace))
+        .unwrap_or(paths.workspace.clone());
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", script, "tools-root"]);
-    command.arg(root).arg(&paths.workspace).arg(cwd).arg(program);
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        "sh",
+        "-c",
+        script,
+        "tools-root",
+    ]);
+    command
+        .arg(root)
+        .arg(&paths.workspace)
+        .arg(cwd)
+        .arg(program);
     command
 }

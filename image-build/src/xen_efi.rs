@@ -14,23 +14,43 @@ const PAGE: u64 = 4096;
 ///
 /// # Errors
 /// When a tool fails or the section table is not understood.
-pub fn join(paths: &Paths, config: &str, kernel: &Path, initrd: &Path, microcode: &Path, out: &Path) -> Result<()> {
+pub fn join(
+    paths: &Paths,
+    config: &str,
+    kernel: &Path,
+    initrd: &Path,
+    microcode: &Path,
+    out: &Path,
+) -> Result<()> {
     let work = paths.target.join("root/xen-efi");
     std::fs::create_dir_all(&work)?;
     let stripped = work.join("stripped.efi");
     remove_all(&stripped)?;
     // Debian's file carries some 50 MB of debug sections.
-    Tool::locked(paths, "strip").arg("-o").arg(&stripped).arg(paths.boot_parts().join("xen-unjoined.efi")).quiet().run()?;
+    Tool::locked(paths, "strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(paths.boot_parts().join("xen-unjoined.efi"))
+        .quiet()
+        .run()?;
     let config_path = work.join("config");
     std::fs::write(&config_path, config)?;
     let ramdisk = work.join("ramdisk");
     let mut joined = std::fs::read(microcode)?;
     joined.extend(std::fs::read(initrd)?);
     std::fs::write(&ramdisk, joined)?;
-    let table = Tool::locked(paths, "objdump").arg("-h").arg(&stripped).quiet().run()?;
+    let table = Tool::locked(paths, "objdump")
+        .arg("-h")
+        .arg(&stripped)
+        .quiet()
+        .run()?;
     let mut next = end_of_sections(&table)?.next_multiple_of(PAGE);
     let mut objcopy = Tool::locked(paths, "objcopy");
-    for (section, path) in [(".config", config_path.as_path()), (".kernel", kernel), (".ramdisk", &ramdisk)] {
+    for (section, path) in [
+        (".config", config_path.as_path()),
+        (".kernel", kernel),
+        (".ramdisk", &ramdisk),
+    ] {
         objcopy = objcopy
             .arg("--add-section")
             .arg(format!("{section}={}", path.display()))
@@ -50,11 +70,15 @@ fn end_of_sections(table: &str) -> Result<u64> {
     let mut end = 0;
     for line in table.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [index, _, size, vma, ..] = fields.as_slice() else { continue };
+        let [index, _, size, vma, ..] = fields.as_slice() else {
+            continue;
+        };
         if index.parse::<u32>().is_err() {
             continue;
         }
-        let hex = |text: &str| u64::from_str_radix(text, 16).with_context(|| format!("objdump printed `{line}`"));
+        let hex = |text: &str| {
+            u64::from_str_radix(text, 16).with_context(|| format!("objdump printed `{line}`"))
+        };
         end = end.max(hex(vma)? + hex(size)?);
     }
     if end == 0 {
