@@ -104,6 +104,41 @@ pub fn settle(paths: &Paths, trim: &Trim) -> Result<()> {
         std::fs::create_dir_all(tree.join(folder))?;
     }
     remove_all(&tree.join("etc/initramfs-tools"))?;
+    add_libvirt_cpu_model(&tree)
+}
+
+/// libvirt's Xen driver stops when no CPU model it knows is a subset of what Xen reports. Xen hides SYSENTER on AMD, which
+/// nearly every 64-bit model of libvirt demands; what then still matches on real machines is a 32-bit Pentium, and under
+/// emulation nothing does. This model is the 64-bit baseline without SYSENTER, so that the driver always starts.
+fn add_libvirt_cpu_model(tree: &Path) -> Result<()> {
+    const FEATURES: &str = "apic clflush cmov cx8 de fpu fxsr lm mca mce mmx msr mtrr nx pae pat pge pni pse36 sse sse2 syscall tsc";
+    let folder = tree.join("usr/share/libvirt/cpu_map");
+    let features: String = FEATURES
+        .split(' ')
+        .map(|f| format!("    <feature name='{f}'/>\n"))
+        .collect();
+    let model = format!(
+        "<cpus>\n  <model name='bedplate64'>\n    <check partial='compat'/>\n    <decode host='on' guest='off'/>\n{features}  </model>\n</cpus>\n"
+    );
+    std::fs::write(folder.join("x86_bedplate64.xml"), model)?;
+    let index = folder.join("index.xml");
+    let text = std::fs::read_to_string(&index)
+        .with_context(|| format!("{} cannot be read", index.display()))?;
+    let kvm64 = "      <include filename='x86_kvm64.xml'/>\n";
+    if !text.contains(kvm64) {
+        bail!(
+            "{} has no line for the model kvm64: libvirt's CPU map has changed, look at add_libvirt_cpu_model",
+            index.display()
+        );
+    }
+    std::fs::write(
+        &index,
+        text.replacen(
+            kvm64,
+            &format!("{kvm64}      <include filename='x86_bedplate64.xml'/>\n"),
+            1,
+        ),
+    )?;
     Ok(())
 }
 

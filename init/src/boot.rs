@@ -100,19 +100,17 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<Infallible> {
     let root_opened_ms = since_kernel_start()?;
 
     let initrd = switch_root::switch(Path::new(root::SYSROOT))?;
+    let mut told = Vec::new();
     match &opened.state {
-        Some(state) => state::mount_disk(console, state)?,
+        Some(state) => told.extend(state::mount_disk(console, state)?),
         None => state::mount_memory()?,
     }
-    for warning in state::mount_all(&identity)? {
-        console.warning(&warning);
-        warnings.push(warning);
-    }
+    told.extend(state::mount_all(&identity)?);
     if let Err(error) = initrd.remove() {
-        let warning = format!("memory of the initrd is lost: {error:#}");
-        console.warning(&warning);
-        warnings.push(warning);
+        told.push(format!("memory of the initrd is lost: {error:#}"));
     }
+    told.iter().for_each(|warning| console.warning(warning));
+    warnings.extend(told);
 
     let record = BootRecord {
         mode,

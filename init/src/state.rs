@@ -133,13 +133,13 @@ fn judge(status: Option<i32>) -> Check {
     }
 }
 
-/// Checks the state file system of a host and mounts it.
+/// Checks the state file system of a host and mounts it. Returns a warning when it had to be repaired.
 ///
 /// # Errors
 /// The check found what it cannot repair by itself, or the mount fails. The host stops then: with an empty or half
 /// readable state it would come up without its network, its licenses and its guests' definitions, and write over what
 /// could still be saved.
-pub fn mount_disk(console: &Console, state: &Block) -> Result<()> {
+pub fn mount_disk(console: &Console, state: &Block) -> Result<Option<String>> {
     let node = &state.node;
     let output = Command::new("/usr/sbin/e2fsck")
         .arg("-p")
@@ -150,14 +150,15 @@ pub fn mount_disk(console: &Console, state: &Block) -> Result<()> {
     let said = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
+    let mut repaired = None;
     match judge(output.status.code()) {
         Check::Clean => {}
         Check::Repaired => {
-            console.warning(&format!(
-                "the state file system on {} was repaired:",
+            said.lines().for_each(|line| console.info(line));
+            repaired = Some(format!(
+                "the state file system on {} was repaired",
                 node.display()
             ));
-            said.lines().for_each(|line| console.warning(line));
         }
         Check::Restart => {
             said.lines().for_each(|line| console.warning(line));
@@ -191,7 +192,8 @@ pub fn mount_disk(console: &Console, state: &Block) -> Result<()> {
             "cannot mount the state file system {} at {STATE_MOUNT}",
             node.display()
         )
-    })
+    })?;
+    Ok(repaired)
 }
 
 /// Gives the live system a state in memory.
