@@ -40,7 +40,8 @@ fn init_program(paths: &Paths) -> PathBuf {
 /// When cargo fails.
 pub fn build_programs(paths: &Paths) -> Result<()> {
     eprintln!("building the programs of the image");
-    let mut cargo = Tool::host(paths, "cargo").args(["build", "--release", "--manifest-path"]);
+    let mut cargo =
+        Tool::host(paths, "cargo").args(["build", "--release", "--locked", "--manifest-path"]);
     cargo = cargo.arg(paths.workspace.join("Cargo.toml")).args([
         "-p",
         "installer",
@@ -57,6 +58,7 @@ pub fn build_programs(paths: &Paths) -> Result<()> {
         .args([
             "build",
             "--release",
+            "--locked",
             "--target",
             "x86_64-unknown-linux-gnu",
             "--manifest-path",

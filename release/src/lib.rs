@@ -4,7 +4,7 @@
 //! `targets/` as `<sha256>.<name>`, and among them `release.json`, the [`Manifest`]. The ISO carries such a repository,
 //! a hotfix is the next one, an update server serves one: there is one way of verifying for all of them.
 //!
-//! [`generate`] makes the keys, [`publish`] the repository, [`Repository::open`] verifies the metadata and
+//! [`generate`] makes the keys, [`publish()`] the repository, [`Repository::open`] verifies the metadata and
 //! [`OpenRelease::verify_all`] the artifacts. Everything here is synchronous. Do not call it from inside an async
 //! runtime: it runs one of its own.
 

@@ -101,7 +101,7 @@ pub struct Manifest {
 const SCHEMA: u32 = 1;
 
 impl Manifest {
-    /// Checks that the manifest is complete and does not contradict itself. [`crate::publish`] and
+    /// Checks that the manifest is complete and does not contradict itself. [`crate::publish()`] and
     /// [`crate::Repository::open`] do that themselves.
     pub fn check(&self) -> Result<(), Error> {
         let problem = |problem: String| Err(Error::Manifest { problem });

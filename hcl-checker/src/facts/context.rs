@@ -24,7 +24,7 @@ pub enum Context {
     Dom0,
 }
 
-/// Sources: `/sys/hypervisor`, `/proc/xen/capabilities`, the `hypervisor` flag (CPUID.1:ECX[31]) and DMI names.
+/// Sources: `/sys/hypervisor`, `/proc/xen/capabilities`, the `hypervisor` flag (CPUID.1:ECX bit 31) and DMI names.
 pub(super) fn read(root: &Root) -> Known<Context> {
     if root
         .attribute("/sys/hypervisor/type")

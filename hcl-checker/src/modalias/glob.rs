@@ -10,7 +10,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     glob(pattern.as_bytes(), text.as_bytes())
 }
 
-/// [`matches`] on bytes.
+/// [`matches()`] on bytes.
 pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to go on after the last `*`: the pattern behind it, and the text byte that it has not taken yet.

@@ -97,8 +97,8 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    /// Waits until every interface has a link, or until those that have one had time to show: [`LINK_GRACE`] after the
-    /// first, [`LINK_LIMIT`] at most. Without that the first interface by name would be the quickest one.
+    /// Waits until every interface has a link, or until those that have one had time to show: `LINK_GRACE` after the
+    /// first, `LINK_LIMIT` at most. Without that the first interface by name would be the quickest one.
     pub fn wait_for_links(&self, pause: &dyn Fn(Duration)) {
         let devices = self.devices();
         let mut since_first = Duration::ZERO;

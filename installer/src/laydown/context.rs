@@ -83,7 +83,7 @@ impl<'a> Context<'a> {
         Ok(self.system.run(&command)?)
     }
 
-    /// Mounts a partition below [`MOUNTS`] and returns where. It is unmounted by [`Context::unmount`], or at the
+    /// Mounts a partition below `MOUNTS` and returns where. It is unmounted by [`Context::unmount`], or at the
     /// latest by the cleanup.
     pub fn mount(
         &mut self,

@@ -1,0 +1,241 @@
+//! The cases that install: one for each kind of firmware, disk and network card, and what is shown on each.
+
+use super::guests::{self, Kind};
+use crate::case::Run;
+use crate::disk::fingerprint;
+use crate::host::Host;
+use crate::host_checks::{self, Check};
+use crate::installation::{Entries, Hardware, Wishes, install};
+use crate::qemu::{Bus, Nic};
+use anyhow::{Result, ensure};
+
+/// What DHCP gives in QEMU's network.
+const DHCP_ADDRESS: &str = "10.0.2.15";
+
+/// BIOS with a virtio disk: the whole life of a host. Install, first boot, login at the console, guests, restart with
+/// nothing lost, reset button, rescue entry.
+///
+/// # Errors
+/// What does not work.
+pub fn bios_virtio(run: &mut Run) -> Result<()> {
+    let hardware = Hardware {
+        uefi: false,
+        bus: Bus::Virtio,
+        nic: Nic::Virtio,
+        serial: "BPVIRTIO01",
+    };
+    let disk = "match = { serial = \"BPVIRTIO01\" }";
+    let wishes = Wishes {
+        hostname: "bp-bios",
+        disk,
+        network: "dhcp = true",
+        pull_medium: false,
+    };
+    let installation = install(run, hardware, wishes)?;
+    let before = fingerprint(&installation.disk.path)?;
+
+    let machine = installation.boot(run, Entries::Lost, "host")?;
+    let mut host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
+    run.look("look at the host", |run| {
+        host_checks::run_all(
+            run,
+            &host.ssh,
+            &host_checks::under_xen("bp-bios", DHCP_ADDRESS),
+            "first-boot",
+        )?;
+        host.ssh.get(
+            "/state/bedplate/install/report.json",
+            &run.file("report.json"),
+            run.bench.limit(10),
+        )
+    })?;
+    run.look("log in at the serial console", |run| {
+        host.console_login(run, "bp-bios", crate::answers::PASSWORD)
+    })?;
+    run.look("a PV guest", |run| guests::start(run, &host, Kind::Pv))?;
+    run.look("a PVH guest", |run| guests::start(run, &host, Kind::Pvh))?;
+
+    host.ssh.run(
+        "echo one > /root/kept && echo two > /etc/kept && echo three > /var/lib/kept && sync",
+        run.bench.limit(10),
+    )?;
+    host.restart(run, None, "second boot")?;
+    let kept = || {
+        vec![
+            Check::is(
+                "files in /root, /etc and /var are kept",
+                "cat /root/kept /etc/kept /var/lib/kept",
+                "one\ntwo\nthree",
+            ),
+            Check::has(
+                "the loader's state is readable",
+                "cat /boot/efi/grub/state.env",
+                &["# GRUB Environment Block\n", "good="],
+            ),
+        ]
+    };
+    run.look("look at the host again", |run| {
+        let mut checks = host_checks::under_xen("bp-bios", DHCP_ADDRESS);
+        checks.extend(kept());
+        host_checks::run_all(run, &host.ssh, &checks, "second-boot")
+    })?;
+
+    // Without a word to the system: what it was writing must be repaired by the next boot.
+    host.reset(run, Some("rescue"), "rescue")?;
+    run.look("look at the rescue system", |run| {
+        let mut checks = host_checks::everywhere("bp-bios", DHCP_ADDRESS);
+        checks.extend(kept());
+        checks.push(host_checks::mode("rescue"));
+        checks.push(Check::is(
+            "there is no hypervisor below",
+            "cat /sys/hypervisor/type 2>/dev/null || echo none",
+            "none",
+        ));
+        host_checks::run_all(run, &host.ssh, &checks, "rescue")
+    })?;
+    host.power_off(run)?;
+    drop(host);
+    ensure!(
+        fingerprint(&installation.disk.path)? == before,
+        "the overlay let writes through to the installed disk"
+    );
+    Ok(())
+}
+
+/// UEFI with an NVMe disk, an Intel network card and a static address: booted by the host's own boot entry.
+///
+/// # Errors
+/// What does not work.
+pub fn uefi_nvme(run: &mut Run) -> Result<()> {
+    let hardware = Hardware {
+        uefi: true,
+        bus: Bus::Nvme,
+        nic: Nic::E1000e,
+        serial: "BPNVME01",
+    };
+    let disk = "match = { transport = \"nvme\", size_min = \"20 GiB\" }";
+    // QEMU forwards to .15 only.
+    let network = "[network.static]\naddress = \"10.0.2.15/24\"\ngateway = \"10.0.2.2\"\ndns = [\"10.0.2.3\"]";
+    let wishes = Wishes {
+        hostname: "bp-nvme",
+        disk,
+        network,
+        pull_medium: true,
+    };
+    let more = vec![
+        Check::new(
+            "the firmware booted the host's own entry",
+            "efibootmgr",
+            own_entry,
+        ),
+        Check::has(
+            "the address is the fixed one",
+            "networkctl status xenbr0",
+            &["10.0.2.15", "10.0.2.3"],
+        ),
+    ];
+    boots(run, hardware, wishes, Entries::Kept, more)
+}
+
+/// UEFI with 4096-byte sectors: booted by the fallback path, as on a new main board.
+///
+/// # Errors
+/// What does not work.
+pub fn uefi_nvme_4k(run: &mut Run) -> Result<()> {
+    let hardware = Hardware {
+        uefi: true,
+        bus: Bus::Nvme4k,
+        nic: Nic::Virtio,
+        serial: "BPNVME4K",
+    };
+    let wishes = Wishes {
+        hostname: "bp-4k",
+        disk: "match = { serial = \"BPNVME4K\" }",
+        network: "dhcp = true",
+        pull_medium: false,
+    };
+    let more = vec![Check::is(
+        "the disk has 4096-byte sectors",
+        "cat /sys/block/nvme0n1/queue/logical_block_size",
+        "4096",
+    )];
+    boots(run, hardware, wishes, Entries::Lost, more)
+}
+
+/// BIOS with a SATA disk, taken by its path.
+///
+/// # Errors
+/// What does not work.
+pub fn bios_ahci(run: &mut Run) -> Result<()> {
+    let hardware = Hardware {
+        uefi: false,
+        bus: Bus::Ahci,
+        nic: Nic::E1000e,
+        serial: "BPSATA01",
+    };
+    let wishes = Wishes {
+        hostname: "bp-sata",
+        disk: "path = \"/dev/sda\"",
+        network: "dhcp = true",
+        pull_medium: false,
+    };
+    let more = vec![Check::is(
+        "the disk is the SATA one",
+        "lsblk -dno SERIAL,TRAN /dev/sda | tr -s ' '",
+        "BPSATA01 sata",
+    )];
+    boots(run, hardware, wishes, Entries::Lost, more)
+}
+
+/// Installs, boots once, looks, switches off.
+fn boots(
+    run: &mut Run,
+    hardware: Hardware,
+    wishes: Wishes,
+    entries: Entries,
+    more: Vec<Check>,
+) -> Result<()> {
+    let installation = install(run, hardware, wishes)?;
+    let machine = installation.boot(run, entries, "host")?;
+    let mut host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
+    run.look("look at the host", |run| {
+        let mut checks = host_checks::under_xen(wishes.hostname, DHCP_ADDRESS);
+        checks.extend(more);
+        host_checks::run_all(run, &host.ssh, &checks, "first-boot")?;
+        host.ssh.get(
+            "/state/bedplate/install/report.json",
+            &run.file("report.json"),
+            run.bench.limit(10),
+        )
+    })?;
+    host.power_off(run)
+}
+
+/// `efibootmgr` prints `BootCurrent: 0003` and `Boot0003* Bedplate ...`.
+fn own_entry(output: &str) -> Result<()> {
+    let current = output
+        .lines()
+        .find_map(|line| line.strip_prefix("BootCurrent: "));
+    let Some(current) = current else {
+        anyhow::bail!("it names no current entry")
+    };
+    let entry = output
+        .lines()
+        .find(|line| line.starts_with(&format!("Boot{}", current.trim())))
+        .unwrap_or_default();
+    ensure!(entry.contains("Bedplate"), "the current entry is `{entry}`");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_current_entry_is_found() {
+        let output = "BootCurrent: 0003\nTimeout: 0 seconds\nBootOrder: 0003,0001\nBoot0001* UEFI QEMU NVMe\nBoot0003* Bedplate\tHD(1)\n";
+        own_entry(output).unwrap();
+        assert!(own_entry(&output.replace("BootCurrent: 0003", "BootCurrent: 0001")).is_err());
+        assert!(own_entry("Boot0003* Bedplate").is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! The end-to-end cases.
+
+mod damaged_medium;
+mod guests;
+mod hosts;
+mod refusals;
+mod smoke;
+
+use crate::case::Run;
+use anyhow::Result;
+
+/// One case.
+pub struct Case {
+    /// Its name on the command line, and the name of its folder of evidence.
+    pub name: &'static str,
+    /// What it shows.
+    pub about: &'static str,
+    /// Runs it.
+    pub run: fn(&mut Run) -> Result<()>,
+}
+
+/// All cases, in the order in which they run.
+pub static ALL: [Case; 7] = [
+    Case {
+        name: "smoke",
+        about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
+        run: smoke::run,
+    },
+    Case {
+        name: "bios-virtio",
+        about: "BIOS, virtio disk: install, boot, look, serial login, PV and PVH guests, restart, rescue entry",
+        run: hosts::bios_virtio,
+    },
+    Case {
+        name: "uefi-nvme",
+        about: "UEFI, NVMe disk, Intel network card, static address: booted by the host's own boot entry",
+        run: hosts::uefi_nvme,
+    },
+    Case {
+        name: "uefi-nvme-4k",
+        about: "UEFI, NVMe disk with 4096-byte sectors: booted by the fallback path",
+        run: hosts::uefi_nvme_4k,
+    },
+    Case {
+        name: "bios-ahci",
+        about: "BIOS, SATA disk taken by its path",
+        run: hosts::bios_ahci,
+    },
+    Case {
+        name: "refusals",
+        about: "damaged artifacts, disks with data, no or small disks, bad answers: refused, disks untouched",
+        run: refusals::run,
+    },
+    Case {
+        name: "damaged-medium",
+        about: "an ISO with one wrong bit, booted to the end: refused, the disk untouched",
+        run: damaged_medium::run,
+    },
+];
+
+/// The case `name`.
+pub fn find(name: &str) -> Option<&'static Case> {
+    ALL.iter().find(|case| case.name == name)
+}

@@ -1,0 +1,183 @@
+//! Drives QEMU end to end: installs the ISO into virtual machines and looks at what came of it.
+
+mod accelerator;
+mod answers;
+mod boot_menu;
+mod case;
+mod cases;
+mod console_text;
+mod demo;
+mod disk;
+mod host;
+mod host_checks;
+mod installation;
+mod machine;
+mod medium;
+mod process;
+mod qemu;
+mod qmp;
+mod runner;
+mod serial;
+mod shell;
+mod ssh;
+mod times_page;
+mod timings;
+mod tiny_guest;
+mod tools_root;
+mod workspace;
+
+use accelerator::Accelerator;
+use anyhow::{Result, bail};
+use case::Bench;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tools_root::ToolsRoot;
+use workspace::{Elsewhere, Workspace};
+
+/// Installs Bedplate into virtual machines and looks at what came of it.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The Debian 13 tree that QEMU runs from [default: target/tools].
+    #[arg(long, global = true, value_name = "DIR")]
+    tools: Option<PathBuf>,
+    /// The ISO to test [default: target/image/bedplate-VERSION-amd64.iso].
+    #[arg(long, global = true, value_name = "FILE")]
+    iso: Option<PathBuf>,
+    /// The folder that holds vmlinuz and xen.gz [default: target/release-files].
+    #[arg(long, global = true, value_name = "DIR")]
+    release_files: Option<PathBuf>,
+    /// How guests run.
+    #[arg(long, global = true, default_value = "auto")]
+    accelerator: Choice,
+    /// Wait this many times longer than usual, on a busy or slow machine.
+    #[arg(long, global = true, default_value_t = 1, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=100))]
+    patience: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run end-to-end cases.
+    E2e {
+        /// Their names; all when none is given.
+        cases: Vec<String>,
+        /// Cases at a time.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+        jobs: u8,
+        /// Take the disks that an earlier run installed, where they are: to work on what follows an install.
+        #[arg(long)]
+        reuse_install: bool,
+    },
+    /// Install the ISO into a virtual machine, boot it, and print what runs.
+    Demo {
+        /// Take the disk that an earlier demo installed, where it is.
+        #[arg(long)]
+        reuse_install: bool,
+    },
+    /// List the cases.
+    List,
+    /// Write docs/times.md from what the last runs took.
+    Times,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// KVM where a guest really runs on it, else emulation.
+    Auto,
+    /// KVM.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ci: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when everything passed.
+fn run(arguments: Arguments) -> Result<bool> {
+    let elsewhere = Elsewhere {
+        tools: arguments.tools,
+        iso: arguments.iso,
+        release_files: arguments.release_files,
+    };
+    let workspace = Workspace::find(elsewhere)?;
+    match arguments.command {
+        Command::List => {
+            for case in &cases::ALL {
+                println!("{:16} {}", case.name, case.about);
+            }
+            Ok(true)
+        }
+        Command::Times => {
+            println!("{}", times_page::write(&workspace)?.display());
+            Ok(true)
+        }
+        Command::Demo { reuse_install } => {
+            let bench = bench(
+                workspace,
+                arguments.accelerator,
+                arguments.patience,
+                reuse_install,
+            )?;
+            demo::show(&bench)?;
+            Ok(true)
+        }
+        Command::E2e {
+            cases: names,
+            jobs,
+            reuse_install,
+        } => {
+            let cases = chosen(&names)?;
+            let bench = bench(
+                workspace,
+                arguments.accelerator,
+                arguments.patience,
+                reuse_install,
+            )?;
+            Ok(runner::run_all(&bench, &cases, jobs.into()))
+        }
+    }
+}
+
+fn bench(
+    workspace: Workspace,
+    choice: Choice,
+    patience: u32,
+    reuse_install: bool,
+) -> Result<Bench> {
+    let tools = ToolsRoot::open(&workspace)?;
+    let accelerator = match choice {
+        Choice::Auto => Accelerator::find(&tools)?,
+        Choice::Kvm => Accelerator::Kvm,
+        Choice::Tcg => Accelerator::Emulation,
+    };
+    Ok(Bench {
+        workspace,
+        tools,
+        accelerator,
+        patience,
+        reuse_install,
+    })
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static cases::Case>> {
+    if names.is_empty() {
+        return Ok(cases::ALL.iter().collect());
+    }
+    let find = |name: &String| match cases::find(name) {
+        Some(case) => Ok(case),
+        None => bail!("there is no case `{name}`: `ci list` lists them"),
+    };
+    names.iter().map(find).collect()
+}
