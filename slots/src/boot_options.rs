@@ -77,8 +77,9 @@ pub fn rescue_options(console: Console) -> String {
     format!("{}=rescue {consoles} {COMMON}{more}", names::CMDLINE_MODE)
 }
 
-/// Options of every kernel that runs from a slot.
-const COMMON: &str = "systemd.gpt_auto=no panic=10";
+/// Options of every kernel that runs from a slot. `loglevel=4`: a serial console is slow, and what is not an error is in the
+/// journal.
+const COMMON: &str = "systemd.gpt_auto=no panic=10 loglevel=4";
 
 /// The configuration for the section `.config` of `xen.efi`: one section for each [`Console`], `com1` where the loader
 /// names none.
@@ -154,7 +155,7 @@ mod tests {
     fn consoles_differ_where_they_should() {
         assert!(xen_options(Console::Com2).contains("console=com2,vga com2=115200,8n1"));
         assert!(!xen_options(Console::Vga).contains("com1"));
-        assert!(dom0_options(Console::Com1).ends_with("console=hvc0 systemd.gpt_auto=no panic=10"));
+        assert!(dom0_options(Console::Com1).contains("console=tty0 console=hvc0 "));
         assert!(rescue_options(Console::Com2).contains("ttyS1"));
         assert!(
             xen_options(Console::Safe).contains("nosmp")
