@@ -77,15 +77,8 @@ pub fn start(run: &mut Run, host: &Host, kind: Kind) -> Result<()> {
         heard.matches(&hello).count() == 3,
         "the guest should have said hello three times:\n{heard}"
     );
-    let libvirt = ssh.run("virsh -c xen:///system list --name", limit)?;
-    ensure!(
-        libvirt.lines().any(|line| line.trim() == name),
-        "libvirt does not see {name}:\n{libvirt}"
-    );
-    std::fs::write(
-        run.file(&format!("{name}.txt")),
-        format!("{list}\n{heard}\n{libvirt}"),
-    )?;
+    // libvirt lists the guests that were made through it and no others: nothing to ask it about this one.
+    std::fs::write(run.file(&format!("{name}.txt")), format!("{list}\n{heard}"))?;
 
     ssh.run(&format!("xl destroy {name}"), limit)?;
     let list = ssh.run("xl list", limit)?;
