@@ -170,7 +170,7 @@ pub fn marker(identity: &slots::RootIdentity) -> String {
 /// Debian's tree with the cuts made; made anew when packages or cuts changed.
 fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
     let settled = paths.target.join("root/settled");
-    let key = format!("{list:?}{trim:?}{}", include_str!("finish_tree.rs").len());
+    let key = format!("{list:?}{trim:?}{}", include_str!("finish_tree.rs"));
     let bootstrap_order = Bootstrap {
         name: "root",
         directory: paths.tree(),

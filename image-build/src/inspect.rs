@@ -149,16 +149,35 @@ fn indented(text: &str) -> String {
         .join("\n")
 }
 
-/// The answers without what is secret: the value of every key whose name says password, token, key or secret.
+/// The answers without what is secret: the value of every key whose name says password, token, key, license or secret, at any
+/// depth. What is no TOML is not shown at all: nobody can tell what in it is secret.
 fn redacted(answers: &[u8]) -> String {
-    String::from_utf8_lossy(answers)
-        .lines()
-        .map(|line| match line.split_once('=') {
-            Some((key, _)) if is_secret(key) => format!("{key}= \"(not shown)\""),
-            _ => line.to_string(),
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
+    let parsed = std::str::from_utf8(answers)
+        .ok()
+        .and_then(|text| text.parse::<toml::Table>().ok());
+    let Some(mut table) = parsed else {
+        return "(not shown: this is no TOML)".to_string();
+    };
+    hide(&mut table);
+    toml::to_string(&table).unwrap_or_else(|error| format!("(not shown: {error})"))
+}
+
+fn hide(table: &mut toml::Table) {
+    for (key, value) in table.iter_mut() {
+        if is_secret(key) {
+            *value = toml::Value::String("(not shown)".to_string());
+        } else {
+            hide_below(value);
+        }
+    }
+}
+
+fn hide_below(value: &mut toml::Value) {
+    match value {
+        toml::Value::Table(table) => hide(table),
+        toml::Value::Array(items) => items.iter_mut().for_each(hide_below),
+        _ => {}
+    }
 }
 
 /// `ssh_keys` are public.
@@ -175,9 +194,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_not_shown() {
-        let shown = redacted(b"[system]\nroot_password_hash = \"$6$abc$def\"\nhostname = \"a\"\nssh_keys = [\"ssh-ed25519 AAAA\"]\ntoken=\"x1y2\"\n");
-        assert!(!shown.contains("$6$") && !shown.contains("x1y2"), "{shown}");
-        assert!(shown.contains("hostname = \"a\"") && shown.contains("ssh-ed25519 AAAA"));
+    fn secrets_are_not_shown_in_any_form() {
+        for answers in [
+            "[system]\nroot_password_hash = \"$6$abc$def\"\nhostname = \"a\"\nssh_keys = [\"ssh-ed25519 AAAA\"]\n",
+            "system = { hostname = \"a\", root_password_hash = \"$6$abc$def\", ssh_keys = [\"ssh-ed25519 AAAA\"] }\n",
+            "[system]\nhostname = \"a\"\nssh_keys = [\"ssh-ed25519 AAAA\"]\nroot_password_hash = \"\"\"\n$6$abc$def\"\"\"\n",
+            "[system]\nhostname = \"a\"\nssh_keys = [\"ssh-ed25519 AAAA\"]\n[[report]]\ntoken = [\n\"$6$abc$def\"]\n",
+        ] {
+            let shown = redacted(answers.as_bytes());
+            assert!(!shown.contains("$6$"), "{shown}");
+            assert!(
+                shown.contains("hostname = \"a\"") && shown.contains("ssh-ed25519 AAAA"),
+                "{shown}"
+            );
+        }
+        assert!(!redacted(b"root_password_hash = $6$abc").contains("$6$"));
     }
 }

@@ -54,7 +54,8 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
         .collect();
     let expires = manifest.epoch + VALID_DAYS * 86_400;
     let stamp = release::Stamp {
-        version: NonZeroU64::MIN,
+        // Later releases have later dates, and so higher versions.
+        version: NonZeroU64::new(manifest.epoch).unwrap_or(NonZeroU64::MIN),
         targets_expires: expires,
         snapshot_expires: expires,
         timestamp_expires: expires,

@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// The system's own init, in the root image.
 const SYSTEM_INIT: &str = "/sbin/init";
 
+/// How often to look whether the drivers are ready, before the disk is sought without the hint of the loader: 15 s in all.
+const HINT_LOOKS: u32 = 500;
+
 /// Boots. Returns never but for the type: it becomes the system's init, or stops with a reason.
 pub fn process_one() -> ExitCode {
     let mounted = mount_kernel_file_systems();
@@ -166,8 +169,12 @@ fn open_installed(
         Some(esp) => Some(esp.to_owned()),
         None => {
             // The variable can be read once its file system is loaded.
-            while !loader.is_ready() {
+            // A driver that never returns must not keep the host from looking for its disk: without the hint a single
+            // install is still found.
+            let mut looks = 0;
+            while !loader.is_ready() && looks < HINT_LOOKS {
                 std::thread::sleep(search::LOOK_EVERY);
+                looks += 1;
             }
             loader_hint::read()
         }

@@ -31,6 +31,9 @@ pub struct DiskChoice {
     pub select: DiskSelector,
     /// Consent to lose everything on it.
     pub wipe: bool,
+    /// Consent to lose a Bedplate host with everything in its storage repository. Apart from [`DiskChoice::wipe`], so that a
+    /// medium that stays first in the boot order does not install the same host again at every restart.
+    pub reinstall: bool,
 }
 
 /// Name, logins and clock of the host.

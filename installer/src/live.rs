@@ -11,7 +11,7 @@ use crate::laydown::Machine;
 use crate::load_line::LoadLine;
 use crate::plan::Plan;
 use crate::run_dir::{RUN_DIR, RunDir};
-use crate::session::{AnswersFrom, Prepared, Session, boot_record, failed_early};
+use crate::session::{AnswersFrom, Prepared, Session, boot_record_of, failed_early};
 use crate::values::Zones;
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
@@ -48,12 +48,19 @@ pub fn run(machine: &dyn Machine) -> Result<Exit, StepError> {
         .with("load", LoadLine::new(consoles.clone()));
     let mut emitter = Emitter::new(sinks);
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let boot = match boot_record_of(&system, &command_line) {
+        Ok(boot) => boot,
+        Err(error) => {
+            writeln!(consoles, "\nBedplate is NOT installed: {error:#}")?;
+            return Err(error.into());
+        }
+    };
     let session = Session {
         system: &system,
         machine,
         medium: LIVE_MEDIUM.into(),
         trusted_root: TRUSTED_ROOT.into(),
-        boot: boot_record(&system),
+        boot,
         command_line,
     };
     writeln!(

@@ -175,6 +175,28 @@ pub fn failed_early(
     Report::failed_early(heading, emitter.unix(), errors)
 }
 
+/// What the initrd left, which must be there and name the medium in the live system: without it the boot medium would be a disk
+/// like any other.
+///
+/// # Errors
+/// When the kernel command line says that this is the live system, and the record is missing, unreadable or names no medium.
+pub fn boot_record_of(
+    system: &dyn System,
+    command_line: &str,
+) -> anyhow::Result<Option<BootRecord>> {
+    let record = boot_record(system);
+    let live = format!("{}=live", slots::names::CMDLINE_MODE);
+    if command_line.split_whitespace().any(|word| word == live)
+        && record.as_ref().is_none_or(|record| record.medium.is_none())
+    {
+        anyhow::bail!(
+            "{} is missing or does not name the boot medium, which must never be installed on; start from the medium again",
+            slots::names::BOOT_RECORD
+        );
+    }
+    Ok(record)
+}
+
 /// What the initrd left; none outside of a Bedplate system.
 pub fn boot_record(system: &dyn System) -> Option<BootRecord> {
     let bytes = system

@@ -220,11 +220,11 @@ fn any_choices() -> impl Strategy<Value = Choices> {
             Mac::parse("52:54:00:00:00:01").unwrap()
         )),
     ];
-    (selector(), any::<bool>(), interface, any::<bool>()).prop_map(|(select, wipe, interface, warn)| {
+    (selector(), any::<(bool, bool)>(), interface, any::<bool>()).prop_map(|(select, (wipe, reinstall), interface, warn)| {
         let key = common::KEY;
         let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
         let mut choices = choices(&text);
-        choices.disk = DiskChoice { select, wipe };
+        choices.disk = DiskChoice { select, wipe, reinstall };
         choices.network.interface = interface;
         if warn {
             choices.hcl = HclPolicy::Warn { reason: "test".into() };

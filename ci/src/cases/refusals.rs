@@ -174,6 +174,8 @@ fn refusals() -> Vec<Refusal> {
         flipped("a damaged hypervisor", "xen.gz"),
         flipped("a damaged root image", "root.img"),
         flipped("a damaged boot loader", "grub-bios-core.img"),
+        flipped("a damaged initrd", "initrd.img"),
+        flipped("damaged microcode", "ucode.img"),
         plain(
             "a disk with data and no consent",
             answers("match = { serial = \"BPDATA\" }"),

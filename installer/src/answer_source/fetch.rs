@@ -185,8 +185,14 @@ pub fn fetch(
         return Err(FetchError::NotUrl(shown));
     }
     // Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
+    // An https URL stays https: answers carry consent and logins.
+    let redirects = if url.starts_with("https:") {
+        "=https"
+    } else {
+        "=http,https"
+    };
     let config = format!(
-        "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"=http,https\"\n\
+        "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
          max-filesize = {MAX_BYTES}\nconnect-timeout = 15\nmax-time = 60\nsilent\nshow-error\n"
     );
     let started = Instant::now();

@@ -82,6 +82,7 @@ fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<DiskChoice> {
     Some(DiskChoice {
         select,
         wipe: disk.wipe.unwrap_or(false),
+        reinstall: disk.reinstall.unwrap_or(false),
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Disk {
     pub matching: Option<DiskMatch>,
     /// Consent to lose everything that is on the disk; `false` when absent.
     pub wipe: Option<bool>,
+    /// Consent to lose the Bedplate host that is on the disk, needed beside `wipe`; `false` when absent.
+    pub reinstall: Option<bool>,
 }
 
 /// Properties of a disk. A property that a disk does not have does not match.

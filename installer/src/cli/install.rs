@@ -7,7 +7,7 @@ use crate::answers;
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::run_dir::{RUN_DIR, RunDir};
-use crate::session::{AnswersFrom, Session, boot_record, failed_early};
+use crate::session::{AnswersFrom, Session, boot_record_of, failed_early};
 use anyhow::{Context, Result, anyhow};
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
@@ -34,13 +34,14 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         sinks.add("events file", JsonLines::new(file));
     }
     let mut emitter = Emitter::new(sinks);
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let session = Session {
         system: &system,
         machine: &RealMachine,
         medium: args.medium.medium.clone(),
         trusted_root: args.medium.trusted_root.clone(),
-        boot: boot_record(&system),
-        command_line: fs::read_to_string("/proc/cmdline").unwrap_or_default(),
+        boot: boot_record_of(&system, &command_line)?,
+        command_line,
     };
     // The first failure ends the run: in the event stream, in the report and on the screen.
     let fail =

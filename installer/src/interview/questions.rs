@@ -41,6 +41,7 @@ pub fn ask(
             disk: DiskChoice {
                 select: disk(prompt, facts)?,
                 wipe: false,
+                reinstall: false,
             },
             system: system_choice(prompt, zones, system)?,
             network: network(prompt, facts)?,
@@ -87,6 +88,8 @@ fn planned(
     loop {
         for wipe in [false, true] {
             choices.disk.wipe = wipe;
+            // Whoever sits here reads what is lost and types the word for it.
+            choices.disk.reinstall = wipe;
             if let Ok(plan) = build(choices) {
                 return Ok(Some(plan));
             }

@@ -74,16 +74,16 @@ pub fn choose(
         );
     }
     let loses = contents(disk);
-    if !choice.wipe {
-        if holds_bedplate(disk) {
-            problem(
-                format!(
-                    "{name} already runs Bedplate ({}); not reinstalled",
-                    slots_on(disk).join(", ")
-                ),
-                "boot from the disk; to install anew and lose everything on it, set `wipe = true` in [disk]",
-            );
-        } else if let Known::Unknown(unknown) = disk.holds_data() {
+    if holds_bedplate(disk) && !(choice.wipe && choice.reinstall) {
+        problem(
+            format!(
+                "{name} already runs Bedplate ({}); not reinstalled",
+                slots_on(disk).join(", ")
+            ),
+            "boot from the disk; to install anew and lose the host with its guests, set `wipe = true` and `reinstall = true` in [disk]",
+        );
+    } else if !choice.wipe {
+        if let Known::Unknown(unknown) = disk.holds_data() {
             problem(
                 format!(
                     "it is not known whether {name} holds data: {}",
