@@ -1,0 +1,50 @@
+//! The commands, a file each, and what they share.
+
+pub mod check;
+pub mod facts;
+pub mod lint;
+
+use anyhow::{Context, Result};
+use hcl_checker::Root;
+use hcl_checker::drivers::DriverIndex;
+use hcl_checker::text::Style;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+/// Exit code of wrong use, and of what cannot be read.
+pub const WRONG_USE: u8 = 2;
+
+fn root(folder: &Path) -> Result<Root> {
+    Root::at(folder).with_context(|| {
+        format!(
+            "--root {}: give the folder that holds the captured proc and sys",
+            folder.display()
+        )
+    })
+}
+
+fn read_drivers(folder: &Path) -> Result<DriverIndex> {
+    DriverIndex::read(folder)
+        .context("--modules: give a kernel's folder, like /lib/modules/6.12.117+deb13-amd64")
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Color only on a terminal, and not where `NO_COLOR` is set or the terminal is dumb.
+fn style() -> Style {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if io::stdout().is_terminal() && !refused && !dumb {
+        Style::Color
+    } else {
+        Style::Plain
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
