@@ -1,25 +1,12 @@
 //! Programs of the Debian 13 tools root: QEMU, its firmware, and the tools that look into its disks.
 //!
-//! The machine that tests may be Debian 12 or 13 with any QEMU or none; the tests always run the same one. A program
-//! runs by chroot in a private mount namespace where the checkout, /dev, /proc, /sys and /tmp stand at their usual
-//! paths, so arguments need no translation. The network is the machine's own: forwarded ports are on 127.0.0.1.
+//! The machine that tests may be Debian 12 or 13 with any QEMU or none; the tests always run the same one. The network is
+//! the machine's own: forwarded ports are on 127.0.0.1.
 
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
-
-/// Gets everything as arguments, so nothing is pasted into shell text. `exec` all along: the process that the caller
-/// knows is the program itself, and killing it leaves nothing behind.
-const ENTER: &str = r#"
-    set -e
-    root=$1 work=$2 cwd=$3 program=$4; shift 4
-    for dir in /dev /proc /sys /tmp "$work"; do
-        mkdir -p "$root$dir"
-        mount --rbind "$dir" "$root$dir"
-    done
-    exec chroot "$root" /usr/bin/env -C "$cwd" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$program" "$@"
-"#;
 
 /// The tools root of a checkout.
 #[derive(Debug, Clone)]
@@ -56,20 +43,12 @@ impl ToolsRoot {
     /// A command that runs `program` in the tools root; arguments are added as to any command. It is killed when the
     /// thread that starts it ends, however that happens.
     pub fn command(&self, program: &str) -> Command {
+        let inner = image_build::tools_root::command(&self.tools, &self.work, program);
         let mut command = Command::new("setpriv");
-        command.args([
-            "--pdeathsig",
-            "KILL",
-            "--",
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-        ]);
-        command.args(["--", "sh", "-c", ENTER, "tools-root"]);
         command
-            .args([&self.tools, &self.work, &self.work])
-            .arg(program);
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
         command
     }
 

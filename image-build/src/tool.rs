@@ -99,7 +99,11 @@ impl<'a> Tool<'a> {
             .open(&log_path)
             .with_context(|| format!("{} cannot be written", log_path.display()))?;
         let mut command = if self.in_tools_root {
-            tools_root::command(self.paths, &self.program)
+            tools_root::command(
+                &self.paths.tools_root(),
+                &self.paths.workspace,
+                &self.program,
+            )
         } else {
             Command::new(&self.program)
         };

@@ -6,6 +6,7 @@
 use crate::base_tree::{Bootstrap, bootstrap};
 use crate::paths::Paths;
 use anyhow::Result;
+use std::path::Path;
 use std::process::Command;
 
 /// What the tools root holds. QEMU and the firmware of its machines are there for the end-to-end tests.
@@ -53,38 +54,30 @@ pub fn ensure(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// A command that runs `program` in the tools root. Arguments are added to it as to any command.
-pub fn command(paths: &Paths, program: &str) -> Command {
-    let root = paths.tools_root();
-    // The script gets everything as arguments: nothing is pasted into shell text.
-    let script = r#"
-        set -e
-        root=$1 work=$2 cwd=$3 program=$4; shift 4
-        for dir in /dev /proc /sys "$work" /tmp; do
-            mkdir -p "$root$dir"
-            mount --rbind "$dir" "$root$dir"
-        done
-        exec chroot "$root" /usr/bin/env -C "$cwd" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$program" "$@"
-    "#;
+/// Gets everything as arguments: nothing is pasted into shell text. `exec` all along: the process that the caller knows is
+/// the program itself, and killing it leaves nothing behind.
+const ENTER: &str = r#"
+    set -e
+    root=$1 work=$2 cwd=$3 program=$4; shift 4
+    for dir in /dev /proc /sys /tmp "$work"; do
+        mkdir -p "$root$dir"
+        mount --rbind "$dir" "$root$dir"
+    done
+    exec chroot "$root" /usr/bin/env -C "$cwd" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$program" "$@"
+"#;
+
+/// A command that runs `program` in the tools root `root` of the checkout `workspace`. Arguments are added to it as to any
+/// command.
+pub fn command(root: &Path, workspace: &Path, program: &str) -> Command {
     let cwd = std::env::current_dir()
         .ok()
-        .filter(|d| d.starts_with(&paths.workspace))
-        .unwrap_or(paths.workspace.clone());
+        .filter(|directory| directory.starts_with(workspace))
+        .unwrap_or(workspace.to_owned());
     let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "--propagation",
-        "private",
-        "--",
-        "sh",
-        "-c",
-        script,
-        "tools-root",
-    ]);
     command
-        .arg(root)
-        .arg(&paths.workspace)
-        .arg(cwd)
+        .args(["--mount", "--propagation", "private", "--"])
+        .args(["sh", "-c", ENTER, "tools-root"])
+        .args([root, workspace, &cwd])
         .arg(program);
     command
 }

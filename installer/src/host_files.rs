@@ -185,7 +185,7 @@ fn fstab(esp: Uuid) -> String {
     format!(
         "# The root, /etc, /var and the other places of the host are mounted by the initrd.\n\
          # nofail: a host whose ESP is damaged must come up all the same.\n\
-         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=90s\t0\t2\n"
+         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=180s\t0\t2\n"
     )
 }
 

@@ -15,9 +15,6 @@ pub const RUN_DIR: &str = "/run/bedplate/install";
 const ON_HOST: &str = "bedplate/install";
 /// Where the state file system is mounted for that.
 const MOUNT: &str = "/run/bedplate/report-target";
-/// How often the state partition is tried again, and the pause between two tries: 5 s in all.
-const MOUNT_LOOKS: u32 = 20;
-const MOUNT_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// The folder of one run.
 #[derive(Debug, Clone)]
@@ -64,16 +61,7 @@ impl RunDir {
         let device = partition_path(&plan.disk.identity.path, PartitionKind::State.number());
         let target = Path::new(MOUNT);
         let mount = Mount::device(device, target, "ext4").inert();
-        // Closing the disk after the boot code was written makes udev read its partition table again, and for a moment the
-        // partitions have no nodes.
-        let mut looks = 0;
-        while let Err(error) = system.mount(&mount) {
-            looks += 1;
-            if looks > MOUNT_LOOKS {
-                return Err(error.into());
-            }
-            std::thread::sleep(MOUNT_PAUSE);
-        }
+        system.mount(&mount)?;
         let copied = self.copy_to(&target.join(ON_HOST), system);
         let synced = system.sync(target);
         let unmounted = system.unmount(target);

@@ -198,7 +198,7 @@ pub fn boot_record_of(
 }
 
 /// What the initrd left; none outside of a Bedplate system.
-pub fn boot_record(system: &dyn System) -> Option<BootRecord> {
+fn boot_record(system: &dyn System) -> Option<BootRecord> {
     let bytes = system
         .read_file(Path::new(slots::names::BOOT_RECORD))
         .ok()?;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::laydown::{TARGET_ESP, failed_step, looks_bootable, plan_for, run, slot_is_whole};
-use common::machine::{DISK, FakeMachine, FakeSystem, disk, used_disk};
+use common::machine::{DISK, FakeMachine, FakeSystem, SIZE, disk, used_disk};
 use common::medium::Medium;
 use common::{HASH, KEY};
 use hcl_checker::Known;
@@ -67,6 +67,8 @@ fn a_whole_installation_in_the_right_order() {
         order.extend(["mkfs.ext4", "chown", "ssh-keygen", "ssh-keygen"]);
         order.extend(["pvcreate", "vgcreate", "vgs", "vgchange", "mkfs.vfat"]);
         order.extend(["sha256sum"; 7]);
+        // udev sees the boot code, where there is any.
+        order.extend(["udevadm", "blockdev", "udevadm"]);
         if firmware == FirmwareKind::Uefi {
             order.extend(["efibootmgr", "efibootmgr"]);
         }
@@ -261,6 +263,31 @@ fn data_that_appeared_since_the_plan_is_not_lost_without_consent() {
         FakeMachine::new(disk(), None),
     );
     assert_eq!(run_2.report.result, Outcome::Ok);
+}
+
+#[test]
+fn data_of_an_unknown_kind_at_either_end_of_the_disk_is_not_lost_without_consent() {
+    let medium = Medium::new();
+    let release = medium.open();
+    for offset in [0, (1 << 20) - 1, SIZE - (1 << 20), SIZE - 1] {
+        let sector = offset / 512 * 512;
+        for (wipe, result) in [(false, Outcome::Failed), (true, Outcome::Ok)] {
+            let plan = plan_for(&medium, &disk(), FirmwareKind::Bios, wipe);
+            let machine = FakeMachine::new(disk(), None);
+            machine.put(sector, &[0x5a; 512]);
+            let run = run(&release, &plan, FakeSystem::new(&release), machine);
+            assert_eq!(run.report.result, result, "{offset}: {}", run.report);
+            if !wipe {
+                assert_eq!(failed_step(&run), "identify-disk");
+                assert!(
+                    run.report.to_string().contains("unknown kind"),
+                    "{}",
+                    run.report
+                );
+                assert_eq!(run.machine.writes(), 0);
+            }
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,9 @@ use crate::machine::Machine;
 use crate::qemu::{Boot, Bus, Disk, Nic, STATE_NODE, Spec};
 use crate::shell::Shell;
 use anyhow::{Context, Result, bail, ensure};
+use slots::Layout;
+use slots::block::{Access, BlockDevice, FileDevice};
+use slots::gpt::{Guids, write_table};
 
 /// Name of the saved machine.
 const TAG: &str = "live";
@@ -120,7 +123,7 @@ fn refuse(run: &Run, machine: &mut Machine, refusal: &Refusal) -> Result<()> {
     Ok(())
 }
 
-/// An empty disk, one with data, one that is too small.
+/// An empty disk, one with data, one that is too small, one that runs Bedplate.
 fn disks(run: &Run) -> Result<Vec<Disk>> {
     let image = |name: &str, mib| Image::blank(&run.file(&format!("{name}.raw")), mib);
     let data = image("data", 24 * 1024)?;
@@ -133,10 +136,16 @@ fn disks(run: &Run) -> Result<Vec<Disk>> {
         bus: Bus::Virtio,
         serial: serial.into(),
     };
+    // A disk that runs Bedplate, as far as its partition table tells.
+    let host = image("host", 24 * 1024)?;
+    let mut device = FileDevice::open(&host.path, Access::Exclusive)?;
+    let layout = Layout::plan(device.size(), device.sector_size())?;
+    write_table(&mut device, &layout, &Guids::random())?;
     Ok(vec![
         disk(image("empty", 24 * 1024)?, "BPEMPTY"),
         disk(data, "BPDATA"),
         disk(image("small", 4 * 1024)?, "BPSMALL"),
+        disk(host, "BPHOST"),
     ])
 }
 
@@ -182,9 +191,14 @@ fn refusals() -> Vec<Refusal> {
             &["BPDATA", "wipe"],
         ),
         plain(
+            "a disk that runs Bedplate with no more than the consent to wipe",
+            answers("match = { serial = \"BPHOST\" }\nwipe = true"),
+            &["already runs Bedplate", "reinstall = true"],
+        ),
+        plain(
             "a match without a disk and lists the candidates",
             answers("match = { serial = \"NOSUCH\" }\nwipe = true"),
-            &["BPEMPTY", "BPDATA", "BPSMALL", "serial"],
+            &["BPEMPTY", "BPDATA", "BPSMALL", "BPHOST", "serial"],
         ),
         plain(
             "a disk that is too small",

@@ -240,13 +240,28 @@ impl Finder<'_> {
         if kind.is_empty() {
             return Err(FindError::NoFileSystem(device.to_owned()));
         }
-        self.system
-            .mount(&Mount::device(device, MOUNT, &kind).read_only().inert())?;
+        self.system.mount(
+            &Mount::device(device, MOUNT, &kind)
+                .read_only()
+                .inert()
+                .options(no_replay(&kind)),
+        )?;
         let content = self.system.read_file(&Path::new(MOUNT).join(file));
         let unmounted = self.system.unmount(Path::new(MOUNT));
         let content = limited(&file.display().to_string(), content?)?;
         unmounted?;
         Ok(content)
+    }
+}
+
+/// The option by which a file system is not repaired from its journal: a read-only mount does that otherwise, and the disk
+/// that the answers lie on may be any disk (Linux Documentation/filesystems/ext4/, xfs.rst, btrfs.rst, f2fs.rst).
+fn no_replay(fs_type: &str) -> &'static str {
+    match fs_type {
+        "ext3" | "ext4" => "noload",
+        "xfs" | "f2fs" => "norecovery",
+        "btrfs" => "rescue=nologreplay",
+        _ => "",
     }
 }
 

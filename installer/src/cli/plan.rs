@@ -6,17 +6,15 @@ use crate::choices::Choices;
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::live::ZONEINFO;
-use crate::plan::{Input, Judge, Plan, PlanProblems, build};
-use crate::session::{Session, boot_record};
+use crate::plan::{Plan, PlanProblems};
+use crate::session::{Prepared, Session, boot_record_of};
 use crate::values::Zones;
 use anyhow::{Context, Result, anyhow};
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
-use release::Manifest;
-use slots::BootRecord;
 use std::fs;
 use std::path::Path;
-use steps::system::RealSystem;
+use steps::system::{RealSystem, System};
 
 /// The time zones of this machine.
 pub fn zones() -> Zones {
@@ -24,33 +22,14 @@ pub fn zones() -> Zones {
 }
 
 /// What a plan is built from, apart from the choices.
-pub struct Inputs {
-    manifest: Manifest,
-    facts: Facts,
-    judge: Judge,
-    boot: Option<BootRecord>,
-    command_line: String,
+pub struct Inputs<'a> {
+    session: Session<'a>,
+    prepared: Prepared,
 }
 
-impl Inputs {
+impl<'a> Inputs<'a> {
     /// The release of the medium, and facts from a file or of this machine.
-    pub fn load(facts: Option<&Path>, medium: &MediumArgs) -> Result<Self> {
-        let system = RealSystem::silent();
-        let session = Session {
-            system: &system,
-            machine: &RealMachine,
-            medium: medium.medium.clone(),
-            trusted_root: medium.trusted_root.clone(),
-            boot: None,
-            command_line: String::new(),
-        };
-        let release = session.open_release().map_err(|error| anyhow!(error)).with_context(|| {
-            format!(
-                "a plan names the release that it lays down, and {} holds none that can be verified; \
-                 give --medium (a mounted ISO) and --trusted-root",
-                medium.medium.display()
-            )
-        })?;
+    pub fn load(system: &'a dyn System, facts: Option<&Path>, medium: &MediumArgs) -> Result<Self> {
         // Facts of another machine say nothing about this machine's medium and console.
         let (facts, boot, command_line) = match facts {
             Some(path) => {
@@ -60,37 +39,31 @@ impl Inputs {
             }
             None => {
                 let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-                (
-                    Facts::read(&Root::system()),
-                    boot_record(&system),
-                    command_line,
-                )
+                let boot = boot_record_of(system, &command_line)?;
+                (Facts::read(&Root::system()), boot, command_line)
             }
         };
-        let judge = Judge::load(&release.manifest.kernel).map_err(|error| anyhow!(error))?;
-        Ok(Inputs {
-            manifest: release.manifest,
-            facts,
-            judge,
+        let session = Session {
+            system,
+            machine: &RealMachine,
+            medium: medium.medium.clone(),
+            trusted_root: medium.trusted_root.clone(),
             boot,
             command_line,
-        })
+        };
+        let prepared = session.prepare(facts).map_err(|error| anyhow!(error)).with_context(|| {
+            format!(
+                "a plan names the release that it lays down, and {} holds none that can be verified; \
+                 give --medium (a mounted ISO) and --trusted-root",
+                medium.medium.display()
+            )
+        })?;
+        Ok(Inputs { session, prepared })
     }
 
     /// The plan.
     pub fn plan(&self, choices: &Choices) -> Result<Plan, PlanProblems> {
-        build(&Input {
-            release: &self.manifest,
-            facts: &self.facts,
-            judge: &|disks| self.judge.verdict(&self.facts, disks),
-            choices,
-            medium: self
-                .boot
-                .as_ref()
-                .and_then(|boot| boot.medium.as_ref())
-                .map(|medium| medium.device.as_str()),
-            command_line: &self.command_line,
-        })
+        self.session.plan(&self.prepared, choices)
     }
 }
 
@@ -105,7 +78,8 @@ pub fn run(args: &PlanArgs) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let plan = match Inputs::load(args.facts.as_deref(), &args.medium)?.plan(&choices) {
+    let system = RealSystem::silent();
+    let plan = match Inputs::load(&system, args.facts.as_deref(), &args.medium)?.plan(&choices) {
         Ok(plan) => plan,
         Err(problems) => {
             eprintln!("{problems}");

@@ -6,6 +6,7 @@ use crate::answers;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
 use std::fs;
+use steps::system::RealSystem;
 
 /// Checks the file, and with facts also that a plan comes out of it.
 pub fn run(args: &ValidateArgs) -> Result<Exit> {
@@ -19,7 +20,8 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
         }
     };
     if let Some(facts) = &args.facts {
-        let inputs = Inputs::load(Some(facts), &args.medium)?;
+        let system = RealSystem::silent();
+        let inputs = Inputs::load(&system, Some(facts), &args.medium)?;
         if let Err(problems) = inputs.plan(&choices) {
             eprintln!("{problems}");
             return Ok(if problems.only_verdict() {

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::plan::{DiskIdentity, identity_of};
 use serde::Deserialize;
-use slots::block::Access;
+use slots::block::{Access, BlockDevice};
 use std::path::Path;
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
@@ -88,9 +88,17 @@ impl Step<Context<'_>> for IdentifyDisk {
             .into());
         }
         let table = slots::gpt::read_table(device.as_mut())?;
+        let unknown = if context.plan.disk.wipe {
+            None
+        } else {
+            Some(unknown_data(device.as_mut())?)
+        };
         drop(device);
-        if !context.plan.disk.wipe {
-            let found = signatures(context.system, &planned.path)?;
+        if let Some(unknown) = unknown {
+            let mut found = signatures(context.system, &planned.path)?;
+            if found.is_empty() {
+                found.extend(unknown.map(str::to_owned));
+            }
             if !found.is_empty() {
                 let found = found.join(", ");
                 return Err(IdentifyError::HoldsData {
@@ -134,6 +142,26 @@ fn differences(planned: &DiskIdentity, found: &DiskIdentity) -> Vec<String> {
         ));
     }
     list
+}
+
+/// Bytes at each end of the disk that must be zero on an empty one: tables, boot code and superblocks of all kinds lie there.
+const ENDS: u64 = 1 << 20;
+
+/// Data of a kind that no tool knows: an encrypted disk without a header, a foreign RAID member, somebody's raw volume.
+fn unknown_data(device: &mut dyn BlockDevice) -> std::io::Result<Option<&'static str>> {
+    let size = device.size();
+    let len = ENDS.min(size);
+    let mut bytes = vec![0; len as usize];
+    for (offset, place) in [
+        (0, "data of an unknown kind in its first MiB"),
+        (size - len, "data of an unknown kind in its last MiB"),
+    ] {
+        device.read_at(offset, &mut bytes)?;
+        if bytes.iter().any(|&byte| byte != 0) {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
 }
 
 /// What `wipefs --json` prints; without signatures, nothing at all.

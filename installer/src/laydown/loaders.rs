@@ -1,6 +1,6 @@
 //! Step: the boot loaders. From here on the disk starts, so everything else is done and verified.
 
-use super::{Context, files};
+use super::{Context, files, partition};
 use release::Artifact;
 use slots::block::Access;
 use slots::grub::{CORE_MAX, grub_bios_embed};
@@ -50,14 +50,16 @@ impl Step<Context<'_>> for WriteLoaders {
 
         if let Some((boot, core)) = bios {
             let layout = &context.plan.disk.layout;
-            let partition = layout
+            let bios_partition = layout
                 .get(PartitionKind::Bios)
                 .ok_or("the plan has no BIOS boot partition")?;
-            let images = grub_bios_embed(&boot, &core, partition.start, partition.size)?;
+            let images = grub_bios_embed(&boot, &core, bios_partition.start, bios_partition.size)?;
             let mut device = context
                 .machine
                 .open(Path::new(context.disk()), Access::Exclusive)?;
-            images.write(device.as_mut(), partition)?;
+            images.write(device.as_mut(), bios_partition)?;
+            drop(device);
+            partition::reread(context)?;
         }
         Ok(())
     }

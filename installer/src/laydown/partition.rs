@@ -83,7 +83,11 @@ impl Step<Context<'_>> for PartitionDisk {
     }
 }
 
-fn reread(context: &Context<'_>) -> Result<(), StepError> {
+/// Makes the kernel and udev look at the partition table anew, and waits until they are done.
+///
+/// udev does so by itself when a writer closes the disk, some time later, and the partitions' nodes are gone for a moment
+/// then: whoever writes to the whole disk ends with this.
+pub(super) fn reread(context: &Context<'_>) -> Result<(), StepError> {
     let settle = || context.run(Command::new("udevadm").args(["settle", "--timeout=60"]));
     let mut tries = 1;
     loop {

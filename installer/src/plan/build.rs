@@ -61,6 +61,13 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             "start the medium with its entry `Install`, not the one that boots Xen",
         ));
     }
+    if facts.firmware.secure_boot == Known::Value(true) {
+        problems.push(PlanProblem::new(
+            About::Machine,
+            "Secure Boot is on, and this release is not signed for the firmware: the installed host would not start",
+            "switch Secure Boot off in the setup of the firmware",
+        ));
+    }
     let disk = match &facts.disks {
         Known::Value(disks) => {
             disk::choose(&choices.disk, disks, input.medium, firmware, &mut warnings)

@@ -107,6 +107,14 @@ impl FakeMachine {
         }
     }
 
+    /// What is on the disk before the installer comes; counts as no write.
+    pub fn put(&self, offset: u64, data: &[u8]) {
+        let mut disk = self.disk.lock().unwrap();
+        disk.inner_mut()
+            .write_at(offset, data)
+            .expect("within the disk");
+    }
+
     pub fn writes(&self) -> u64 {
         self.disk.lock().unwrap().writes()
     }
@@ -168,6 +176,8 @@ pub struct FakeSystem {
     pub inner: RecordingSystem,
     calls: AtomicUsize,
     fail_at: Option<usize>,
+    /// The command that was made to fail, empty as long as none was.
+    pub failed: Mutex<String>,
 }
 
 impl FakeSystem {
@@ -187,6 +197,7 @@ impl FakeSystem {
             inner,
             calls: AtomicUsize::new(0),
             fail_at: None,
+            failed: Mutex::default(),
         }
     }
 
@@ -222,6 +233,7 @@ impl FakeSystem {
 impl System for FakeSystem {
     fn run(&self, command: &Command) -> Result<Output, RunError> {
         if self.fails_now() {
+            *self.failed.lock().unwrap() = command.to_string();
             return Err(RunError::Failed {
                 command: command.to_string(),
                 status: "exit code 1".into(),

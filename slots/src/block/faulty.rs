@@ -79,6 +79,11 @@ impl<D: BlockDevice> FaultyDevice<D> {
         self.flushes
     }
 
+    /// The device below: what is done to it counts as nothing and meets no fault.
+    pub fn inner_mut(&mut self) -> &mut D {
+        &mut self.inner
+    }
+
     /// The disk as it is found after the power came back.
     pub fn into_inner(self) -> D {
         self.inner
