@@ -1,11 +1,17 @@
 //! What the operator said, and nothing else. The answer file and the interview produce the same type.
 
+mod network;
+
+pub use network::{
+    AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
+    NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
+};
+
 use crate::selector::DiskSelector;
-use crate::values::{Cidr, Hostname, Mac, PasswordHash, SshKey, Timezone};
+use crate::values::{Hostname, PasswordHash, SshKey, Timezone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 
 /// Everything that an operator decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +20,7 @@ pub struct Choices {
     pub disk: DiskChoice,
     /// Name, logins, clock.
     pub system: SystemChoice,
-    /// The management network.
+    /// The networks.
     pub network: NetworkChoice,
     /// What to do about hardware that the list does not approve.
     pub hcl: HclPolicy,
@@ -47,47 +53,6 @@ pub struct SystemChoice {
     pub ssh_keys: Vec<SshKey>,
     /// Time zone.
     pub timezone: Timezone,
-}
-
-/// The management network: one interface below the bridge `xenbr0`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NetworkChoice {
-    /// Which interface.
-    pub interface: InterfaceChoice,
-    /// How the bridge gets its address.
-    pub address: AddressChoice,
-}
-
-/// Which interface carries the management network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InterfaceChoice {
-    /// The only one, or the first with a link in the order of names.
-    Auto,
-    /// By the kernel's name.
-    Name(String),
-    /// By hardware address.
-    Mac(Mac),
-}
-
-/// How the management bridge gets its address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AddressChoice {
-    /// From DHCP.
-    Dhcp,
-    /// A fixed IPv4 address.
-    Static(StaticAddress),
-}
-
-/// A fixed IPv4 configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StaticAddress {
-    /// Address and prefix length.
-    pub address: Cidr,
-    /// The router, in the same network.
-    pub gateway: Option<Ipv4Addr>,
-    /// Name servers.
-    pub dns: Vec<IpAddr>,
 }
 
 /// What to do about hardware that the Hardware Compatibility List does not approve.

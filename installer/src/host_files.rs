@@ -1,9 +1,12 @@
 //! The files that make a root image this host: what lies over the image's /etc, and root's home.
 
+mod network;
+
+pub use network::network_files;
+
 use crate::choices::AddressChoice;
-use crate::plan::{NetworkPlan, Plan};
+use crate::plan::Plan;
 use serde::Serialize;
-use std::fmt::Write;
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -171,9 +174,9 @@ fn hosts(plan: &Plan) -> String {
     } else {
         format!("{name} {}", name.short())
     };
-    let address = match &plan.network.address {
-        AddressChoice::Static(fixed) => fixed.address.address.to_string(),
-        AddressChoice::Dhcp => "127.0.1.1".to_owned(),
+    let address = match plan.network.management().map(|bridge| &bridge.address) {
+        Some(AddressChoice::Static(fixed)) => fixed.address.address.to_string(),
+        _ => "127.0.1.1".to_owned(),
     };
     format!(
         "127.0.0.1\tlocalhost\n{address}\t{names}\n\n\
@@ -187,50 +190,6 @@ fn fstab(esp: Uuid) -> String {
          # nofail: a host whose ESP is damaged must come up all the same.\n\
          PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=180s\t0\t2\n"
     )
-}
-
-/// systemd-networkd: the bridge, the interface below it, and the bridge's address.
-fn network_files(network: &NetworkPlan) -> [HostFile; 3] {
-    let NetworkPlan { bridge, mac, .. } = network;
-    let netdev = format!(
-        "# The management bridge. It has the address of its interface, so that the network sees one machine.\n\
-         [NetDev]\nName={bridge}\nKind=bridge\nMACAddress={mac}\n\n\
-         [Bridge]\nSTP=no\n"
-    );
-    let matching = match network.permanent {
-        true => format!("PermanentMACAddress={mac}"),
-        // The bridge has the same address and must not be put below itself.
-        false => format!("MACAddress={mac}\nKind=!bridge"),
-    };
-    let uplink = format!(
-        "# By address: names of interfaces can change with firmware and kernels.\n\
-         [Match]\n{matching}\n\n\
-         [Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"
-    );
-    let mut address = format!("[Match]\nName={bridge}\n\n[Network]\n");
-    match &network.address {
-        AddressChoice::Dhcp => {
-            // By MAC, as most servers' fixed leases are; and the same identity as in the installer.
-            address.push_str("DHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n");
-        }
-        AddressChoice::Static(fixed) => {
-            let _ = writeln!(address, "Address={}", fixed.address);
-            if let Some(gateway) = fixed.gateway {
-                let _ = writeln!(address, "Gateway={gateway}");
-            }
-            for server in &fixed.dns {
-                let _ = writeln!(address, "DNS={server}");
-            }
-        }
-    }
-    [
-        text(&format!("systemd/network/10-{bridge}.netdev"), netdev),
-        text(
-            &format!("systemd/network/20-{bridge}-uplink.network"),
-            uplink,
-        ),
-        text(&format!("systemd/network/30-{bridge}.network"), address),
-    ]
 }
 
 /// What the host knows about its installation.

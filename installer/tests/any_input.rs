@@ -10,7 +10,10 @@ use hcl_checker::facts::{
 };
 use hcl_checker::verdict::Level;
 use installer::answers;
-use installer::choices::{Choices, DiskChoice, HclPolicy, InterfaceChoice};
+use installer::choices::{
+    AddressChoice, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
+    Ipv6Choice, UplinkChoice,
+};
 use installer::plan::{Input, build};
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::Mac;
@@ -212,20 +215,49 @@ fn selector() -> impl Strategy<Value = DiskSelector> {
         )
 }
 
-fn any_choices() -> impl Strategy<Value = Choices> {
-    let interface = prop_oneof![
+fn any_interface() -> impl Strategy<Value = InterfaceChoice> {
+    prop_oneof![
         Just(InterfaceChoice::Auto),
-        Just(InterfaceChoice::Name("eno2".into())),
+        (1..4).prop_map(|n| InterfaceChoice::Name(format!("eno{n}"))),
         Just(InterfaceChoice::Mac(
             Mac::parse("52:54:00:00:00:01").unwrap()
         )),
+        Just(InterfaceChoice::Pci("0000:03:00.0".into())),
+    ]
+}
+
+fn any_bridge() -> impl Strategy<Value = BridgeChoice> {
+    let uplink = prop_oneof![
+        any_interface().prop_map(UplinkChoice::Interface),
+        (
+            prop_oneof![Just(BondMode::ActiveBackup), Just(BondMode::Lacp)],
+            prop::collection::vec(any_interface(), 2..4)
+        )
+            .prop_map(|(mode, interfaces)| UplinkChoice::Bond { mode, interfaces }),
     ];
-    (selector(), any::<(bool, bool)>(), interface, any::<bool>()).prop_map(|(select, (wipe, reinstall), interface, warn)| {
+    let vlan = prop::option::of(1..4u16);
+    (0..4, uplink, vlan).prop_map(|(n, uplink, vlan)| BridgeChoice {
+        name: format!("xenbr{n}"),
+        uplink,
+        vlan,
+        mtu: None,
+        address: AddressChoice::Dhcp,
+        ipv6: Ipv6Choice::Auto,
+        dns: Vec::new(),
+        search: Vec::new(),
+        ntp: Vec::new(),
+    })
+}
+
+fn any_choices() -> impl Strategy<Value = Choices> {
+    let bridges = prop::collection::vec(any_bridge(), 1..4);
+    (selector(), any::<(bool, bool)>(), bridges, any::<bool>()).prop_map(|(select, (wipe, reinstall), mut bridges, warn)| {
         let key = common::KEY;
         let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
         let mut choices = choices(&text);
         choices.disk = DiskChoice { select, wipe, reinstall };
-        choices.network.interface = interface;
+        choices.network.management = bridges.remove(0);
+        choices.network.bridges = bridges;
         if warn {
             choices.hcl = HclPolicy::Warn { reason: "test".into() };
         }
@@ -286,6 +318,31 @@ proptest! {
         let overridden = matches!(choices.hcl, HclPolicy::Warn { .. });
         prop_assert!(level.allows_install() || overridden);
         prop_assert!(!plan.describe().to_string().is_empty());
+
+        let network = &plan.network;
+        prop_assert_eq!(network.bridges.len(), 1 + choices.network.bridges.len());
+        let unique = |mut list: Vec<String>| {
+            let all = list.len();
+            list.sort();
+            list.dedup();
+            list.len() == all
+        };
+        prop_assert!(unique(network.interfaces.iter().map(|one| one.mac.to_string()).collect()));
+        prop_assert!(unique(network.interfaces.iter().map(|one| one.interface.clone()).collect()));
+        let carried = network
+            .bridges
+            .iter()
+            .map(|one| format!("{} {:?}", one.uplink, one.vlan.as_ref().map(|vlan| vlan.id)))
+            .collect();
+        prop_assert!(unique(carried));
+        prop_assert!(unique(network.bonds.iter().flat_map(|bond| bond.interfaces.clone()).collect()));
+        for bond in &network.bonds {
+            prop_assert!(bond.interfaces.len() >= 2);
+        }
+        for bridge in &network.bridges {
+            let physical = network.interfaces.iter().any(|one| one.interface == bridge.uplink && one.bond.is_none());
+            prop_assert!(physical || network.bonds.iter().any(|bond| bond.name == bridge.uplink));
+        }
     }
 }
 

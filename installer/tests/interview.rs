@@ -84,7 +84,7 @@ fn an_empty_disk_needs_no_wipe() {
     };
     assert_eq!(plan.disk.identity.path, DISK);
     assert!(!plan.disk.wipe);
-    assert_eq!(plan.network.address, AddressChoice::Dhcp);
+    assert_eq!(plan.network.bridges[0].address, AddressChoice::Dhcp);
     assert_eq!(plan.root_password.unwrap().expose(), HASH);
     assert_eq!(plan.system.timezone.as_str(), "Etc/UTC");
     assert!(script.answers.is_empty());
@@ -153,10 +153,12 @@ fn wrong_answers_are_asked_again() {
     let Ok(Asked::Install(plan)) = asked else {
         panic!("no plan: {}", script.shown)
     };
-    let AddressChoice::Static(fixed) = &plan.network.address else {
-        panic!("{plan:?}")
-    };
-    assert_eq!(fixed.dns.len(), 2);
+    let bridge = &plan.network.bridges[0];
+    assert!(
+        matches!(bridge.address, AddressChoice::Static(_)),
+        "{plan:?}"
+    );
+    assert_eq!(bridge.dns.len(), 2);
     assert!(script.answers.is_empty());
 }
 

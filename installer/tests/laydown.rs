@@ -120,10 +120,13 @@ fn the_host_gets_what_the_answers_say() {
             .contains("MACAddress=52:54:00:12:34:56")
     );
     assert!(
-        text(&etc.join("systemd/network/20-xenbr0-uplink.network"))
+        text(&etc.join("systemd/network/20-eno1-uplink-525400123456.network"))
             .contains("PermanentMACAddress=52:54:00:12:34:56")
     );
-    assert!(text(&etc.join("systemd/network/30-xenbr0.network")).contains("DHCP=yes"));
+    assert!(
+        text(&etc.join("systemd/network/30-xenbr0.network"))
+            .contains("DHCP=ipv4\nIPv6AcceptRA=yes")
+    );
     assert!(text(&etc.join("bedplate/install.json")).contains(&plan.hash().unwrap()));
 
     let modes: Vec<(String, u32)> = system

@@ -8,6 +8,7 @@ mod common;
 use common::{cases, choices, verdict};
 use hcl_checker::facts::Facts;
 use hcl_checker::verdict::Level;
+use installer::host_files::{Content, network_files};
 use installer::plan::{Input, Plan, PlanProblems, build};
 use release::Manifest;
 use std::fs;
@@ -61,6 +62,27 @@ fn plan(case: &Path) -> Result<Plan, PlanProblems> {
     })
 }
 
+/// The files of systemd-networkd that come of a plan.
+#[test]
+fn networks_give_exactly_these_files() {
+    run("plans", "networkd", 22, |path| {
+        let plan = plan(path).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
+        let mut files = network_files(&plan.network);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        paths.dedup();
+        assert_eq!(paths.len(), files.len(), "two files of one name");
+        let mut out = String::new();
+        for file in &files {
+            let Content::File { bytes, .. } = &file.content else {
+                panic!("{} is no file", file.path)
+            };
+            out += &format!("=== {}\n{}\n", file.path, String::from_utf8_lossy(bytes));
+        }
+        out
+    });
+}
+
 fn run(folder: &str, extension: &str, least: usize, outcome: impl Fn(&Path) -> String) {
     let bless = std::env::var_os("BEDPLATE_BLESS").is_some();
     let mut paths: Vec<PathBuf> = fs::read_dir(cases().join(folder))
@@ -92,7 +114,7 @@ fn run(folder: &str, extension: &str, least: usize, outcome: impl Fn(&Path) -> S
 
 #[test]
 fn good_answers_give_exactly_this_plan() {
-    run("plans", "json", 9, |path| {
+    run("plans", "json", 22, |path| {
         let plan = plan(path).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
         assert_eq!(plan.hash().unwrap().len(), 64);
         let shown = plan.describe().to_string();
@@ -103,7 +125,7 @@ fn good_answers_give_exactly_this_plan() {
 
 #[test]
 fn what_cannot_be_is_refused_with_exact_reasons() {
-    run("no-plan", "txt", 20, |path| match plan(path) {
+    run("no-plan", "txt", 34, |path| match plan(path) {
         Ok(_) => panic!("{} gives a plan", path.display()),
         Err(problems) => format!("{problems}\n"),
     });

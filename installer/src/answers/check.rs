@@ -1,16 +1,13 @@
 //! What an answer file must hold beyond its shape, and the choices that it says.
 
+mod network;
+
 use super::document::Document;
-use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, Network, Policy, Static, System};
-use crate::choices::{
-    AddressChoice, After, Choices, DiskChoice, HclPolicy, InterfaceChoice, NetworkChoice,
-    StaticAddress, SystemChoice,
-};
+use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, Policy, System};
+use crate::choices::{After, Choices, DiskChoice, HclPolicy, SystemChoice};
 use crate::selector::{DiskSelector, TRANSPORTS};
-use crate::values::{
-    Cidr, Hostname, Mac, PasswordHash, SshKey, Timezone, ValueError, Zones, check_gateway,
-    check_interface_name, check_name_server, parse_size,
-};
+use crate::values::{Hostname, PasswordHash, SshKey, Timezone, ValueError, Zones, parse_size};
+use network::network;
 
 /// The choices, or `None` with at least one problem added to `document`.
 pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) -> Option<Choices> {
@@ -270,93 +267,6 @@ fn system(
         timezone: timezone?,
     };
     fine.then_some(choice)
-}
-
-fn network(network: Option<Network>, document: &mut Document<'_>) -> Option<NetworkChoice> {
-    let Some(network) = network else {
-        return Some(NetworkChoice {
-            interface: InterfaceChoice::Auto,
-            address: AddressChoice::Dhcp,
-        });
-    };
-    let interface = match network.interface {
-        None => Some(InterfaceChoice::Auto),
-        Some(text) => match Mac::parse(&text) {
-            Ok(mac) => Some(InterfaceChoice::Mac(mac)),
-            Err(error) if text.contains(':') => value(document, "network.interface", Err(error)),
-            Err(_) => {
-                let name = check_interface_name(&text).map(|()| InterfaceChoice::Name(text));
-                value(document, "network.interface", name)
-            }
-        },
-    };
-    let address = match (network.dhcp.unwrap_or(false), network.fixed) {
-        (true, None) => Some(AddressChoice::Dhcp),
-        (true, Some(_)) => {
-            document.problem_at(
-                "network.dhcp",
-                "[network] has both `dhcp = true` and [network.static]",
-                "keep one of them",
-            );
-            None
-        }
-        (false, Some(fixed)) => fixed_address(fixed, document).map(AddressChoice::Static),
-        (false, None) => {
-            if !document.is_settled("network.static") {
-                document.missing(
-                    "network.dhcp",
-                    "[network] does not say how the host gets its address",
-                    "add `dhcp = true`, or a section [network.static] with `address`",
-                );
-            }
-            None
-        }
-    };
-    Some(NetworkChoice {
-        interface: interface?,
-        address: address?,
-    })
-}
-
-fn fixed_address(fixed: Static, document: &mut Document<'_>) -> Option<StaticAddress> {
-    let address = match fixed.address {
-        Some(text) => value(document, "network.static.address", Cidr::parse(&text)),
-        None => {
-            document.missing(
-                "network.static.address",
-                "`address` is missing in [network.static]",
-                "add an address with its prefix length, for example `address = \"192.0.2.10/24\"`",
-            );
-            None
-        }
-    };
-    let mut fine = true;
-    let gateway = fixed.gateway.and_then(|text| {
-        let gateway = value(
-            document,
-            "network.static.gateway",
-            check_gateway(&text, address),
-        );
-        fine &= gateway.is_some();
-        gateway
-    });
-    let mut dns = Vec::new();
-    for (index, text) in fixed.dns.unwrap_or_default().iter().enumerate() {
-        match value(
-            document,
-            &format!("network.static.dns.{index}"),
-            check_name_server(text),
-        ) {
-            Some(server) => dns.push(server),
-            None => fine = false,
-        }
-    }
-    let address = StaticAddress {
-        address: address?,
-        gateway,
-        dns,
-    };
-    fine.then_some(address)
 }
 
 fn hcl(hcl: Hcl, document: &mut Document<'_>) -> Option<HclPolicy> {

@@ -150,6 +150,11 @@ impl<'t> Document<'t> {
                 return false;
             }
             (Shape::Table(_), _) => format!("a section, written as `[{path}]`"),
+            (Shape::List(item), _)
+                if matches!(self::shape(schema, item), Some(Shape::Table(_))) =>
+            {
+                format!("a list of sections, each written as `[[{path}]]`")
+            }
             (Shape::List(_), _) => "a list in brackets, for example [\"...\"]".to_owned(),
             (Shape::String | Shape::Word(_), _) => "a string in quotes".to_owned(),
             (Shape::Integer, _) => "a whole number without quotes".to_owned(),
@@ -199,7 +204,7 @@ impl<'t> Document<'t> {
         };
         let place = match path {
             "" => "at the top of the file".to_owned(),
-            _ => format!("in [{path}]"),
+            _ => format!("in {}", section(path)),
         };
         self.push(
             key.span().start,
@@ -273,7 +278,8 @@ impl<'t> Document<'t> {
                 Some(items) => segment
                     .parse::<usize>()
                     .ok()
-                    .and_then(|index| items.get(index)),
+                    .and_then(|index| items.get(index))
+                    .inspect(|item| offset = item.span().start),
                 None => table.get_key_value(segment).map(|(key, value)| {
                     offset = key.span().start;
                     value
@@ -315,6 +321,20 @@ impl<'t> Document<'t> {
         self.problems.sort_by_key(|problem| problem.place);
         self.problems
     }
+}
+
+/// The section at `path` as people write it: a table of a list has a number there.
+pub fn section(path: &str) -> String {
+    match split_index(path) {
+        Some((list, _)) => format!("[[{list}]]"),
+        None => format!("[{path}]"),
+    }
+}
+
+/// `network.bridge.0` as list and number.
+pub fn split_index(path: &str) -> Option<(&str, usize)> {
+    let (list, index) = path.rsplit_once('.')?;
+    Some((list, index.parse().ok()?))
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -1,6 +1,10 @@
 //! The answer file as it is written. Every key is optional here: what must be there is checked afterwards, so that
 //! one run reports everything that is missing or wrong.
 
+mod network;
+
+pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
+
 use crate::choices::After;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -78,31 +82,6 @@ pub struct System {
     pub timezone: Option<String>,
 }
 
-/// The management network: `dhcp = true` or a `[network.static]` section.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// Name or MAC address of the interface; the only one or the first with a link when absent.
-    pub interface: Option<String>,
-    /// Ask a DHCP server.
-    pub dhcp: Option<bool>,
-    /// A fixed IPv4 address.
-    #[serde(rename = "static")]
-    pub fixed: Option<Static>,
-}
-
-/// A fixed IPv4 address.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Static {
-    /// Address and prefix length, for example `192.0.2.10/24`.
-    pub address: Option<String>,
-    /// The router, in the same network.
-    pub gateway: Option<String>,
-    /// Name servers.
-    pub dns: Option<Vec<String>>,
-}
-
 /// What to do about hardware that the compatibility list does not approve.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -151,7 +130,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            7,
+            11,
             "a table is missing from the schema"
         );
     }

@@ -270,10 +270,11 @@ fn network(prompt: &mut dyn Prompt, facts: &Facts) -> Result<NetworkChoice, Prom
     };
     prompt.say("\nAddress:\n  1. from DHCP\n  2. fixed")?;
     if number(prompt, "Which?", 2)? == 0 {
-        return Ok(NetworkChoice {
+        return Ok(NetworkChoice::simple(
             interface,
-            address: AddressChoice::Dhcp,
-        });
+            AddressChoice::Dhcp,
+            Vec::new(),
+        ));
     }
     let address = value(
         prompt,
@@ -295,12 +296,6 @@ fn network(prompt: &mut dyn Prompt, facts: &Facts) -> Result<NetworkChoice, Prom
                 .collect()
         },
     )?;
-    Ok(NetworkChoice {
-        interface,
-        address: AddressChoice::Static(StaticAddress {
-            address,
-            gateway,
-            dns,
-        }),
-    })
+    let address = AddressChoice::Static(StaticAddress { address, gateway });
+    Ok(NetworkChoice::simple(interface, address, dns))
 }

@@ -77,13 +77,13 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     let disk = disk.map_err(|list| problems.extend(list)).ok();
     let network = match &facts.nics {
         Known::Value(nics) => network::choose(&choices.network, nics, &mut warnings),
-        other => Err(not_known(
+        other => Err(vec![not_known(
             About::Network,
             "network interfaces",
             other.reason(),
-        )),
+        )]),
     };
-    let network = network.map_err(|problem| problems.push(problem)).ok();
+    let network = network.map_err(|list| problems.extend(list)).ok();
     let name = disk
         .as_ref()
         .and_then(|plan| plan.identity.path.strip_prefix("/dev/"));

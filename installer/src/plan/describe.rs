@@ -1,7 +1,6 @@
 //! The plan for people.
 
 use super::{Firmware, Plan};
-use crate::choices::AddressChoice;
 use crate::values::show_size;
 use std::fmt::{self, Display};
 
@@ -82,28 +81,7 @@ impl Display for Description<'_> {
         for key in &plan.system.ssh_keys {
             writeln!(f, "           ssh key {}", key.fingerprint())?;
         }
-        let net = &plan.network;
-        let address = match &net.address {
-            AddressChoice::Dhcp => "DHCP".to_owned(),
-            AddressChoice::Static(fixed) => {
-                let gateway = fixed
-                    .gateway
-                    .map_or(String::new(), |gateway| format!(", gateway {gateway}"));
-                let dns: Vec<String> = fixed.dns.iter().map(|server| server.to_string()).collect();
-                let dns = if dns.is_empty() {
-                    String::new()
-                } else {
-                    format!(", DNS {}", dns.join(" "))
-                };
-                format!("{}{gateway}{dns}", fixed.address)
-            }
-        };
-        writeln!(
-            f,
-            "Network    {} on {} ({}): {}",
-            net.bridge, net.interface, net.mac, net.chosen
-        )?;
-        writeln!(f, "           {address}")?;
+        plan.network.describe(f)?;
         writeln!(
             f,
             "Hardware   {}{}",

@@ -5,21 +5,20 @@ mod describe;
 mod disk;
 mod hcl;
 mod network;
+mod network_plan;
 mod problem;
 
 pub use build::{Input, build};
 pub use disk::{holds_bedplate, identity_of};
 pub use hcl::Judge;
+pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 
-use crate::choices::{AddressChoice, After, HclPolicy};
-use crate::values::{Hostname, Mac, PasswordHash, SshKey, Timezone};
+use crate::choices::{After, HclPolicy};
+use crate::values::{Hostname, PasswordHash, SshKey, Timezone};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slots::{Console, Layout};
-
-/// Name of the bridge that carries the management address, and that guests are put on unless they say otherwise.
-pub const BRIDGE: &str = "xenbr0";
 
 /// What an installation will do.
 ///
@@ -128,23 +127,6 @@ pub struct SystemPlan {
     pub root_password: String,
     /// Keys that may log in as root.
     pub ssh_keys: Vec<SshKey>,
-}
-
-/// How the host is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NetworkPlan {
-    /// The bridge: [`BRIDGE`].
-    pub bridge: String,
-    /// The interface below it, by the name that it has now.
-    pub interface: String,
-    /// Its permanent hardware address, which the bridge gets, too.
-    pub mac: Mac,
-    /// True when the address is the maker's; then the host finds the interface by that.
-    pub permanent: bool,
-    /// Why this interface.
-    pub chosen: String,
-    /// How the bridge gets its address.
-    pub address: AddressChoice,
 }
 
 /// What the compatibility list said, and what the operator said to that.

@@ -1,6 +1,7 @@
 //! Values that an operator writes: each parses from text, says what is wrong with it, and what would be right.
 
 mod address;
+mod address6;
 mod hostname;
 mod mac;
 mod password_hash;
@@ -9,8 +10,9 @@ mod ssh_key;
 mod timezone;
 
 pub use address::{Cidr, check_gateway, check_name_server};
+pub use address6::{Cidr6, check_gateway6};
 pub use hostname::Hostname;
-pub use mac::{Mac, check_interface_name};
+pub use mac::{Mac, check_device_name, check_interface_name, is_pci_address};
 pub use password_hash::PasswordHash;
 pub use size::{parse_size, show_size};
 pub use ssh_key::SshKey;
