@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read the facts about this machine, opening no device.
+    /// Read the facts about this machine, opening no device unless asked.
     Facts(cli::facts::FactsArgs),
     /// Judge this machine, or facts of another one.
     Check(cli::check::CheckArgs),

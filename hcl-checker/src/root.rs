@@ -1,8 +1,19 @@
 //! The one door to the file system: the running system, or a captured tree below a folder.
+//!
+//! What is read can be recorded, so that a machine replays elsewhere: see [`Recording`].
 
+mod recording;
+mod window;
+
+pub use recording::{Recording, RecordingError};
+pub(crate) use window::Window;
+
+use recording::Entry;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 /// Links that are followed for one path; the kernel's own limit.
@@ -11,6 +22,14 @@ const LINKS: usize = 40;
 const ENTRIES: usize = 65_536;
 /// Bytes of an ordinary file of /sys that are read at most: a page there, with room for captured trees.
 const ATTRIBUTE: usize = 64 * 1024;
+/// First buffer for a file: an attribute of /sys fits, so it comes with one call.
+const FIRST_READ: usize = 4096;
+/// What a captured tree keeps of this program, beside the machine's own files.
+pub(crate) const CAPTURE: &str = "/run/hcl-checker";
+/// Where a captured tree says which reads failed on the machine, and with what error number.
+pub(crate) const FAILURES: &str = "/run/hcl-checker/failures";
+/// 100,000 failed reads; a machine has some hundred.
+const FAILURES_LIMIT: usize = 16 << 20;
 
 /// What went wrong on reading one path. The path is as seen from the root.
 #[derive(Debug, Error)]
@@ -61,6 +80,16 @@ impl ReadError {
         }
     }
 
+    /// The error number to record. What is missing is missing in the captured tree too.
+    fn number(&self) -> Option<i32> {
+        const EFBIG: i32 = 27;
+        match self {
+            Self::Io { source, .. } => source.raw_os_error(),
+            Self::TooLong { .. } => Some(EFBIG),
+            Self::Missing { .. } | Self::NotAFile { .. } => None,
+        }
+    }
+
     fn io(path: &str, source: io::Error) -> Self {
         match source.kind() {
             // ENOTDIR: a part of the path is a file in a captured tree.
@@ -83,12 +112,19 @@ impl ReadError {
 #[derive(Debug, Clone)]
 pub struct Root {
     top: Option<PathBuf>,
+    record: Option<Arc<Mutex<Recording>>>,
+    /// Error numbers of reads that failed on the captured machine, by path.
+    failures: Arc<BTreeMap<String, i32>>,
 }
 
 impl Root {
     /// The running system.
     pub fn system() -> Self {
-        Self { top: None }
+        Self {
+            top: None,
+            record: None,
+            failures: Arc::default(),
+        }
     }
 
     /// The tree below `folder`; `/` is the running system.
@@ -100,9 +136,39 @@ impl Root {
         if !top.is_dir() {
             return Err(io::Error::from(io::ErrorKind::NotADirectory));
         }
-        Ok(Self {
-            top: (top != Path::new("/")).then_some(top),
-        })
+        let mut root = Self::system();
+        if top != Path::new("/") {
+            root.top = Some(top);
+            // Trees that this program did not capture have none.
+            let failures = root.text(FAILURES, FAILURES_LIMIT).unwrap_or_default();
+            root.failures = Arc::new(recording::parse_failures(&failures));
+        }
+        Ok(root)
+    }
+
+    /// The same root, which from now on records what is read. Copies of it record into the same [`Recording`].
+    #[must_use]
+    pub fn recorded(mut self) -> Self {
+        self.record = Some(Arc::default());
+        self
+    }
+
+    /// What was read so far; `None` where nothing is recorded.
+    pub fn recording(&self) -> Option<Recording> {
+        self.record().map(|record| record.clone())
+    }
+
+    /// Whether what is read is recorded.
+    pub(crate) fn records(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Adds a file that the machine does not have to the recording, if there is one: what a program or the CPU
+    /// answered.
+    pub(crate) fn keep(&self, path: &str, content: &str) {
+        if let Some(mut record) = self.record() {
+            record.put(path.to_owned(), Entry::File(content.as_bytes().to_vec()));
+        }
     }
 
     /// Whether this is the running system, so that the CPU may be asked as well.
@@ -116,24 +182,46 @@ impl Root {
     /// See [`ReadError`]; a file of more than `limit` bytes is one.
     pub fn bytes(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
         let real = self.resolve(path)?;
-        let kind = fs::metadata(&real).map_err(|error| ReadError::io(path, error))?;
-        if !kind.is_file() {
-            return Err(ReadError::NotAFile {
-                path: path.to_owned(),
-            });
+        let result = self
+            .open_file(&real, path)
+            .and_then(|file| read_to_limit(file, path, limit));
+        self.note(&real, || match &result {
+            Ok(bytes) => Some(Entry::File(bytes.clone())),
+            Err(error) => error.number().map(Entry::Failed),
+        });
+        result
+    }
+
+    /// Opens a regular file.
+    fn open_file(&self, real: &Path, path: &str) -> Result<File, ReadError> {
+        if !self.failures.is_empty()
+            && let Some(number) = self.failures.get(&self.seen(real))
+        {
+            return Err(ReadError::io(path, io::Error::from_raw_os_error(*number)));
         }
-        let mut bytes = Vec::new();
-        let file = File::open(&real).map_err(|error| ReadError::io(path, error))?;
-        file.take(limit as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| ReadError::io(path, error))?;
-        if bytes.len() > limit {
-            return Err(ReadError::TooLong {
-                path: path.to_owned(),
-                limit,
-            });
+        // On the running system these two hold no pipes and no device nodes, which must not even be opened.
+        let harmless =
+            self.is_system() && (path.starts_with("/sys/") || path.starts_with("/proc/"));
+        if !harmless {
+            let kind = fs::metadata(real).map_err(|error| ReadError::io(path, error))?;
+            if !kind.is_file() {
+                return Err(ReadError::NotAFile {
+                    path: path.to_owned(),
+                });
+            }
         }
-        Ok(bytes)
+        File::open(real).map_err(|error| ReadError::io(path, error))
+    }
+
+    /// Opens a file to read parts of it: of a file of the running system nothing else is read then.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub(crate) fn window(&self, path: &str, limit: usize) -> Result<Window, ReadError> {
+        if self.is_system() && self.record.is_none() {
+            return Ok(Window::File(self.open_file(Path::new(path), path)?));
+        }
+        Ok(Window::Whole(self.bytes(path, limit)?))
     }
 
     /// Reads a file as text by the rule of [`clean`].
@@ -170,13 +258,37 @@ impl Root {
             names.extend(entry.file_name().into_string());
         }
         names.sort_unstable();
+        if self.record.is_some() {
+            self.note(&real, || Some(Entry::Folder));
+            for name in &names {
+                let entry = real.join(name);
+                self.note(&entry, || Entry::listed(&entry));
+            }
+        }
         Ok(names)
     }
 
     /// Whether there is anything at `path`, links followed.
     pub fn exists(&self, path: &str) -> bool {
-        self.resolve(path)
-            .is_ok_and(|real| fs::metadata(real).is_ok())
+        self.resolve(path).is_ok_and(|real| {
+            let metadata = fs::metadata(&real);
+            self.note(&real, || metadata.as_ref().ok().map(Entry::of));
+            metadata.is_ok()
+        })
+    }
+
+    /// Where the link at `path` points, as it is written there. The link is not followed.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn link_target(&self, path: &str) -> Result<PathBuf, ReadError> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let real = self.resolve(parent)?.join(name);
+        let target = fs::read_link(&real).map_err(|error| ReadError::io(path, error))?;
+        self.note(&real, || {
+            target.to_str().map(|target| Entry::Link(target.to_owned()))
+        });
+        Ok(target)
     }
 
     /// The last part of where the link at `path` points: how /sys names a bound driver or a group. The link is not
@@ -185,9 +297,7 @@ impl Root {
     /// # Errors
     /// See [`ReadError`].
     pub fn link_name(&self, path: &str) -> Result<String, ReadError> {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let target = fs::read_link(self.resolve(parent)?.join(name))
-            .map_err(|error| ReadError::io(path, error))?;
+        let target = self.link_target(path)?;
         let name = target
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
@@ -202,23 +312,48 @@ impl Root {
     /// # Errors
     /// See [`ReadError`].
     pub fn real_path(&self, path: &str) -> Result<String, ReadError> {
-        let real = match &self.top {
-            None => fs::canonicalize(path).map_err(|error| ReadError::io(path, error))?,
-            Some(top) => {
-                let real = self.resolve(path)?;
-                fs::symlink_metadata(&real).map_err(|error| ReadError::io(path, error))?;
-                Path::new("/").join(real.strip_prefix(top).unwrap_or(&real))
-            }
-        };
-        Ok(real.to_string_lossy().into_owned())
+        if self.is_system() && self.record.is_none() {
+            let real = fs::canonicalize(path).map_err(|error| ReadError::io(path, error))?;
+            return Ok(real.to_string_lossy().into_owned());
+        }
+        let real = self.resolve(path)?;
+        let metadata = fs::symlink_metadata(&real).map_err(|error| ReadError::io(path, error))?;
+        self.note(&real, || Some(Entry::of(&metadata)));
+        Ok(self.seen(&real))
     }
 
-    /// The path to hand to the system. In a captured tree every link on the way is followed here, inside of the tree.
-    fn resolve(&self, path: &str) -> Result<PathBuf, ReadError> {
-        let Some(top) = &self.top else {
-            return Ok(PathBuf::from(path));
+    /// A real path as seen from the root.
+    fn seen(&self, real: &Path) -> String {
+        let below = match &self.top {
+            Some(top) => real.strip_prefix(top).unwrap_or(real),
+            None => real,
         };
-        let mut real = top.clone();
+        Path::new("/").join(below).to_string_lossy().into_owned()
+    }
+
+    /// The recording, if there is one. A reader that panicked left nothing half done in it.
+    fn record(&self) -> Option<MutexGuard<'_, Recording>> {
+        let record = self.record.as_ref()?;
+        Some(record.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, real: &Path, entry: impl FnOnce() -> Option<Entry>) {
+        if let Some(mut record) = self.record()
+            && let Some(entry) = entry()
+        {
+            record.put(self.seen(real), entry);
+        }
+    }
+
+    /// The path to hand to the system. In a captured tree every link on the way is followed here, inside of the tree;
+    /// so it is where links are recorded.
+    fn resolve(&self, path: &str) -> Result<PathBuf, ReadError> {
+        let top = match &self.top {
+            Some(top) => top,
+            None if self.record.is_some() => Path::new("/"),
+            None => return Ok(PathBuf::from(path)),
+        };
+        let mut real = top.to_path_buf();
         let mut depth = 0;
         let mut links = 0;
         // Parts still to walk, the next one last.
@@ -249,8 +384,9 @@ impl Root {
                     path: path.to_owned(),
                 });
             };
+            self.note(&real, || Some(Entry::Link(target.to_owned())));
             if target.starts_with('/') {
-                real = top.clone();
+                real = top.to_path_buf();
                 depth = 0;
             } else {
                 real.pop();
@@ -260,6 +396,21 @@ impl Root {
         }
         Ok(real)
     }
+}
+
+/// Reads a file that must not be longer than `limit`.
+fn read_to_limit(file: File, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::with_capacity(limit.saturating_add(1).min(FIRST_READ));
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| ReadError::io(path, error))?;
+    if bytes.len() > limit {
+        return Err(ReadError::TooLong {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    Ok(bytes)
 }
 
 /// Parts of a path from the last to the first, without the empty ones and `.`.
@@ -273,6 +424,14 @@ fn parts(path: &str) -> impl Iterator<Item = String> {
 /// become `\xNN`, so that texts that differ only there stay different. White space and NUL at both ends go. `lines` keeps line
 /// ends and tabs.
 pub fn clean(bytes: &[u8], lines: bool) -> String {
+    // Nearly all text is of this kind, and /proc/cpuinfo of a big server is long.
+    let plain = |&byte: &u8| (0x20..0x7f).contains(&byte) || (byte == b'\n' && lines);
+    let trimmed = bytes.trim_ascii();
+    if trimmed.iter().all(plain)
+        && let Ok(text) = str::from_utf8(trimmed)
+    {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -1,10 +1,11 @@
 //! `hcl-checker facts`.
 
 use super::{json, print, root, style};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
-use hcl_checker::{Facts, text};
-use std::path::PathBuf;
+use hcl_checker::facts::Depth;
+use hcl_checker::{Facts, Root, text};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct FactsArgs {
@@ -14,10 +15,33 @@ pub struct FactsArgs {
     /// Write JSON.
     #[arg(long)]
     json: bool,
+    /// Also ask what needs a device node or wakes a sleeping device, for at most 2 seconds each.
+    #[arg(long)]
+    deep: bool,
+    /// Record what is read, to judge this machine elsewhere: into a new FILE that ends with `.tar`, or a new folder. It
+    /// holds serial numbers and addresses of this machine.
+    #[arg(long, value_name = "FILE.tar|DIR")]
+    capture: Option<PathBuf>,
 }
 
 pub fn run(args: &FactsArgs) -> Result<u8> {
-    let facts = Facts::read(&root(&args.root)?);
+    let depth = if args.deep {
+        Depth::Deep
+    } else {
+        Depth::Passive
+    };
+    let mut root = root(&args.root)?;
+    if args.capture.is_some() {
+        root = root.recorded();
+    }
+    let facts = Facts::read_with(&root, depth);
+    if let Some(path) = &args.capture {
+        capture(&root, path)?;
+        // Who captures wants the capture; the facts come along where they are asked for.
+        if !args.json {
+            return Ok(0);
+        }
+    }
     let text = if args.json {
         json(&facts)?
     } else {
@@ -25,4 +49,24 @@ pub fn run(args: &FactsArgs) -> Result<u8> {
     };
     print(&text)?;
     Ok(0)
+}
+
+fn capture(root: &Root, path: &Path) -> Result<()> {
+    let recording = root.recording().unwrap_or_default();
+    let tar = path.extension().is_some_and(|extension| extension == "tar");
+    let written = if tar {
+        recording.write_tar(path)
+    } else {
+        recording.write_folder(path)
+    };
+    written.context("--capture")?;
+    let (shown, files) = (path.display(), recording.files());
+    if tar {
+        eprintln!(
+            "{shown}: {files} files. Elsewhere: mkdir machine; tar -xf {shown} -C machine; hcl-checker check --root machine"
+        );
+    } else {
+        eprintln!("{shown}: {files} files. Elsewhere: hcl-checker check --root {shown}");
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! On what this runs: bare metal, a virtual machine, or dom0. It decides which other facts can be believed.
 
-use super::{cpu, dmi};
+use super::cpuinfo::CpuInfo;
+use super::{cpu, cpuid, dmi};
 use crate::hex;
 use crate::known::Known;
 use crate::root::Root;
@@ -25,7 +26,7 @@ pub enum Context {
 }
 
 /// Sources: `/sys/hypervisor`, `/proc/xen/capabilities`, the `hypervisor` flag (CPUID.1:ECX bit 31) and DMI names.
-pub(super) fn read(root: &Root) -> Known<Context> {
+pub(super) fn read(root: &Root, cpuinfo: &CpuInfo) -> Known<Context> {
     if root
         .attribute("/sys/hypervisor/type")
         .is_ok_and(|kind| kind == "xen")
@@ -52,8 +53,10 @@ pub(super) fn read(root: &Root) -> Known<Context> {
         });
     }
     let by_name = dmi::hypervisor(root);
-    let flagged = match cpu::flags(root) {
-        Ok(flags) => flags.iter().any(|flag| flag == "hypervisor"),
+    let flagged = match cpuinfo.flags() {
+        Ok(flags) => flags
+            .split_ascii_whitespace()
+            .any(|flag| flag == "hypervisor"),
         Err(error) if by_name.is_none() => return Known::unknown(error.to_string()),
         Err(_) => false,
     };
@@ -62,11 +65,7 @@ pub(super) fn read(root: &Root) -> Known<Context> {
             hypervisor: name.to_owned(),
         }),
         (true, None) => {
-            let asked = if root.is_system() {
-                cpu::hypervisor_by_cpuid()
-            } else {
-                None
-            };
+            let asked = cpuid::of(root).and_then(|cpuid| cpu::hypervisor(&cpuid));
             Known::Value(Context::Guest {
                 hypervisor: asked.unwrap_or_else(|| "unknown".to_owned()),
             })

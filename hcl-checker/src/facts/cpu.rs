@@ -1,14 +1,21 @@
 //! What kind of CPU this is, and what of it a hypervisor can use.
 
-use super::{Context, parse};
+use super::cpuid::Reader;
+use super::cpuinfo::{CPUINFO, CpuInfo};
+use super::probes::{Probes, Question};
+use super::xen::{self, XL_INFO, XenInfo};
+use super::{Context, cpuid, parse};
 use crate::hex;
 use crate::known::Known;
-use crate::root::{ReadError, Root};
+use crate::root::Root;
+use raw_cpuid::CpuId;
 use serde::{Deserialize, Serialize};
 
-const CPUINFO: &str = "/proc/cpuinfo";
-/// 8,192 CPUs of 2 KB each.
-const CPUINFO_LIMIT: usize = 16 << 20;
+const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";
+/// `IA32_FEATURE_CONTROL`: bit 0 locks it, bit 2 lets VT-x be used (Intel SDM volume 4).
+const FEATURE_CONTROL: u32 = 0x3a;
+/// `VM_CR`: bit 4 keeps AMD-V from being used (AMD APM volume 2, 15.30.1).
+const VM_CR: u32 = 0xc001_0114;
 /// What Xen tells its guests about itself; dom0 reads it without a device node.
 const XEN_CAPABILITIES: &str = "/sys/hypervisor/properties/capabilities";
 
@@ -46,6 +53,45 @@ pub struct Cpu {
     pub smap: Known<bool>,
     /// x2APIC.
     pub x2apic: Known<bool>,
+    /// Pages of 1 GiB, with which memory of big guests is mapped.
+    pub pages_1gib: Known<bool>,
+    /// A time stamp counter that runs evenly in all power states: guests may use it as their clock.
+    pub invariant_tsc: Known<bool>,
+    /// AES instructions.
+    pub aes: Known<bool>,
+    /// Random numbers by the CPU.
+    pub rdrand: Known<bool>,
+    /// Process context identifiers, which make Xen's page table isolation cheap.
+    pub pcid: Known<bool>,
+    /// `INVPCID`.
+    pub invpcid: Known<bool>,
+    /// User mode instruction prevention.
+    pub umip: Known<bool>,
+    /// Shadow stacks, with which Xen protects itself.
+    pub cet_ss: Known<bool>,
+    /// Whether firmware locked hardware virtualization off, by the register for it. Only `--deep` reads that: it needs
+    /// a device node.
+    pub virtualization_locked: Known<bool>,
+    /// Weaknesses by the running kernel's knowledge, and what it does about each. dom0 cannot tell what Xen does.
+    pub vulnerabilities: Known<Vec<Vulnerability>>,
+}
+
+/// A weakness of the CPU.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Vulnerability {
+    /// `spectre_v2`, `mds`, ...
+    pub name: String,
+    /// `Not affected`, `Mitigation: ...`, `Vulnerable: ...`.
+    pub state: Known<String>,
+}
+
+impl Vulnerability {
+    /// Whether the kernel says that nothing keeps it from being used.
+    pub fn is_open(&self) -> bool {
+        let state = self.state.value();
+        state.is_some_and(|state| state.starts_with("Vulnerable"))
+    }
 }
 
 /// Hardware virtualization.
@@ -64,60 +110,26 @@ pub enum Virtualization {
     Missing,
 }
 
-/// Why the flags of the CPU are not known.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FlagsError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("{CPUINFO}: no line `flags`")]
-    NoLine,
-}
-
-/// The lines of the first CPU in /proc/cpuinfo.
-fn first_cpu(root: &Root) -> Result<Vec<(String, String)>, ReadError> {
-    let text = root.text(CPUINFO, CPUINFO_LIMIT)?;
-    let lines = text.lines().take_while(|line| !line.trim().is_empty());
-    Ok(lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned()))
-        .collect())
-}
-
-/// The `flags` line of the first CPU.
-pub(super) fn flags(root: &Root) -> Result<Vec<String>, FlagsError> {
-    let lines = first_cpu(root)?;
-    let flags = lines
-        .iter()
-        .find(|(key, _)| key == "flags")
-        .ok_or(FlagsError::NoLine)?;
-    Ok(flags
-        .1
-        .split_ascii_whitespace()
-        .map(str::to_owned)
-        .collect())
-}
-
-/// Sources: `/proc/cpuinfo`; in dom0 Xen's capabilities; on the running system CPUID tells a locked VT-x from none.
-pub(super) fn read(root: &Root, context: &Known<Context>) -> Cpu {
-    let lines = first_cpu(root);
-    let line = |key: &str| -> Known<String> {
-        match &lines {
-            Ok(lines) => match lines.iter().find(|(name, _)| name == key) {
-                Some((_, value)) => Known::Value(value.clone()),
-                None => Known::unknown(format!("{CPUINFO}: no line `{key}`")),
-            },
-            Err(error) => Known::unknown(error.to_string()),
-        }
-    };
+/// Sources: `/proc/cpuinfo`, `/sys/devices/system/cpu/vulnerabilities`; in dom0 what Xen says; CPUID where it can be asked.
+pub(super) fn read(
+    probes: &Probes<'_>,
+    context: &Known<Context>,
+    cpuinfo: &CpuInfo,
+    xen: &Known<XenInfo>,
+) -> Cpu {
+    let root = probes.root;
+    let line = |key: &str| cpuinfo.line(key).map(str::to_owned);
     let number = |key: &str| line(key).and_then(|text| parse(CPUINFO, &text));
-    let flags = line("flags");
+    let flags = cpuinfo.line("flags");
     let has = |flag: &str| {
         flags
             .clone()
             .map(|flags| flags.split_ascii_whitespace().any(|name| name == flag))
     };
+    let both =
+        |one: &str, other: &str| has(one).and_then(|one| has(other).map(|other| one && other));
     let mut cpu = Cpu {
-        sources: vec![CPUINFO.to_owned()],
+        sources: vec![CPUINFO.to_owned(), VULNERABILITIES.to_owned()],
         vendor: line("vendor_id"),
         family: number("cpu family"),
         model: number("model"),
@@ -144,69 +156,151 @@ pub(super) fn read(root: &Root, context: &Known<Context>) -> Cpu {
         smep: has("smep"),
         smap: has("smap"),
         x2apic: has("x2apic"),
+        pages_1gib: has("pdpe1gb"),
+        invariant_tsc: both("constant_tsc", "nonstop_tsc"),
+        aes: has("aes"),
+        rdrand: has("rdrand"),
+        pcid: has("pcid"),
+        invpcid: has("invpcid"),
+        umip: has("umip"),
+        // The kernel has no flag for it as such, only for its own use of it.
+        cet_ss: match has("user_shstk") {
+            Known::Value(false) => {
+                Known::unknown("the kernel does not use it, and CPUID could not be asked")
+            }
+            known => known,
+        },
+        virtualization_locked: Known::unknown(format!("{CPUINFO}: neither Intel nor AMD")),
+        vulnerabilities: vulnerabilities(root),
     };
+    cpu.virtualization_locked = locked(probes, cpuinfo);
     if context.value() == Some(&Context::Dom0) {
-        correct_for_dom0(root, &mut cpu);
-    } else if cpu.virtualization == Known::Value(Virtualization::Missing)
-        && root.is_system()
-        && cpuid_has_virtualization()
+        correct_for_dom0(probes, xen, &mut cpu);
+    } else if let Some(cpuid) = cpuid::of(root) {
+        correct_by_cpuid(&cpuid, &mut cpu);
+    }
+    if cpu.virtualization == Known::Value(Virtualization::Missing)
+        && cpu.virtualization_locked == Known::Value(true)
     {
-        cpu.sources.push("CPUID".to_owned());
         cpu.virtualization = Known::Value(Virtualization::Locked);
     }
     cpu
 }
 
-/// Xen hides from dom0's flags what it uses itself: their absence says nothing.
-fn correct_for_dom0(root: &Root, cpu: &mut Cpu) {
-    cpu.sources.push(XEN_CAPABILITIES.to_owned());
-    cpu.virtualization = match root.attribute(XEN_CAPABILITIES) {
+/// Asks the register that firmware locks virtualization off with.
+fn locked(probes: &Probes<'_>, cpuinfo: &CpuInfo) -> Known<bool> {
+    cpuinfo.line("vendor_id").and_then(|vendor| {
+        let (register, is_locked): (u32, fn(u64) -> bool) = match vendor {
+            "GenuineIntel" => (FEATURE_CONTROL, |value| value & 1 != 0 && value & 4 == 0),
+            "AuthenticAMD" | "HygonGenuine" => (VM_CR, |value| value & 0x10 != 0),
+            other => {
+                return Known::unknown(format!("{CPUINFO}: no known register for it on {other}"));
+            }
+        };
+        probes
+            .ask_deep(&Question::Msr(register))
+            .and_then(|text| match hex::parse(&text) {
+                Some(value) => Known::Value(is_locked(value)),
+                None => Known::unknown(format!(
+                    "`{}` is no value of a register",
+                    super::shorten(&text)
+                )),
+            })
+    })
+}
+
+/// CPUID tells a locked VT-x from none, and shadow stacks that the kernel does not use.
+fn correct_by_cpuid(cpuid: &CpuId<Reader>, cpu: &mut Cpu) {
+    cpu.sources.push("CPUID".to_owned());
+    let has_vmx = cpuid
+        .get_feature_info()
+        .is_some_and(|features| features.has_vmx());
+    let has_svm = cpuid
+        .get_extended_processor_and_feature_identifiers()
+        .is_some_and(|features| features.has_svm());
+    if cpu.virtualization == Known::Value(Virtualization::Missing) && (has_vmx || has_svm) {
+        cpu.virtualization = Known::Value(Virtualization::Locked);
+    }
+    let features = cpuid.get_extended_feature_info();
+    cpu.cet_ss = Known::Value(features.is_some_and(|features| features.has_cet_ss()));
+}
+
+fn vulnerabilities(root: &Root) -> Known<Vec<Vulnerability>> {
+    match root.list(VULNERABILITIES) {
+        Ok(names) => {
+            let state = |name: &String| root.attribute(&format!("{VULNERABILITIES}/{name}")).into();
+            let read = |name: String| Vulnerability {
+                state: state(&name),
+                name,
+            };
+            Known::Value(names.into_iter().map(read).collect())
+        }
+        Err(error) => Known::unknown(error.to_string()),
+    }
+}
+
+/// Xen hides from dom0's flags what it uses itself: their absence says nothing. Its own list of features does.
+fn correct_for_dom0(probes: &Probes<'_>, xen: &Known<XenInfo>, cpu: &mut Cpu) {
+    cpu.sources
+        .extend([XEN_CAPABILITIES.to_owned(), XL_INFO.to_owned()]);
+    let features = match xen.clone().and_then(|xen| xen.features()) {
+        Known::Value(features) => Known::Value(features),
+        without => {
+            let asked = probes.ask(&Question::XenCpuid);
+            without.or(|| asked.and_then(|text| xen::host_features(&text)))
+        }
+    };
+    // Word and bit, by Xen's public/arch-x86/cpufeatureset.h.
+    let has = |word: usize, bit: u32| match &features {
+        Known::Value(words) => words.get(word).map(|word| word & (1 << bit) != 0),
+        Known::Absent | Known::Unknown(_) => None,
+    };
+    cpu.virtualization = match probes.root.attribute(XEN_CAPABILITIES) {
         Ok(text) if text.split(' ').any(|word| word.starts_with("hvm-")) => {
-            Known::Value(Virtualization::Hvm)
+            Known::Value(match (has(1, 5), has(3, 2)) {
+                (Some(true), _) => Virtualization::Vmx,
+                (_, Some(true)) => Virtualization::Svm,
+                _ => Virtualization::Hvm,
+            })
         }
         Ok(_) => Known::Value(Virtualization::Missing),
         Err(error) => Known::unknown(error.to_string()),
     };
-    let hidden = |what: &mut Known<bool>| {
-        if *what != Known::Value(true) {
-            *what =
-                Known::unknown("Xen hides it from dom0; check from the live system, without Xen");
+    let nested_paging = xen.clone().and_then(|xen| xen.has_virt_cap("hap"));
+    let reason = match (&features, xen) {
+        (Known::Unknown(unknown), _) | (_, Known::Unknown(unknown)) => unknown.reason.as_str(),
+        _ => "Xen does not tell it",
+    };
+    let correct = |what: &mut Known<bool>, by_xen: Option<bool>| match by_xen {
+        Some(there) => *what = Known::Value(there),
+        None if *what == Known::Value(true) => {}
+        None => {
+            *what = Known::unknown(format!(
+                "Xen hides it from dom0 ({reason}); check from the live system, without Xen"
+            ));
         }
     };
-    for fact in [
-        &mut cpu.nested_paging,
-        &mut cpu.nx,
-        &mut cpu.cx16,
-        &mut cpu.smep,
-        &mut cpu.smap,
-        &mut cpu.x2apic,
-    ] {
-        hidden(fact);
-    }
-}
-
-/// Whether the CPU itself reports VT-x or AMD-V.
-#[cfg(target_arch = "x86_64")]
-fn cpuid_has_virtualization() -> bool {
-    let cpuid = raw_cpuid::CpuId::new();
-    cpuid
-        .get_feature_info()
-        .is_some_and(|features| features.has_vmx())
-        || cpuid
-            .get_extended_processor_and_feature_identifiers()
-            .is_some_and(|features| features.has_svm())
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpuid_has_virtualization() -> bool {
-    false
+    correct(&mut cpu.nested_paging, nested_paging.value().copied());
+    correct(&mut cpu.long_mode, has(2, 29));
+    correct(&mut cpu.nx, has(2, 20));
+    correct(&mut cpu.pages_1gib, has(2, 26));
+    correct(&mut cpu.cx16, has(1, 13));
+    correct(&mut cpu.pcid, has(1, 17));
+    correct(&mut cpu.x2apic, has(1, 21));
+    correct(&mut cpu.aes, has(1, 25));
+    correct(&mut cpu.rdrand, has(1, 30));
+    correct(&mut cpu.smep, has(5, 7));
+    correct(&mut cpu.invpcid, has(5, 10));
+    correct(&mut cpu.smap, has(5, 20));
+    correct(&mut cpu.umip, has(6, 2));
+    correct(&mut cpu.cet_ss, has(6, 7));
+    correct(&mut cpu.invariant_tsc, has(7, 8));
 }
 
 /// Name of the hypervisor by CPUID leaf 0x40000000.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn hypervisor_by_cpuid() -> Option<String> {
+pub(super) fn hypervisor(cpuid: &CpuId<Reader>) -> Option<String> {
     use raw_cpuid::Hypervisor;
-    let name = match raw_cpuid::CpuId::new().get_hypervisor_info()?.identify() {
+    let name = match cpuid.get_hypervisor_info()?.identify() {
         Hypervisor::Xen => "Xen",
         Hypervisor::VMware => "VMware",
         Hypervisor::HyperV => "Hyper-V",
@@ -218,9 +312,4 @@ pub(super) fn hypervisor_by_cpuid() -> Option<String> {
         Hypervisor::Unknown(..) => return None,
     };
     Some(name.to_owned())
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn hypervisor_by_cpuid() -> Option<String> {
-    None
 }

@@ -2,10 +2,13 @@
 
 use super::disk_partition::{Content, Partition, content, sectors};
 use super::mounts::Mounts;
-use super::{disk_identity, disk_partition, flag, number, pci_address_in, udev};
+use super::{
+    disk_identity, disk_partition, flag, number, optional_attribute, pci_address_in, udev,
+};
 use crate::known::Known;
 use crate::root::Root;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 const FOLDER: &str = "/sys/block";
@@ -53,6 +56,11 @@ pub struct Disk {
     pub read_only: Known<bool>,
     /// The PCI function that it hangs on; `Absent` where it hangs on none.
     pub pci_address: Known<String>,
+    /// Names of other disks that are the same one by another way: same WWN, serial number and size. For NVMe the controllers
+    /// that lead to it, where there are several.
+    pub paths: Vec<String>,
+    /// NVMe qualified name of the subsystem; `Absent` for disks that are no NVMe.
+    pub subsystem_nqn: Known<String>,
     /// Its partitions, in the order of the table.
     pub partitions: Vec<Partition>,
     /// Signatures on the disk as a whole; `Absent` where udev found none that it knows.
@@ -202,13 +210,45 @@ pub(super) fn read(root: &Root) -> Known<Vec<Disk>> {
         Err(error) => return Known::unknown(error.to_string()),
     };
     let mounts = Mounts::read(root);
-    Known::Value(
-        names
-            .into_iter()
-            .filter(|name| !is_skipped(root, name))
-            .map(|name| disk(root, name, &mounts))
-            .collect(),
-    )
+    let mut disks: Vec<Disk> = names
+        .into_iter()
+        .filter(|name| !is_skipped(root, name))
+        .map(|name| disk(root, name, &mounts))
+        .collect();
+    join_paths(&mut disks);
+    Known::Value(disks)
+}
+
+/// Tells disks of each other that are the same one by several ways. Cheap disks repeat a WWN, so the rest must fit too.
+fn join_paths(disks: &mut [Disk]) {
+    let mut same: BTreeMap<(String, String, u64), Vec<String>> = BTreeMap::new();
+    let key = |disk: &Disk| {
+        let serial = disk.serial.value().cloned().unwrap_or_default();
+        let wwn = disk.wwn.value().filter(|wwn| !wwn.is_empty())?;
+        Some((wwn.to_ascii_lowercase(), serial, *disk.size_bytes.value()?))
+    };
+    for disk in disks.iter() {
+        if let Some(key) = key(disk) {
+            same.entry(key).or_default().push(disk.name.clone());
+        }
+    }
+    for disk in disks {
+        if let Some(names) = key(disk).and_then(|key| same.get(&key)) {
+            let others = names.iter().filter(|name| **name != disk.name);
+            disk.paths.extend(others.cloned());
+        }
+    }
+}
+
+/// Controllers that lead to an NVMe disk which hangs on its subsystem, where there are several.
+fn controllers(root: &Root, source: &str) -> Vec<String> {
+    let is_controller = |name: &String| {
+        name.strip_prefix("nvme")
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let names = root.list(&format!("{source}/device")).unwrap_or_default();
+    let found: Vec<String> = names.into_iter().filter(is_controller).collect();
+    if found.len() > 1 { found } else { Vec::new() }
 }
 
 fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
@@ -222,6 +262,7 @@ fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
     let record = device_number
         .clone()
         .and_then(|number| udev::read(root, &number));
+    let nvme = transport == Known::Value(Transport::Nvme);
     let identity = disk_identity::read(root, &source, &real, &transport, &record);
     let number_text = device_number.value().map(String::as_str);
     let by_id = by_id(root, &record, &name);
@@ -249,6 +290,16 @@ fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
         content: whole,
         holders: root.list(&file("holders")).unwrap_or_default(),
         mount_points: mounts.targets(number_text, &path),
+        paths: if nvme {
+            controllers(root, &source)
+        } else {
+            Vec::new()
+        },
+        subsystem_nqn: if nvme {
+            optional_attribute(root, &file("device/subsysnqn"))
+        } else {
+            Known::Absent
+        },
         transport,
         device_number,
         path,

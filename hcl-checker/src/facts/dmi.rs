@@ -1,6 +1,6 @@
 //! System, board and firmware by the names that their makers gave them.
 
-use super::optional_attribute;
+use super::{optional_attribute, smbios};
 use crate::known::Known;
 use crate::root::Root;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,10 @@ pub struct Dmi {
     pub product: Known<String>,
     /// Its serial number; readable by root only.
     pub serial: Known<String>,
+    /// The system's UUID, readable by root only.
+    pub uuid: Known<String>,
+    /// The maker's number of this configuration.
+    pub sku: Known<String>,
     /// Maker of the main board.
     pub board_vendor: Known<String>,
     /// The board's name.
@@ -29,6 +33,26 @@ pub struct Dmi {
     pub bios_version: Known<String>,
     /// Its date as it writes it, month first.
     pub bios_date: Known<String>,
+    /// The board's serial number; readable by root only.
+    pub board_serial: Known<String>,
+    /// Version of SMBIOS that the firmware follows.
+    pub smbios_version: Known<String>,
+    /// The case.
+    pub chassis: Chassis,
+}
+
+/// The case of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Chassis {
+    /// Its maker.
+    pub vendor: Known<String>,
+    /// What it is: `rack mount`, `blade`, `tower`, ...
+    pub kind: Known<String>,
+    /// Its serial number; readable by root only.
+    pub serial: Known<String>,
+    /// The number that the owner gave it.
+    pub asset_tag: Known<String>,
 }
 
 /// Source: `/sys/class/dmi/id`.
@@ -51,7 +75,44 @@ pub(super) fn read(root: &Root) -> Dmi {
         bios_vendor: name("bios_vendor"),
         bios_version: name("bios_version"),
         bios_date: name("bios_date"),
+        uuid: name("product_uuid").map(|uuid| uuid.to_ascii_lowercase()),
+        sku: name("product_sku"),
+        board_serial: name("board_serial"),
+        smbios_version: smbios::version(root),
+        chassis: Chassis {
+            vendor: name("chassis_vendor"),
+            kind: name("chassis_type").and_then(|code| chassis_kind(&code)),
+            serial: name("chassis_serial"),
+            asset_tag: name("chassis_asset_tag"),
+        },
     }
+}
+
+/// DMTF DSP0134, 7.4.1; the kernel writes the number without the bit for a lock.
+fn chassis_kind(code: &str) -> Known<String> {
+    let name = match code {
+        "1" => "other",
+        "3" | "4" | "5" => "desktop",
+        "6" | "7" => "tower",
+        "8" | "9" | "10" | "14" => "portable",
+        "13" => "all in one",
+        "17" => "main server",
+        "18" => "expansion",
+        "22" => "RAID",
+        "23" => "rack mount",
+        "24" => "sealed case",
+        "25" => "multi-system",
+        "28" => "blade",
+        "29" => "blade enclosure",
+        "33" | "34" => "embedded",
+        "35" => "mini PC",
+        "36" => "stick PC",
+        _ => {
+            let code = super::shorten(code);
+            return Known::unknown(format!("{FOLDER}/chassis_type: {code} names no case"));
+        }
+    };
+    Known::Value(name.to_owned())
 }
 
 /// The hypervisor that a virtual machine's names give away, also where it hides the CPU flag.

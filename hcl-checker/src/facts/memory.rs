@@ -1,6 +1,9 @@
 //! Main memory.
 
 use super::Context;
+use super::dimm::{self, Dimm, ErrorCorrection};
+use super::smbios::{self, Table};
+use super::xen::{XL_INFO, XenInfo};
 use crate::known::Known;
 use crate::root::Root;
 use serde::{Deserialize, Serialize};
@@ -15,22 +18,53 @@ pub struct Memory {
     pub source: String,
     /// Bytes that the kernel manages: what is installed, less a few percent that firmware and kernel keep back.
     pub total_bytes: Known<u64>,
+    /// Where the memory modules were read.
+    pub dimms_source: String,
+    /// Slots for memory with their modules, the empty ones too.
+    pub dimms: Known<Vec<Dimm>>,
+    /// How errors are found and mended.
+    pub error_correction: Known<ErrorCorrection>,
 }
 
-/// Source: `MemTotal` of `/proc/meminfo`.
-pub(super) fn read(root: &Root, context: &Known<Context>) -> Memory {
+impl Memory {
+    /// Bytes of all modules: what is installed, as far as the firmware tells every size.
+    pub fn installed_bytes(&self) -> Known<u64> {
+        self.dimms.clone().and_then(|dimms| {
+            let mut total = 0_u64;
+            for dimm in dimms {
+                match dimm.size_bytes {
+                    Known::Value(bytes) => total = total.saturating_add(bytes),
+                    Known::Absent => {}
+                    Known::Unknown(unknown) => return Known::Unknown(unknown),
+                }
+            }
+            Known::Value(total)
+        })
+    }
+}
+
+/// Sources: `MemTotal` of `/proc/meminfo`, in dom0 what Xen says; the SMBIOS table for the modules.
+pub(super) fn read(
+    root: &Root,
+    context: &Known<Context>,
+    xen: &Known<XenInfo>,
+    table: &Table,
+) -> Memory {
+    let dom0 = context.value() == Some(&Context::Dom0);
     let total_bytes = match context.value() {
-        Some(Context::Dom0) => {
-            Known::unknown("dom0 sees its own share only; `xl info` has total_memory")
-        }
+        // dom0 sees its own share only.
+        Some(Context::Dom0) => xen.clone().and_then(|xen| xen.total_memory()),
         _ => match root.text(MEMINFO, 64 * 1024) {
             Ok(text) => parse(&text),
             Err(error) => Known::unknown(error.to_string()),
         },
     };
     Memory {
-        source: MEMINFO.to_owned(),
+        source: if dom0 { XL_INFO } else { MEMINFO }.to_owned(),
         total_bytes,
+        dimms_source: smbios::TABLE.to_owned(),
+        dimms: dimm::read(table),
+        error_correction: dimm::error_correction(table),
     }
 }
 

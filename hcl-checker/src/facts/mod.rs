@@ -1,37 +1,61 @@
 //! Everything that is known about a machine: plain data, read passively through one [`Root`].
 //!
-//! Each group of facts carries where it was read. No device node is opened and no configuration space is read, so
-//! nothing is woken and nothing can hang: all of this comes from the kernel's memory.
+//! Each group of facts carries where it was read. No device node is opened and nothing is woken, unless [`Depth::Deep`] is
+//! asked for: nearly all of this comes from the kernel's memory. What may take long (programs of Xen, drivers) has a limit.
 
+mod acpi;
+mod bmc;
 mod context;
 mod cpu;
+mod cpuid;
+mod cpuinfo;
+mod dimm;
 mod disk;
 mod disk_identity;
 mod disk_partition;
 mod dmi;
+mod ethtool;
 mod firmware;
+mod iommu_group;
+mod limit;
 mod memory;
 mod mounts;
 mod nic;
+mod numa;
 mod pci;
+mod pci_config;
+mod probes;
+mod slot;
 mod smbios;
 mod topology;
 mod udev;
+mod xen;
 
+pub use acpi::{Acpi, Iommu, IommuKind};
+pub use bmc::Bmc;
 pub use context::Context;
-pub use cpu::{Cpu, Virtualization};
+pub use cpu::{Cpu, Virtualization, Vulnerability};
+pub use dimm::{Dimm, ErrorCorrection};
 pub use disk::{Disk, DiskKind, Transport};
 pub use disk_partition::{Content, Partition};
-pub use dmi::Dmi;
+pub use dmi::{Chassis, Dmi};
 pub use firmware::{Firmware, FirmwareKind, Tpm};
 pub use memory::Memory;
 pub use nic::{Nic, NicKind};
-pub use pci::{PciFunction, PciIds};
+pub use numa::NumaNode;
+pub use pci::{PciFunction, PciIds, Sriov};
+pub use pci_config::{Acs, PcieLink};
+pub use probes::Depth;
+pub use slot::Slot;
 pub use topology::{CountMethod, SocketCount, Topology};
+pub use xen::Xen;
 
 use crate::known::Known;
 use crate::root::Root;
+use cpuinfo::CpuInfo;
+use probes::{Probes, ThisMachine};
 use serde::{Deserialize, Serialize};
+use smbios::Table;
 use thiserror::Error;
 
 /// Version of the facts' form. It rises when a field changes its meaning; new fields do not raise it.
@@ -59,6 +83,14 @@ pub struct Facts {
     pub firmware: Firmware,
     /// The trusted platform module; `Absent` where there is none.
     pub tpm: Known<Tpm>,
+    /// What ACPI says about IOMMU and CPUs.
+    pub acpi: Acpi,
+    /// The baseboard management controller; `Absent` where firmware and kernel know of none.
+    pub bmc: Known<Bmc>,
+    /// The hypervisor that runs; `Absent` outside of dom0.
+    pub xen: Known<Xen>,
+    /// Expansion slots by the firmware's table.
+    pub slots: Known<Vec<Slot>>,
     /// Every PCI function, by address.
     pub pci: Known<Vec<PciFunction>>,
     /// Disks and optical drives, by kernel name.
@@ -84,23 +116,36 @@ pub enum FactsError {
 }
 
 impl Facts {
-    /// Reads all facts. This never fails: what cannot be read is unknown, with the reason.
+    /// Reads all facts passively. This never fails: what cannot be read is unknown, with the reason.
     pub fn read(root: &Root) -> Self {
-        let context = context::read(root);
-        let pci = pci::read(root);
+        Self::read_with(root, Depth::Passive)
+    }
+
+    /// Reads all facts as deeply as told. A captured tree has what was recorded, whatever the depth.
+    pub fn read_with(root: &Root, depth: Depth) -> Self {
+        let probes = Probes::new(root, depth, &ThisMachine);
+        let cpuinfo = CpuInfo::read(root);
+        let table = Table::read(root);
+        let context = context::read(root, &cpuinfo);
+        let xen = xen::ask(&probes, &context);
+        let slots = slot::read(&table);
         Self {
             schema: SCHEMA,
-            cpu: cpu::read(root, &context),
-            topology: topology::read(root, &context),
-            memory: memory::read(root, &context),
+            cpu: cpu::read(&probes, &context, &cpuinfo, &xen),
+            topology: topology::read(root, &context, &cpuinfo, &xen, &table),
+            memory: memory::read(root, &context, &xen, &table),
             context,
             kernel_release: attribute(root, "/proc/sys/kernel/osrelease"),
             dmi: dmi::read(root),
             firmware: firmware::read(root),
             tpm: firmware::read_tpm(root),
-            pci,
+            acpi: acpi::read(root),
+            bmc: bmc::read(&probes, &table),
+            xen: xen.map(|xen| xen.facts()),
+            pci: pci::read(&probes, &slots),
+            slots,
             disks: disk::read(root),
-            nics: nic::read(root),
+            nics: nic::read(&probes),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Network interfaces.
 
+use super::probes::{Depth, Probes, Question};
 use super::{attribute, link, number, pci_address_in};
 use crate::known::Known;
 use crate::root::Root;
@@ -32,6 +33,10 @@ pub struct Nic {
     pub speed_mbit: Known<u32>,
     /// Whether there is a link; unknown while the interface is down.
     pub carrier: Known<bool>,
+    /// Version of the driver as it tells it; for drivers of the kernel that is the kernel's version.
+    pub driver_version: Known<String>,
+    /// Version of the firmware on the card; `Absent` where the driver knows of none.
+    pub firmware_version: Known<String>,
 }
 
 /// Kind of a network interface.
@@ -49,7 +54,8 @@ pub enum NicKind {
 }
 
 /// Source: `/sys/class/net`; interfaces of software (bridges, bonds, `lo`) have no device and are left out.
-pub(super) fn read(root: &Root) -> Known<Vec<Nic>> {
+pub(super) fn read(probes: &Probes<'_>) -> Known<Vec<Nic>> {
+    let root = probes.root;
     let names = match root.list(FOLDER) {
         Ok(names) => names,
         Err(error) => return Known::unknown(error.to_string()),
@@ -57,10 +63,12 @@ pub(super) fn read(root: &Root) -> Known<Vec<Nic>> {
     let real = names
         .into_iter()
         .filter(|name| root.exists(&format!("{FOLDER}/{name}/device")));
-    Known::Value(real.map(|name| nic(root, name)).collect())
+    Known::Value(real.map(|name| nic(probes, name)).collect())
 }
 
-fn nic(root: &Root, name: String) -> Nic {
+fn nic(probes: &Probes<'_>, name: String) -> Nic {
+    let root = probes.root;
+    let versions = versions(probes, &name);
     let source = format!("{FOLDER}/{name}");
     let file = |file: &str| format!("{source}/{file}");
     let mac = attribute(root, &file("address")).and_then(|text| mac(&file("address"), text));
@@ -100,9 +108,38 @@ fn nic(root: &Root, name: String) -> Nic {
             // The kernel answers EINVAL for an interface that is not up.
             Err(_) => Known::unknown(format!("{}: the interface is down", file("carrier"))),
         },
+        driver_version: versions.0,
+        firmware_version: versions.1,
         name,
         source,
     }
+}
+
+/// Driver and firmware by the driver's own words: lines of `ethtool -i`. The question opens no device node, yet it may
+/// reach the card, so a plain user's look at the facts does not put it.
+fn versions(probes: &Probes<'_>, name: &str) -> (Known<String>, Known<String>) {
+    let asked = if probes.root.is_system()
+        && probes.depth == Depth::Passive
+        && !nix::unistd::geteuid().is_root()
+    {
+        Known::unknown("not asked; root or `--deep` asks the driver")
+    } else {
+        probes.ask(&Question::Ethtool(name.to_owned()))
+    };
+    let line = |key: &str| {
+        asked.clone().and_then(|text| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+            match lines.find(|(name, _)| name.trim() == key) {
+                Some((_, value)) => match value.trim() {
+                    // What drivers without firmware write there.
+                    "" | "N/A" | "n/a" => Known::Absent,
+                    value => Known::Value(value.to_owned()),
+                },
+                None => Known::unknown(format!("the driver's answer has no line `{key}`")),
+            }
+        })
+    };
+    (line("version"), line("firmware-version"))
 }
 
 fn kind(root: &Root, source: &str) -> Known<NicKind> {

@@ -1,14 +1,20 @@
 //! How many sockets, cores and threads there are. A license counts sockets, so this counts by several ways and tells
 //! where they differ.
 
-use super::{Context, smbios};
+use super::cpuinfo::CpuInfo;
+use super::numa::{self, NumaNode};
+use super::smbios::{self, Table};
+use super::xen::{XL_INFO, XenInfo};
+use super::{Context, cpuid};
 use crate::known::Known;
 use crate::root::Root;
+use raw_cpuid::CpuId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 const CPUS: &str = "/sys/devices/system/cpu";
-const NODES: &str = "/sys/devices/system/node";
+/// List of 8,192 CPUs in ranges; longer than that it is none.
+const CPU_LIST: usize = 65_536;
 
 /// Numbers of processors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +22,7 @@ const NODES: &str = "/sys/devices/system/node";
 pub struct Topology {
     /// Where this was read.
     pub sources: Vec<String>,
-    /// Sockets in use: what the kernel says, else what CPUID says.
+    /// Sockets in use: what the kernel says, else what CPUID says; in dom0 what Xen says.
     pub sockets: Known<u32>,
     /// Cores that run.
     pub cores: Known<u32>,
@@ -24,6 +30,8 @@ pub struct Topology {
     pub threads: Known<u32>,
     /// NUMA nodes; not the same as sockets (two EPYC 7451 have eight).
     pub numa_nodes: Known<u32>,
+    /// The nodes themselves.
+    pub nodes: Known<Vec<NumaNode>>,
     /// Every way in which sockets were counted.
     pub socket_counts: Vec<SocketCount>,
 }
@@ -47,25 +55,42 @@ pub enum CountMethod {
     Cpuid,
     /// SMBIOS type 4: central processors, populated and enabled.
     Smbios,
+    /// Different sockets in Xen's own topology, in dom0.
+    Xen,
 }
 
-/// Sources: `/sys/devices/system/cpu/*/topology`, CPUID on the running system, the SMBIOS table (readable by root).
-pub(super) fn read(root: &Root, context: &Known<Context>) -> Topology {
+/// Sources: `/sys/devices/system/cpu/*/topology`, CPUID on the running system, the SMBIOS table (readable by root); in dom0
+/// Xen's topology.
+pub(super) fn read(
+    root: &Root,
+    context: &Known<Context>,
+    cpuinfo: &CpuInfo,
+    xen: &Known<XenInfo>,
+    table: &Table,
+) -> Topology {
     let smbios = SocketCount {
         method: CountMethod::Smbios,
-        sockets: smbios::populated_sockets(root),
+        sockets: table.populated_sockets(),
     };
     if context.value() == Some(&Context::Dom0) {
         // dom0 sees one socket with more than a hundred threads on a core where there are two sockets.
-        let hidden =
-            || Known::unknown("dom0 does not see it; check from the live system, without Xen");
+        let of_xen = |count: fn(&XenInfo) -> Known<u32>| xen.clone().and_then(|xen| count(&xen));
+        let sockets = of_xen(XenInfo::sockets);
+        let nodes = xen.clone().and_then(|xen| xen.nodes());
         return Topology {
-            sources: vec![smbios::TABLE.to_owned()],
-            sockets: hidden(),
-            cores: hidden(),
-            threads: hidden(),
-            numa_nodes: hidden(),
-            socket_counts: vec![smbios],
+            sources: vec![XL_INFO.to_owned(), smbios::TABLE.to_owned()],
+            socket_counts: vec![
+                SocketCount {
+                    method: CountMethod::Xen,
+                    sockets: sockets.clone(),
+                },
+                smbios,
+            ],
+            sockets,
+            cores: of_xen(XenInfo::cores),
+            threads: of_xen(XenInfo::threads),
+            numa_nodes: number_of(&nodes),
+            nodes,
         };
     }
     let online = online_cpus(root);
@@ -76,8 +101,8 @@ pub(super) fn read(root: &Root, context: &Known<Context>) -> Topology {
         sockets: kernel.clone(),
     }];
     let mut sockets = kernel;
-    if root.is_system() {
-        let by_cpuid = packages_by_cpuid(root);
+    if let Some(cpuid) = cpuid::of(root) {
+        let by_cpuid = packages_by_cpuid(&cpuid, cpuinfo);
         sources.push("CPUID".to_owned());
         socket_counts.push(SocketCount {
             method: CountMethod::Cpuid,
@@ -87,23 +112,35 @@ pub(super) fn read(root: &Root, context: &Known<Context>) -> Topology {
     }
     sources.push(smbios::TABLE.to_owned());
     socket_counts.push(smbios);
+    let nodes = numa::read(root);
     Topology {
         sources,
         sockets,
         cores: count(&online, |cpu| core(root, cpu)),
         threads: online.clone().map(|cpus| cpus.len() as u32),
-        numa_nodes: match root.list(NODES) {
-            Ok(names) => {
-                Known::Value(names.iter().filter(|name| numbered(name, "node")).count() as u32)
-            }
-            Err(error) => Known::unknown(error.to_string()),
-        },
+        numa_nodes: number_of(&nodes),
+        nodes,
         socket_counts,
     }
 }
 
-/// Names of the CPUs that run: those with a topology, but those that say they are off.
+fn number_of(nodes: &Known<Vec<NumaNode>>) -> Known<u32> {
+    nodes.clone().map(|nodes| nodes.len() as u32)
+}
+
+/// Names of the CPUs that run: those that the kernel lists as such, else those with a topology, but those that say they
+/// are off.
 fn online_cpus(root: &Root) -> Known<Vec<String>> {
+    if let Ok(list) = root.attribute(&format!("{CPUS}/online"))
+        && let Some(numbers) = parse_cpu_list(&list)
+    {
+        return Known::Value(
+            numbers
+                .iter()
+                .map(|number| format!("cpu{number}"))
+                .collect(),
+        );
+    }
     let names = match root.list(CPUS) {
         Ok(names) => names,
         Err(error) => return Known::unknown(error.to_string()),
@@ -121,6 +158,20 @@ fn online_cpus(root: &Root) -> Known<Vec<String>> {
     } else {
         Known::Value(cpus)
     }
+}
+
+/// `0-3,8`; None for what is no such list, or an empty one.
+fn parse_cpu_list(text: &str) -> Option<BTreeSet<u32>> {
+    let mut numbers = BTreeSet::new();
+    for range in text.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last < first || last as usize >= CPU_LIST {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
 }
 
 /// Number of different keys; a CPU without one makes the number unknown.
@@ -178,9 +229,7 @@ fn numbered(name: &str, prefix: &str) -> bool {
 }
 
 /// Counts packages in the APIC ids of /proc/cpuinfo, by the width that CPUID gives to everything below a package.
-#[cfg(target_arch = "x86_64")]
-fn packages_by_cpuid(root: &Root) -> Known<u32> {
-    let cpuid = raw_cpuid::CpuId::new();
+fn packages_by_cpuid(cpuid: &CpuId<cpuid::Reader>, cpuinfo: &CpuInfo) -> Known<u32> {
     let levels = cpuid
         .get_extended_topology_info_v2()
         .or_else(|| cpuid.get_extended_topology_info());
@@ -192,15 +241,7 @@ fn packages_by_cpuid(root: &Root) -> Known<u32> {
     let Some(width @ 0..=31) = width else {
         return Known::unknown("CPUID has neither leaf 1F nor 0B");
     };
-    match root.text("/proc/cpuinfo", 16 << 20) {
-        Ok(text) => packages_of(&text, width),
-        Err(error) => Known::unknown(error.to_string()),
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn packages_by_cpuid(_root: &Root) -> Known<u32> {
-    Known::unknown("CPUID is of x86 only")
+    cpuinfo.text().and_then(|text| packages_of(text, width))
 }
 
 /// Different APIC ids without their lowest `width` bits.
@@ -229,6 +270,14 @@ mod tests {
         assert!(
             !numbered("cpufreq", "cpu") && !numbered("cpu", "cpu") && !numbered("cpu1a", "cpu")
         );
+    }
+
+    #[test]
+    fn lists_of_cpus() {
+        assert_eq!(parse_cpu_list("0-2,8"), Some([0, 1, 2, 8].into()));
+        for wrong in ["", "a", "3-1", "0-4294967295", "0,,1"] {
+            assert_eq!(parse_cpu_list(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

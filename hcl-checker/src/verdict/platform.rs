@@ -143,6 +143,7 @@ pub(super) fn sockets(facts: &Facts) -> Option<Finding> {
             CountMethod::Kernel => "the kernel counts",
             CountMethod::Cpuid => "CPUID counts",
             CountMethod::Smbios => "the firmware's table counts",
+            CountMethod::Xen => "Xen counts",
         };
         format!("{way} {sockets}")
     });
