@@ -11,6 +11,8 @@ pub mod drivers;
 #[cfg(feature = "check")]
 pub mod facts;
 #[cfg(feature = "check")]
+pub mod fleet;
+#[cfg(feature = "check")]
 mod hex;
 #[cfg(feature = "check")]
 pub mod known;

@@ -4,6 +4,8 @@ use super::{json, print, read_drivers, root, style};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use hcl_checker::drivers::DriverIndex;
+use hcl_checker::facts::{DUMP_LIMIT, Dump, Dumps};
+use hcl_checker::fleet::Fleet;
 use hcl_checker::list::List;
 use hcl_checker::{Facts, text, verdict};
 use std::io::{self, Read};
@@ -15,16 +17,23 @@ const FACTS_LIMIT: u64 = 256 << 20;
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Read from a captured tree instead of the running system.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/",
-        conflicts_with = "facts"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "/", group = "machine")]
     root: PathBuf,
     /// Judge facts that `facts --json` wrote; `-` is standard input.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "machine")]
     facts: Option<PathBuf>,
+    /// Judge many machines: facts on standard input, one JSON object a line; one verdict a line comes out.
+    #[arg(long, group = "machine")]
+    jsonl: bool,
+    /// Judge by what `lspci -nnk`, `-vmmnnk`, `-vvnn` or `-nn` printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    lspci: Option<PathBuf>,
+    /// Judge by what `dmidecode` printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    dmidecode: Option<PathBuf>,
+    /// Judge by what `LC_ALL=C lscpu` printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    lscpu: Option<PathBuf>,
     /// Modules folder of the kernel that is going to run there (`/lib/modules/<release>`). By default that of the
     /// kernel that runs now, where the machine itself is judged.
     #[arg(long, value_name = "DIR")]
@@ -41,11 +50,21 @@ pub struct CheckArgs {
 }
 
 pub fn run(args: &CheckArgs) -> Result<u8> {
+    let list = List::built_in()?;
+    if args.jsonl {
+        let drivers = args.modules.as_deref().map(read_drivers).transpose()?;
+        let fleet = Fleet {
+            list: &list,
+            drivers: drivers.as_ref(),
+        };
+        return Ok(fleet.judge(io::stdin().lock(), io::stdout().lock())?);
+    }
+    let dumps = [&args.lspci, &args.dmidecode, &args.lscpu];
     let facts = match &args.facts {
         Some(file) => read_facts(file)?,
+        None if dumps.iter().any(|dump| dump.is_some()) => from_dumps(args)?,
         None => Facts::read(&root(&args.root)?),
     };
-    let list = List::built_in()?;
     let drivers = drivers(args, &facts)?;
     let disks: Vec<&str> = args
         .disk
@@ -62,26 +81,52 @@ pub fn run(args: &CheckArgs) -> Result<u8> {
     Ok(verdict.exit_code())
 }
 
+fn from_dumps(args: &CheckArgs) -> Result<Facts> {
+    let read = |file: &Option<PathBuf>| {
+        let Some(file) = file else { return Ok(None) };
+        let text = read_limited(file, DUMP_LIMIT, "this is no dump of one machine")?;
+        // Names of devices may be in any encoding.
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok::<_, anyhow::Error>(Some((file.display().to_string(), text)))
+    };
+    let (lspci, dmidecode, lscpu) = (
+        read(&args.lspci)?,
+        read(&args.dmidecode)?,
+        read(&args.lscpu)?,
+    );
+    let dumps = Dumps {
+        lspci: lspci.as_ref().map(dump),
+        dmidecode: dmidecode.as_ref().map(dump),
+        lscpu: lscpu.as_ref().map(dump),
+    };
+    Ok(dumps.facts()?)
+}
+
+fn dump((name, text): &(String, String)) -> Dump<'_> {
+    Dump { name, text }
+}
+
 fn read_facts(file: &Path) -> Result<Facts> {
+    let bytes = read_limited(file, FACTS_LIMIT, "these are no facts")?;
+    Facts::from_json(&bytes).with_context(|| file.display().to_string())
+}
+
+/// A file, or standard input for `-`.
+fn read_limited(file: &Path, limit: u64, too_long: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        io::stdin()
-            .take(FACTS_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .context("standard input")?;
+    let read = if file == Path::new("-") {
+        io::stdin().take(limit + 1).read_to_end(&mut bytes)
     } else {
-        let open = std::fs::File::open(file).with_context(|| file.display().to_string())?;
-        open.take(FACTS_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .with_context(|| file.display().to_string())?;
-    }
-    if bytes.len() as u64 > FACTS_LIMIT {
+        std::fs::File::open(file).and_then(|open| open.take(limit + 1).read_to_end(&mut bytes))
+    };
+    read.with_context(|| file.display().to_string())?;
+    if bytes.len() as u64 > limit {
         return Err(anyhow!(
-            "{}: longer than {FACTS_LIMIT} bytes, so these are no facts",
+            "{}: longer than {limit} bytes, so {too_long}",
             file.display()
         ));
     }
-    Facts::from_json(&bytes).with_context(|| file.display().to_string())
+    Ok(bytes)
 }
 
 /// The kernel to judge by: the one that was given, else the running one where the machine itself is judged.
@@ -89,7 +134,9 @@ fn drivers(args: &CheckArgs, facts: &Facts) -> Result<Option<DriverIndex>> {
     if let Some(folder) = &args.modules {
         return read_drivers(folder).map(Some);
     }
-    let itself = args.facts.is_none() && root(&args.root)?.is_system();
+    let dumps = [&args.lspci, &args.dmidecode, &args.lscpu];
+    let elsewhere = args.facts.is_some() || dumps.iter().any(|dump| dump.is_some());
+    let itself = !elsewhere && root(&args.root)?.is_system();
     let Some(release) = facts.kernel_release.value().filter(|_| itself) else {
         return Ok(None);
     };

@@ -123,12 +123,16 @@ pub(super) fn hypervisor(root: &Root) -> Option<&'static str> {
         root.attribute(&format!("{FOLDER}/{file}"))
             .unwrap_or_default()
     };
-    let names = [
+    hypervisor_by_names(&[
         name("product_name"),
         name("sys_vendor"),
         name("board_vendor"),
         name("bios_vendor"),
-    ];
+    ])
+}
+
+/// The same by the names of product, system's maker, board's maker and firmware's maker.
+pub(super) fn hypervisor_by_names(names: &[String; 4]) -> Option<&'static str> {
     let table = [
         ("KVM", "KVM"),
         ("OpenStack", "KVM"),

@@ -80,6 +80,9 @@ pub struct PciIds {
     /// Class, subclass and interface: `0x010802` is NVMe.
     #[serde(with = "hex")]
     pub class: u32,
+    /// The interface in `class` was not told (a dump by `lspci -nn`), and is 0 there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interface_unknown: bool,
 }
 
 impl PciIds {
@@ -135,6 +138,7 @@ impl PciIds {
             subsystem_vendor,
             subsystem_device,
             class,
+            interface_unknown: false,
         })
     }
 }
@@ -366,6 +370,7 @@ fn ids_by_files(root: &Root, source: &str) -> Known<PciIds> {
                 subsystem_vendor: id("subsystem_vendor").value().copied(),
                 subsystem_device: id("subsystem_device").value().copied(),
                 class,
+                interface_unknown: false,
             })
         })
     })
@@ -427,6 +432,7 @@ mod tests {
             );
             let expected = PciIds {
                 vendor, device, subsystem_vendor: Some(subvendor), subsystem_device: Some(subdevice), class,
+                interface_unknown: false,
             };
             prop_assert_eq!(PciIds::from_modalias(&text), Some(expected));
             prop_assert_eq!(expected.to_modalias(), text);

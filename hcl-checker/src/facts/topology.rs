@@ -161,7 +161,7 @@ fn online_cpus(root: &Root) -> Known<Vec<String>> {
 }
 
 /// `0-3,8`; None for what is no such list, or an empty one.
-fn parse_cpu_list(text: &str) -> Option<BTreeSet<u32>> {
+pub(super) fn parse_cpu_list(text: &str) -> Option<BTreeSet<u32>> {
     let mut numbers = BTreeSet::new();
     for range in text.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

@@ -298,6 +298,22 @@ impl Judge<'_> {
                 .advice("make the facts anew, with all of /sys");
         }
         let claiming = self.claiming(function);
+        if claiming.is_empty()
+            && function
+                .ids
+                .value()
+                .is_some_and(|ids| ids.interface_unknown)
+        {
+            // Drivers of standard controllers bind by the interface, which `lspci -nn` does not print.
+            return Finding::new("unknown-interface", subject, Level::Unknown, true)
+                .name(name)
+                .observed(
+                    "vendor and device are not listed, and the programming interface is not told",
+                    &function.source,
+                )
+                .expected("class, subclass and interface")
+                .advice("make the dump with `lspci -vmmnnk` or `lspci -vvnn`");
+        }
         if claiming.is_empty() {
             return Finding::new("unlisted-without-driver", subject, Level::UnlistedWithoutDriver, true)
                 .name(name)
