@@ -6,10 +6,11 @@ use clap::{Parser, Subcommand};
 use cli::WRONG_USE;
 use std::io;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Tells what a machine is made of and whether it can be a Xen host.
 #[derive(Debug, Parser)]
-#[command(name = "hcl-checker", version)]
+#[command(name = "hcl-checker", version = version())]
 #[command(
     after_help = "Exit codes of check: 0 certified or compatible, 1 with warnings, 2 wrong use, 3 unsupported, 4 unknown."
 )]
@@ -26,6 +27,20 @@ enum Command {
     Check(cli::check::CheckArgs),
     /// Look for mistakes in the compatibility list itself.
     Lint(cli::lint::LintArgs),
+}
+
+/// This program's version is that of the release; the kernel and the hypervisor are those whose drivers it carries.
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let version = env!("CARGO_PKG_VERSION");
+        match hcl_checker::drivers::release_names() {
+            (Some(kernel), Some(xen)) => {
+                format!("{version}, judging for kernel {kernel} and Xen {xen}")
+            }
+            _ => version.to_owned(),
+        }
+    })
 }
 
 fn main() -> ExitCode {

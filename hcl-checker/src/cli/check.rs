@@ -34,8 +34,8 @@ pub struct CheckArgs {
     /// Judge by what `LC_ALL=C lscpu` printed.
     #[arg(long, value_name = "FILE", conflicts_with = "machine")]
     lscpu: Option<PathBuf>,
-    /// Modules folder of the kernel that is going to run there (`/lib/modules/<release>`). By default that of the
-    /// kernel that runs now, where the machine itself is judged.
+    /// Modules folder of another kernel to judge by (`/lib/modules/<release>`) than that of the release, which
+    /// `--version` names.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
     /// Judge for an install to this disk, by kernel name (`vda`); may be given several times.
@@ -51,11 +51,11 @@ pub struct CheckArgs {
 
 pub fn run(args: &CheckArgs) -> Result<u8> {
     let list = List::built_in()?;
+    let drivers = drivers(args)?;
     if args.jsonl {
-        let drivers = args.modules.as_deref().map(read_drivers).transpose()?;
         let fleet = Fleet {
             list: &list,
-            drivers: drivers.as_ref(),
+            drivers: Some(&drivers),
         };
         return Ok(fleet.judge(io::stdin().lock(), io::stdout().lock())?);
     }
@@ -65,13 +65,12 @@ pub fn run(args: &CheckArgs) -> Result<u8> {
         None if dumps.iter().any(|dump| dump.is_some()) => from_dumps(args)?,
         None => Facts::read(&root(&args.root)?),
     };
-    let drivers = drivers(args, &facts)?;
     let disks: Vec<&str> = args
         .disk
         .iter()
         .map(|name| name.trim_start_matches("/dev/"))
         .collect();
-    let verdict = verdict::judge_for_disks(&facts, &list, drivers.as_ref(), &disks);
+    let verdict = verdict::judge_for_disks(&facts, &list, Some(&drivers), &disks);
     let text = if args.json {
         json(&verdict)?
     } else {
@@ -129,20 +128,10 @@ fn read_limited(file: &Path, limit: u64, too_long: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The kernel to judge by: the one that was given, else the running one where the machine itself is judged.
-fn drivers(args: &CheckArgs, facts: &Facts) -> Result<Option<DriverIndex>> {
-    if let Some(folder) = &args.modules {
-        return read_drivers(folder).map(Some);
+/// The kernel to judge by: the one that was given, else the one of the release.
+fn drivers(args: &CheckArgs) -> Result<DriverIndex> {
+    match &args.modules {
+        Some(folder) => read_drivers(folder),
+        None => Ok(DriverIndex::of_release()?),
     }
-    let dumps = [&args.lspci, &args.dmidecode, &args.lscpu];
-    let elsewhere = args.facts.is_some() || dumps.iter().any(|dump| dump.is_some());
-    let itself = !elsewhere && root(&args.root)?.is_system();
-    let Some(release) = facts.kernel_release.value().filter(|_| itself) else {
-        return Ok(None);
-    };
-    let folder = Path::new("/lib/modules").join(release);
-    if !folder.join("modules.alias").exists() {
-        return Ok(None);
-    }
-    read_drivers(&folder).map(Some)
 }

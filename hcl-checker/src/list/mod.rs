@@ -12,7 +12,7 @@ pub use class_code::ClassCode;
 pub use cpu_match::CpuMatch;
 pub use dmi_match::DmiMatch;
 pub use entry::{DeviceClass, Entry, ListedLevel, Match, Require, Specificity};
-pub use lint::{Lint, lint};
+pub use lint::{Lint, lint, lint_drivers};
 pub use pci_match::PciMatch;
 pub use requirement::{Check, CpuFeature, Otherwise, Requirement};
 
@@ -122,6 +122,7 @@ impl List {
 mod tests {
     use super::*;
     use crate::date::Date;
+    use crate::drivers::DriverIndex;
 
     #[test]
     fn every_file_of_the_folder_is_in_the_list() {
@@ -141,6 +142,9 @@ mod tests {
         let list = List::built_in().expect("well-formed");
         assert!(list.entries.len() > 20 && list.requirements.len() > 5);
         let problems = lint(&list, Date::today());
+        assert!(problems.is_empty(), "{problems:#?}");
+        let drivers = DriverIndex::shipped().expect("well-formed");
+        let problems = lint_drivers(&list, &drivers);
         assert!(problems.is_empty(), "{problems:#?}");
     }
 
