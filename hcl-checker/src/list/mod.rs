@@ -21,13 +21,23 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Name and text of every file of the list. A test compares this with the folder.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 10] = [
     ("cpu.toml", include_str!("../../db/cpu.toml")),
+    (
+        "nic-by-driver.toml",
+        include_str!("../../db/nic-by-driver.toml"),
+    ),
     ("nic.toml", include_str!("../../db/nic.toml")),
     ("platform.toml", include_str!("../../db/platform.toml")),
+    ("quirks.toml", include_str!("../../db/quirks.toml")),
     (
         "requirements.toml",
         include_str!("../../db/requirements.toml"),
+    ),
+    ("servers.toml", include_str!("../../db/servers.toml")),
+    (
+        "storage-by-driver.toml",
+        include_str!("../../db/storage-by-driver.toml"),
     ),
     ("storage.toml", include_str!("../../db/storage.toml")),
     ("virtual.toml", include_str!("../../db/virtual.toml")),
