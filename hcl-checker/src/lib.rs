@@ -21,6 +21,8 @@ pub mod list;
 pub mod modalias;
 #[cfg(feature = "check")]
 pub mod root;
+#[cfg(feature = "check")]
+pub mod schema;
 #[cfg(all(test, feature = "check"))]
 mod testing;
 #[cfg(feature = "check")]

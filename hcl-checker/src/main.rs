@@ -27,6 +27,10 @@ enum Command {
     Check(cli::check::CheckArgs),
     /// Look for mistakes in the compatibility list itself.
     Lint(cli::lint::LintArgs),
+    /// Write the compatibility list as one file.
+    Bundle(cli::bundle::BundleArgs),
+    /// Print the JSON Schema of what `--json` writes.
+    Schema(cli::schema::SchemaArgs),
 }
 
 /// This program's version is that of the release; the kernel and the hypervisor are those whose drivers it carries.
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         Command::Facts(args) => cli::facts::run(&args),
         Command::Check(args) => cli::check::run(&args),
         Command::Lint(args) => cli::lint::run(&args),
+        Command::Bundle(args) => cli::bundle::run(&args),
+        Command::Schema(args) => cli::schema::run(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -38,6 +38,9 @@ pub struct CheckArgs {
     /// `--version` names.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
+    /// Judge by this list, which `hcl-checker bundle` wrote, in place of the one inside of this program.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// Judge for an install to this disk, by kernel name (`vda`); may be given several times.
     #[arg(long, value_name = "NAME")]
     disk: Vec<String>,
@@ -50,7 +53,13 @@ pub struct CheckArgs {
 }
 
 pub fn run(args: &CheckArgs) -> Result<u8> {
-    let list = List::built_in()?;
+    let list = match &args.list {
+        Some(file) => {
+            let bundle = read_limited(file, FACTS_LIMIT, "this is no list")?;
+            List::from_bundle(&bundle).with_context(|| file.display().to_string())?
+        }
+        None => List::built_in()?,
+    };
     let drivers = drivers(args)?;
     if args.jsonl {
         let fleet = Fleet {

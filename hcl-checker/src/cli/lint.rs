@@ -30,7 +30,7 @@ pub fn run(args: &LintArgs) -> Result<u8> {
             .iter()
             .map(ToString::to_string),
     );
-    let (entries, requirements) = (list.entries.len(), list.requirements.len());
+    let (entries, requirements) = (list.entries().len(), list.requirements().len());
     for problem in &problems {
         eprintln!("{problem}");
     }

@@ -1,8 +1,10 @@
 //! The commands, a file each, and what they share.
 
+pub mod bundle;
 pub mod check;
 pub mod facts;
 pub mod lint;
+pub mod schema;
 
 use anyhow::{Context, Result};
 use hcl_checker::Root;

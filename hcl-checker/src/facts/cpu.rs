@@ -9,6 +9,7 @@ use crate::hex;
 use crate::known::Known;
 use crate::root::Root;
 use raw_cpuid::CpuId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ const VM_CR: u32 = 0xc001_0114;
 const XEN_CAPABILITIES: &str = "/sys/hypervisor/properties/capabilities";
 
 /// The first CPU; servers have no mixture.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Cpu {
     /// Where this was read.
@@ -78,7 +79,7 @@ pub struct Cpu {
 }
 
 /// A weakness of the CPU.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Vulnerability {
     /// `spectre_v2`, `mds`, ...
@@ -96,7 +97,7 @@ impl Vulnerability {
 }
 
 /// Hardware virtualization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Virtualization {
     /// Intel VT-x.

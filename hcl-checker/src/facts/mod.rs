@@ -59,6 +59,7 @@ use crate::known::Known;
 use crate::root::Root;
 use cpuinfo::CpuInfo;
 use probes::{Probes, ThisMachine};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smbios::Table;
 use thiserror::Error;
@@ -67,7 +68,7 @@ use thiserror::Error;
 pub const SCHEMA: u32 = 1;
 
 /// The facts about one machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Facts {
     /// [`SCHEMA`] of the program that wrote them.

@@ -8,6 +8,7 @@ use super::{attribute, is_pci_address, limit, link, number};
 use crate::hex;
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ const SLOTS: &str = "/sys/bus/pci/slots";
 const UEVENT: usize = 64 * 1024;
 
 /// One function of a PCI device.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PciFunction {
     /// Where this was read.
@@ -54,7 +55,7 @@ pub struct PciFunction {
 }
 
 /// Virtual functions of a function.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sriov {
     /// As many as it can have.
     pub total: u32,
@@ -63,22 +64,27 @@ pub struct Sriov {
 }
 
 /// The numbers that name a PCI function.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PciIds {
     /// Maker of the chip.
     #[serde(with = "hex")]
+    #[schemars(with = "String")]
     pub vendor: u16,
     /// The chip.
     #[serde(with = "hex")]
+    #[schemars(with = "String")]
     pub device: u16,
     /// Maker of the card.
     #[serde(with = "hex::option", default)]
+    #[schemars(with = "Option<String>")]
     pub subsystem_vendor: Option<u16>,
     /// The card.
     #[serde(with = "hex::option", default)]
+    #[schemars(with = "Option<String>")]
     pub subsystem_device: Option<u16>,
     /// Class, subclass and interface: `0x010802` is NVMe.
     #[serde(with = "hex")]
+    #[schemars(with = "String")]
     pub class: u32,
     /// The interface in `class` was not told (a dump by `lspci -nn`), and is 0 there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

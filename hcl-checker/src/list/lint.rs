@@ -26,10 +26,10 @@ impl fmt::Display for Lint {
 /// All problems of a list: rules that are ambiguous, unsourced, expired on the day `today`, or never reached.
 pub fn lint(list: &List, today: Date) -> Vec<Lint> {
     let mut problems = Problems::default();
-    for entry in &list.entries {
+    for entry in list.entries() {
         lint_entry(entry, today, &mut problems);
     }
-    for requirement in &list.requirements {
+    for requirement in list.requirements() {
         problems.id(&requirement.id);
         problems.evidence(&requirement.id, &requirement.evidence);
         if requirement.date > today {
@@ -39,8 +39,8 @@ pub fn lint(list: &List, today: Date) -> Vec<Lint> {
             );
         }
     }
-    for (number, first) in list.entries.iter().enumerate() {
-        for second in &list.entries[number + 1..] {
+    for (number, first) in list.entries().iter().enumerate() {
+        for second in &list.entries()[number + 1..] {
             lint_pair(first, second, &mut problems);
         }
     }
@@ -53,7 +53,7 @@ const VIRTIO: u16 = 0x1af4;
 /// Entries whose driver the kernel does not have, or does not bind to any of the numbers that the entry names.
 pub fn lint_drivers(list: &List, drivers: &DriverIndex) -> Vec<Lint> {
     let mut problems = Problems::default();
-    for entry in &list.entries {
+    for entry in list.entries() {
         let (Match::Pci(pci), Some(driver)) = (&entry.matches, &entry.require.driver) else {
             continue;
         };
