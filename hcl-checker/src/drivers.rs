@@ -32,7 +32,10 @@ pub struct DriverIndex {
 #[derive(Debug, Clone)]
 enum Modules {
     /// Those of a folder, looked up when asked.
-    Folder { folder: PathBuf, tree: ModuleTree },
+    Folder {
+        folder: PathBuf,
+        tree: Box<ModuleTree>,
+    },
     /// Those of a list, with the firmware that a module names and the image lacks.
     Listed {
         names: BTreeSet<String>,
@@ -92,7 +95,7 @@ impl DriverIndex {
             aliases: std::mem::take(&mut tree.aliases),
             modules: Modules::Folder {
                 folder: folder.to_owned(),
-                tree,
+                tree: Box::new(tree),
             },
         })
     }
