@@ -6,6 +6,7 @@ mod boot_menu;
 mod case;
 mod cases;
 mod console_text;
+mod corpus;
 mod demo;
 mod disk;
 mod host;
@@ -81,6 +82,8 @@ enum Command {
     List,
     /// Write docs/times.md from what the last runs took.
     Times,
+    /// Fetch dumps of real machines from Debian's source packages into target/corpus, for the tests of hcl-checker.
+    Corpus,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,6 +124,10 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::Times => {
             println!("{}", times_page::write(&workspace)?.display());
+            Ok(true)
+        }
+        Command::Corpus => {
+            println!("{}", corpus::fetch(&workspace)?.display());
             Ok(true)
         }
         Command::Demo { reuse_install } => {
