@@ -17,6 +17,7 @@ mod medium;
 mod process;
 mod qemu;
 mod qmp;
+mod record;
 mod runner;
 mod serial;
 mod shell;
@@ -82,6 +83,11 @@ enum Command {
     List,
     /// Write docs/times.md from what the last runs took.
     Times,
+    /// Record virtual machines of many kinds as fixtures of hcl-checker: boots the ISO in each.
+    RecordMachines {
+        /// Their names; all when none is given.
+        machines: Vec<String>,
+    },
     /// Fetch dumps of real machines from Debian's source packages into target/corpus, for the tests of hcl-checker.
     Corpus,
 }
@@ -128,6 +134,11 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::Corpus => {
             println!("{}", corpus::fetch(&workspace)?.display());
+            Ok(true)
+        }
+        Command::RecordMachines { machines } => {
+            let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
+            record::machines(&bench, &machines)?;
             Ok(true)
         }
         Command::Demo { reuse_install } => {
