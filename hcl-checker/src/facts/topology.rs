@@ -234,6 +234,7 @@ fn numbered(name: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn names_of_cpus() {
@@ -248,6 +249,15 @@ mod tests {
         assert_eq!(parse_cpu_list("0-2,8"), Some([0, 1, 2, 8].into()));
         for wrong in ["", "a", "3-1", "0-4294967295", "0,,1"] {
             assert_eq!(parse_cpu_list(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lists_are_bounded(text in "([0-9]{1,6}|[,-]|\\PC){0,12}") {
+            if let Some(numbers) = parse_cpu_list(&text) {
+                prop_assert!(numbers.len() <= CPU_LIST && !numbers.is_empty());
+            }
         }
     }
 }

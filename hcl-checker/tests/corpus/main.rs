@@ -12,6 +12,7 @@ mod cpuid;
 mod cpuid_dumps;
 mod deviations;
 mod pci_dumps;
+mod recorded;
 mod smbios_dumps;
 mod sysfs_trees;
 
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         }));
         trials.extend(found);
     }
+    trials.extend(recorded::trials());
     trials.extend(deviations::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -135,10 +135,10 @@ impl Dumped {
         if found.multifunction != Known::Value(self.space[14] & 0x80 != 0) {
             return Err(format!("multifunction: {:?}", found.multifunction));
         }
-        if let Some(link) = self.link() {
-            if found.link.value() != Some(&link) {
-                return Err(format!("lspci: {link:?}, facts: {:?}", found.link));
-            }
+        if let Some(link) = self.link()
+            && found.link.value() != Some(&link)
+        {
+            return Err(format!("lspci: {link:?}, facts: {:?}", found.link));
         }
         // What the dump does not hold cannot be known, though lspci saw it.
         let whole = self.space.len() > CONVENTIONAL;
