@@ -20,7 +20,7 @@ struct Row {
 
 /// The page as HTML, for the release that this program belongs to.
 pub fn page(list: &List) -> String {
-    let mut entries: Vec<&Entry> = list.entries.iter().collect();
+    let mut entries: Vec<&Entry> = list.entries().iter().collect();
     entries.sort_by(|a, b| (title(a.class), &a.id).cmp(&(title(b.class), &b.id)));
     let rows: Vec<(&Entry, Row)> = entries
         .iter()
@@ -34,9 +34,9 @@ pub fn page(list: &List) -> String {
          <style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Hardware compatibility list</h1>\n\
          <p>Bedplate {version}: {} rules about {} devices, processors and systems, and {} requirements of every machine. \
          Run <code>hcl-checker check</code> to have a whole machine judged.</p>\n</header>\n<main>\n",
-        list.entries.len(),
+        list.entries().len(),
         rows.len(),
-        list.requirements.len(),
+        list.requirements().len(),
     );
     html.push_str(&form());
     html.push_str(
@@ -116,7 +116,7 @@ fn line(html: &mut String, entry: &Entry, row: &Row) {
 
 fn requirements(html: &mut String, list: &List) {
     html.push_str("<section>\n<h2>What every machine must have</h2>\n<ul>\n");
-    for requirement in &list.requirements {
+    for requirement in list.requirements() {
         let _ = writeln!(
             html,
             "<li id=\"{}\">{} <small>{}</small></li>",
@@ -328,14 +328,14 @@ mod tests {
     fn every_entry_of_the_list_is_on_the_page() {
         let list = List::built_in().expect("list");
         let html = page(&list);
-        for entry in &list.entries {
+        for entry in list.entries() {
             assert!(
                 html.contains(&format!("title=\"{}\"", escape(&entry.id))),
                 "{}",
                 entry.id
             );
         }
-        for requirement in &list.requirements {
+        for requirement in list.requirements() {
             assert!(
                 html.contains(&format!("<li id=\"{}\"", escape(&requirement.id))),
                 "{}",
