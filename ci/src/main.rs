@@ -6,6 +6,7 @@ mod boot_menu;
 mod case;
 mod cases;
 mod console_text;
+mod corpus;
 mod demo;
 mod disk;
 mod host;
@@ -16,6 +17,7 @@ mod medium;
 mod process;
 mod qemu;
 mod qmp;
+mod record;
 mod runner;
 mod serial;
 mod shell;
@@ -82,6 +84,13 @@ enum Command {
     List,
     /// Write docs/times.md from what the last runs took.
     Times,
+    /// Record virtual machines of many kinds as fixtures of hcl-checker: boots the ISO in each.
+    RecordMachines {
+        /// Their names; all when none is given.
+        machines: Vec<String>,
+    },
+    /// Fetch dumps of real machines from Debian's source packages into target/corpus, for the tests of hcl-checker.
+    Corpus,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,6 +131,15 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::Times => {
             println!("{}", times_page::write(&workspace)?.display());
+            Ok(true)
+        }
+        Command::Corpus => {
+            println!("{}", corpus::fetch(&workspace)?.display());
+            Ok(true)
+        }
+        Command::RecordMachines { machines } => {
+            let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
+            record::machines(&bench, &machines)?;
             Ok(true)
         }
         Command::Demo { reuse_install } => {

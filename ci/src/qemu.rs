@@ -93,6 +93,8 @@ pub struct Spec {
     pub saved_state: Option<Image>,
     /// End QEMU instead of rebooting.
     pub no_reboot: bool,
+    /// Further arguments, behind all others: where an option is given twice QEMU takes the later one.
+    pub further: Vec<String>,
 }
 
 impl Spec {
@@ -108,6 +110,7 @@ impl Spec {
             processors: 2,
             saved_state: None,
             no_reboot: false,
+            further: Vec::new(),
         }
     }
 }
@@ -222,6 +225,7 @@ pub fn arguments(spec: &Spec, accelerator: Accelerator, ends: &Ends) -> Vec<OsSt
             arguments.into(),
         ]);
     }
+    list.0.extend(spec.further.iter().map(OsString::from));
     list.0
 }
 

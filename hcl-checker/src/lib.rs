@@ -23,6 +23,7 @@ pub mod modalias;
 pub mod root;
 #[cfg(feature = "check")]
 pub mod schema;
+pub mod site;
 #[cfg(all(test, feature = "check"))]
 mod testing;
 #[cfg(feature = "check")]

@@ -27,6 +27,8 @@ enum Command {
     Check(cli::check::CheckArgs),
     /// Look for mistakes in the compatibility list itself.
     Lint(cli::lint::LintArgs),
+    /// Write the compatibility list as a page of the web.
+    Site(cli::site::SiteArgs),
     /// Write the compatibility list as one file.
     Bundle(cli::bundle::BundleArgs),
     /// Print the JSON Schema of what `--json` writes.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Lint(args) => cli::lint::run(&args),
         Command::Bundle(args) => cli::bundle::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
+        Command::Site(args) => cli::site::run(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -24,55 +24,49 @@ pub struct Order {
     pub trusted_root: PathBuf,
 }
 
-/// Folder of the programs that the image carries.
+/// Folder of the programs that need the image's C library.
 fn programs(paths: &Paths) -> PathBuf {
     paths.target.join("release")
 }
 
-/// The static init, built by [`build_programs`].
-fn init_program(paths: &Paths) -> PathBuf {
-    paths
-        .target
-        .join("static/x86_64-unknown-linux-gnu/release/init")
+/// Folder of the programs that need nothing but a kernel, built by [`build_programs`].
+pub fn static_programs(paths: &Paths) -> PathBuf {
+    paths.target.join("static").join(PLATFORM).join("release")
 }
 
-/// Builds the programs of the image: the host's against the C library, the initrd's statically.
+/// What static programs are built for: the first x86-64 processors, and by the C library of Debian any kernel since 3.2.
+const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds the programs of the image: the host's against the C library, the initrd's and the checker statically.
 ///
 /// # Errors
 /// When cargo fails.
 pub fn build_programs(paths: &Paths) -> Result<()> {
     eprintln!("building the programs of the image");
-    let mut cargo =
-        Tool::host(paths, "cargo").args(["build", "--release", "--locked", "--manifest-path"]);
-    cargo = cargo.arg(paths.workspace.join("Cargo.toml")).args([
-        "-p",
-        "installer",
-        "-p",
-        "host",
-        "-p",
-        "hcl-checker",
-    ]);
-    cargo
+    let build = |packages: &[&str]| {
+        let mut cargo =
+            Tool::host(paths, "cargo").args(["build", "--release", "--locked", "--manifest-path"]);
+        cargo = cargo.arg(paths.workspace.join("Cargo.toml"));
+        for package in packages {
+            cargo = cargo.args(["-p", *package]);
+        }
+        cargo
+    };
+    build(&["installer", "host"])
         .env("CARGO_TARGET_DIR", paths.target.to_string_lossy())
         .run()?;
-    // A target of its own keeps build scripts of the static build apart from the others.
-    Tool::host(paths, "cargo")
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            "x86_64-unknown-linux-gnu",
-            "--manifest-path",
-        ])
-        .arg(paths.workspace.join("Cargo.toml"))
-        .args(["-p", "init"])
-        .env(
-            "CARGO_TARGET_DIR",
-            paths.target.join("static").to_string_lossy(),
-        )
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .run()?;
+    // One at a time: built together, the initrd's init would get the checker with all that the init leaves out of it.
+    for package in ["init", "hcl-checker"] {
+        // A target of its own keeps build scripts of the static build apart from the others.
+        build(&[package])
+            .args(["--target", PLATFORM])
+            .env(
+                "CARGO_TARGET_DIR",
+                paths.target.join("static").to_string_lossy(),
+            )
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .run()?;
+    }
     Ok(())
 }
 
@@ -94,7 +88,11 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         &paths.boot_parts().join("xen.config"),
     )?;
     eprintln!("kernel and hypervisor have the {checked} options of kernel-config/required.toml");
-    finish_tree::lay_over(paths, &order.version, &programs(paths), &order.trusted_root)?;
+    let folders = finish_tree::Programs {
+        dynamic: &programs(paths),
+        fixed: &static_programs(paths),
+    };
+    finish_tree::lay_over(paths, &order.version, folders, &order.trusted_root)?;
     let packages = installed_packages(paths)?;
     let xen = xen_version(&packages)?;
     let drivers = driver_index::make(paths, &xen)?;
@@ -118,7 +116,7 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     std::fs::copy(paths.boot_parts().join("xen.gz"), file(Artifact::Xen))?;
     let size = initrd::pack(
         paths,
-        &init_program(paths),
+        &static_programs(paths).join("init"),
         &identity,
         epoch,
         &file(Artifact::Initrd),

@@ -10,12 +10,23 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 4] = [
+pub const PROGRAMS: [(&str, &str); 3] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),
-    ("hcl-checker", "usr/bin/hcl-checker"),
 ];
+
+/// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.
+pub const CHECKER: (&str, &str) = ("hcl-checker", "usr/bin/hcl-checker");
+
+/// Where built programs are.
+#[derive(Debug, Clone, Copy)]
+pub struct Programs<'a> {
+    /// Those that need the image's C library.
+    pub dynamic: &'a Path,
+    /// Those that are static.
+    pub fixed: &'a Path,
+}
 
 /// Mount points and folders that the root must have.
 const FOLDERS: [&str; 10] = [
@@ -146,7 +157,12 @@ fn add_libvirt_cpu_model(tree: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When a program has not been built, or the tree does not take a file.
-pub fn lay_over(paths: &Paths, version: &str, programs: &Path, trusted_root: &Path) -> Result<()> {
+pub fn lay_over(
+    paths: &Paths,
+    version: &str,
+    programs: Programs<'_>,
+    trusted_root: &Path,
+) -> Result<()> {
     let tree = paths.tree();
     let listing = paths.target.join("root/overlay.list");
     // What an earlier build added and this one does not know any more goes away first.
@@ -158,12 +174,16 @@ pub fn lay_over(paths: &Paths, version: &str, programs: &Path, trusted_root: &Pa
     }
     let mut added = Vec::new();
     copy_tree(&paths.overlay(), &paths.overlay(), &tree, &mut added)?;
-    for (program, place) in PROGRAMS {
-        let from = programs.join(program);
+    let all = PROGRAMS
+        .iter()
+        .map(|program| (programs.dynamic, program))
+        .chain([(programs.fixed, &CHECKER)]);
+    for (folder, (program, place)) in all {
+        let from = folder.join(program);
         install(&from, &tree.join(place), 0o755).with_context(|| {
-            format!("the program {program} is not built: run `cargo build --release`")
+            format!("the program {program} is not built: run `image-build root`, which builds it")
         })?;
-        added.push(place.to_string());
+        added.push((*place).to_string());
     }
     let root_json = slots::names::TRUSTED_ROOT.trim_start_matches('/');
     install(trusted_root, &tree.join(root_json), 0o644)?;

@@ -4,6 +4,7 @@
 //! from a USB stick. The boot files of the medium are the artifacts themselves: nothing lies there twice.
 
 use crate::build::marker;
+use crate::finish_tree;
 use crate::grub_images::{self, GrubImages};
 use crate::paths::{Paths, file_size};
 use crate::tool::{Tool, fresh_dir, remove_all};
@@ -77,6 +78,15 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
         slots::answer_area::pristine(),
     )?;
     std::fs::write(stage.join(CHOICE), choice_block("", 8)?)?;
+    // The very file of the root image, for whoever puts the medium into another Linux: it runs from there.
+    let (checker, place) = finish_tree::CHECKER;
+    let from = paths.tree().join(place);
+    std::fs::copy(&from, stage.join(checker)).with_context(|| {
+        format!(
+            "{} cannot be copied: run `image-build root` first",
+            from.display()
+        )
+    })?;
     let grub = grub_images::make(paths, &marker)?;
     let grub_dir = stage.join("boot/grub");
     std::fs::create_dir_all(&grub_dir)?;

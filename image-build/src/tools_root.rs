@@ -9,8 +9,9 @@ use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
 
-/// What the tools root holds. QEMU and the firmware of its machines are there for the end-to-end tests.
-pub const PACKAGES: [&str; 23] = [
+/// What the tools root holds. QEMU, the firmware of its machines and the software TPM are there for the end-to-end tests;
+/// hwinfo, lshw and pciutils for the benchmark that compares `hcl-checker` with them.
+pub const PACKAGES: [&str; 27] = [
     "binutils",
     "ca-certificates",
     "cpio",
@@ -22,15 +23,19 @@ pub const PACKAGES: [&str; 23] = [
     "grub-common",
     "grub-efi-amd64-bin",
     "grub-pc-bin",
+    "hwinfo",
     "ipxe-qemu",
     "kmod",
+    "lshw",
     "mtools",
     "openssh-client",
     "ovmf",
+    "pciutils",
     "qemu-system-x86",
     "qemu-utils",
     "seabios",
     "squashfs-tools",
+    "swtpm",
     "xorriso",
     "xz-utils",
     "zstd",

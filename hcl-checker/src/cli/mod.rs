@@ -5,6 +5,7 @@ pub mod check;
 pub mod facts;
 pub mod lint;
 pub mod schema;
+pub mod site;
 
 use anyhow::{Context, Result};
 use hcl_checker::Root;

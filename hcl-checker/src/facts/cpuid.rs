@@ -60,20 +60,35 @@ impl CpuIdReader for Reader {
     }
 }
 
-/// CPUID of the machine; `None` for a captured tree that does not hold it. It goes into a recording.
+#[cfg(test)]
+impl Reader {
+    /// A recording of leaves with their subleaves.
+    pub(super) fn recorded(leaves: &[(u32, u32, [u32; 4])]) -> Self {
+        let leaves = leaves
+            .iter()
+            .map(|(leaf, subleaf, registers)| ((*leaf, *subleaf), *registers));
+        Self::Recorded(Arc::new(leaves.collect()))
+    }
+}
+
+/// CPUID of the machine, decoded; see [`reader`].
 pub(super) fn of(root: &Root) -> Option<CpuId<Reader>> {
+    reader(root).map(CpuId::with_cpuid_reader)
+}
+
+/// CPUID of the machine; `None` for a captured tree that does not hold it. It goes into a recording.
+pub(super) fn reader(root: &Root) -> Option<Reader> {
     let path = format!("{CAPTURE}/cpuid");
     if !root.is_system() {
         let leaves = parse(&root.text(&path, LIMIT).ok()?);
-        return (!leaves.is_empty())
-            .then(|| CpuId::with_cpuid_reader(Reader::Recorded(Arc::new(leaves))));
+        return (!leaves.is_empty()).then(|| Reader::Recorded(Arc::new(leaves)));
     }
     #[cfg(target_arch = "x86_64")]
     {
         if root.records() {
             root.keep(&path, &dump(&Reader::Cpu));
         }
-        Some(CpuId::with_cpuid_reader(Reader::Cpu))
+        Some(Reader::Cpu)
     }
     #[cfg(not(target_arch = "x86_64"))]
     None

@@ -4,6 +4,7 @@
 //! asked for: nearly all of this comes from the kernel's memory. What may take long (programs of Xen, drivers) has a limit.
 
 mod acpi;
+mod apic;
 mod bmc;
 mod context;
 mod cpu;

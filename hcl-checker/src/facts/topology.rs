@@ -5,10 +5,9 @@ use super::cpuinfo::CpuInfo;
 use super::numa::{self, NumaNode};
 use super::smbios::{self, Table};
 use super::xen::{XL_INFO, XenInfo};
-use super::{Context, cpuid};
+use super::{Context, apic, cpuid};
 use crate::known::Known;
 use crate::root::Root;
-use raw_cpuid::CpuId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -25,7 +24,7 @@ pub struct Topology {
     pub sources: Vec<String>,
     /// Sockets in use: what the kernel says, else what CPUID says; in dom0 what Xen says.
     pub sockets: Known<u32>,
-    /// Cores that run.
+    /// Cores that run: by the kernel's lists of siblings, else by CPUID.
     pub cores: Known<u32>,
     /// Hardware threads that run.
     pub threads: Known<u32>,
@@ -52,7 +51,7 @@ pub struct SocketCount {
 pub enum CountMethod {
     /// Different `physical_package_id` of CPUs that are online.
     Kernel,
-    /// Different packages in the APIC ids, by CPUID leaves 1F or 0B.
+    /// Different packages in the APIC ids, as CPUID tells what their bits mean.
     Cpuid,
     /// SMBIOS type 4: central processors, populated and enabled.
     Smbios,
@@ -101,15 +100,18 @@ pub(super) fn read(
         method: CountMethod::Kernel,
         sockets: kernel.clone(),
     }];
-    let mut sockets = kernel;
-    if let Some(cpuid) = cpuid::of(root) {
-        let by_cpuid = packages_by_cpuid(&cpuid, cpuinfo);
+    let (mut sockets, mut cores) = (kernel, count(&online, |cpu| core(root, cpu)));
+    let mut threads = online.map(|cpus| cpus.len() as u32);
+    if let Some(reader) = cpuid::reader(root) {
+        let by_cpuid = apic::count(&reader, cpuinfo);
         sources.push("CPUID".to_owned());
         socket_counts.push(SocketCount {
             method: CountMethod::Cpuid,
-            sockets: by_cpuid.clone(),
+            sockets: by_cpuid.clone().map(|count| count.packages),
         });
-        sockets = sockets.or(|| by_cpuid);
+        sockets = sockets.or(|| by_cpuid.clone().map(|count| count.packages));
+        cores = cores.or(|| by_cpuid.clone().map(|count| count.cores));
+        threads = threads.or(|| by_cpuid.map(|count| count.threads));
     }
     sources.push(smbios::TABLE.to_owned());
     socket_counts.push(smbios);
@@ -117,8 +119,8 @@ pub(super) fn read(
     Topology {
         sources,
         sockets,
-        cores: count(&online, |cpu| core(root, cpu)),
-        threads: online.clone().map(|cpus| cpus.len() as u32),
+        cores,
+        threads,
         numa_nodes: number_of(&nodes),
         nodes,
         socket_counts,
@@ -229,41 +231,10 @@ fn numbered(name: &str, prefix: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Counts packages in the APIC ids of /proc/cpuinfo, by the width that CPUID gives to everything below a package.
-fn packages_by_cpuid(cpuid: &CpuId<cpuid::Reader>, cpuinfo: &CpuInfo) -> Known<u32> {
-    let levels = cpuid
-        .get_extended_topology_info_v2()
-        .or_else(|| cpuid.get_extended_topology_info());
-    let width = levels.and_then(|levels| {
-        levels
-            .map(|level| level.shift_right_for_next_apic_id())
-            .max()
-    });
-    let Some(width @ 0..=31) = width else {
-        return Known::unknown("CPUID has neither leaf 1F nor 0B");
-    };
-    cpuinfo.text().and_then(|text| packages_of(text, width))
-}
-
-/// Different APIC ids without their lowest `width` bits.
-fn packages_of(cpuinfo: &str, width: u32) -> Known<u32> {
-    let ids = cpuinfo
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(key, _)| key.trim() == "apicid");
-    let packages: BTreeSet<u32> = ids
-        .filter_map(|(_, id)| id.trim().parse::<u32>().ok())
-        .map(|id| id.checked_shr(width).unwrap_or(0))
-        .collect();
-    if packages.is_empty() {
-        return Known::unknown("/proc/cpuinfo: no APIC id");
-    }
-    Known::Value(packages.len() as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn names_of_cpus() {
@@ -281,12 +252,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn packages_from_apic_ids() {
-        // Two packages of four threads each, the second one far away.
-        let text = "apicid\t\t: 0\n\napicid\t\t: 3\ninitial apicid\t: 3\n\napicid\t\t: 64\n\napicid : 67\n";
-        assert_eq!(packages_of(text, 2), Known::Value(2));
-        assert_eq!(packages_of(text, 0), Known::Value(4));
-        assert!(packages_of("apicid : x\n", 2).is_unknown());
+    proptest! {
+        #[test]
+        fn lists_are_bounded(text in "([0-9]{1,6}|[,-]|\\PC){0,12}") {
+            if let Some(numbers) = parse_cpu_list(&text) {
+                prop_assert!(numbers.len() <= CPU_LIST && !numbers.is_empty());
+            }
+        }
     }
 }

@@ -147,3 +147,39 @@ fn numbers_that_are_none() {
     );
     assert!(!disk.is_install_candidate());
 }
+
+#[test]
+fn folders_and_pipes_in_place_of_every_file() {
+    let tree = nvme_uefi();
+    let whole = tree.facts();
+    let files = std::process::Command::new("find")
+        .arg(tree.path())
+        .args(["-type", "f"])
+        .output()
+        .expect("find");
+    let files = String::from_utf8(files.stdout).expect("UTF-8");
+    assert!(files.lines().count() > 30);
+    for file in files.lines() {
+        std::fs::remove_file(file).expect("remove");
+        std::fs::create_dir(file).expect("mkdir");
+    }
+    let folders = tree.facts();
+    for file in files.lines() {
+        std::fs::remove_dir(file).expect("remove");
+    }
+    let made = std::process::Command::new("mkfifo")
+        .args(files.lines())
+        .status();
+    assert!(made.expect("mkfifo").success());
+    // Opening one for reading would wait for ever.
+    let pipes = tree.facts();
+    for facts in [folders, pipes] {
+        assert!(facts.cpu.vendor.is_unknown() && facts.memory.total_bytes.is_unknown());
+        assert!(facts.dmi.product.is_unknown() && facts.firmware.secure_boot.is_unknown());
+        // What the folders tell is still told.
+        assert_eq!(
+            facts.pci.value().map(Vec::len),
+            whole.pci.value().map(Vec::len)
+        );
+    }
+}

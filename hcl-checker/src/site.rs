@@ -1,0 +1,348 @@
+//! The public list: one static page that anybody can read and search, also without JavaScript and on paper.
+//!
+//! A row for each device, CPU or system that an entry names. What the page says comes from the list and from the public
+//! database of PCI ids alone; every text of them is escaped.
+
+use crate::list::{CpuMatch, DeviceClass, DmiMatch, Entry, List, ListedLevel, Match, PciMatch};
+use std::fmt::Write;
+
+/// The page's form and script; they hold nothing of the list.
+const STYLE: &str = include_str!("site/style.css");
+const SCRIPT: &str = include_str!("site/filter.js");
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    vendor: String,
+    product: String,
+    id: String,
+}
+
+/// The page as HTML, for the release that this program belongs to.
+pub fn page(list: &List) -> String {
+    let mut entries: Vec<&Entry> = list.entries().iter().collect();
+    entries.sort_by(|a, b| (title(a.class), &a.id).cmp(&(title(b.class), &b.id)));
+    let rows: Vec<(&Entry, Row)> = entries
+        .iter()
+        .flat_map(|entry| rows(entry).into_iter().map(move |row| (*entry, row)))
+        .collect();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Bedplate hardware compatibility list</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Hardware compatibility list</h1>\n\
+         <p>Bedplate {version}: {} rules about {} devices, processors and systems, and {} requirements of every machine. \
+         Run <code>hcl-checker check</code> to have a whole machine judged.</p>\n</header>\n<main>\n",
+        list.entries().len(),
+        rows.len(),
+        list.requirements().len(),
+    );
+    html.push_str(&form());
+    html.push_str(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"listed\">\n<table id=\"list\">\n\
+         <caption id=\"listed\">What is listed</caption>\n<thead><tr><th scope=\"col\">Kind</th><th scope=\"col\">Vendor</th>\
+         <th scope=\"col\">Product</th><th scope=\"col\">Id</th><th scope=\"col\">Level</th><th scope=\"col\">Needs</th>\
+         <th scope=\"col\">Notes</th><th scope=\"col\">Evidence</th><th scope=\"col\">Reviewed</th></tr></thead>\n<tbody>\n",
+    );
+    for (entry, row) in &rows {
+        line(&mut html, entry, row);
+    }
+    html.push_str("</tbody>\n</table>\n</div>\n");
+    requirements(&mut html, list);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        html,
+        "</main>\n<footer><p>Levels: <b>certified</b>, tested with a signed report; <b>compatible</b>, known to work by public \
+         evidence; <b>unsupported</b>, known not to work. What is not listed and has a driver can be installed with a warning.</p>\
+         </footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    );
+    html
+}
+
+/// Hidden until the script shows it: without one it could do nothing.
+fn form() -> String {
+    let kinds = [
+        DeviceClass::System,
+        DeviceClass::Cpu,
+        DeviceClass::Nic,
+        DeviceClass::Storage,
+        DeviceClass::Gpu,
+        DeviceClass::Firmware,
+        DeviceClass::Platform,
+    ];
+    let levels = [
+        ListedLevel::Certified,
+        ListedLevel::Compatible,
+        ListedLevel::Unsupported,
+    ];
+    let option = |name: &str| format!("<option>{name}</option>");
+    let kinds: String = kinds.map(|kind| option(title(kind))).concat();
+    let levels: String = levels.map(|level| option(level_name(level))).concat();
+    format!(
+        "<form id=\"filter\" role=\"search\" hidden>\n<label>Search <input type=\"search\" id=\"words\" \
+         placeholder=\"vendor, product, 8086:1572, driver\"></label>\n\
+         <label>Kind <select id=\"kind\"><option value=\"\">all</option>{kinds}</select></label>\n\
+         <label>Level <select id=\"level\"><option value=\"\">all</option>{levels}</select></label>\n\
+         <output id=\"count\" aria-live=\"polite\"></output>\n</form>\n\
+         <noscript><p>To search, use your browser's search in the page.</p></noscript>\n"
+    )
+}
+
+fn line(html: &mut String, entry: &Entry, row: &Row) {
+    let level = level_name(entry.level);
+    let notes: Vec<&str> = [entry.caution.as_deref(), entry.notes.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let valid = entry.valid_until.as_ref();
+    let valid = valid.map_or(String::new(), |day| format!(", until {day}"));
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        html,
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td><td><span class=\"{level}\">{level}</span></td>\
+         <td>{}</td><td>{}</td><td>{}</td><td title=\"{}\">{}{valid}</td></tr>",
+        title(entry.class),
+        escape(&row.vendor),
+        escape(&row.product),
+        escape(&row.id),
+        escape(&needs(entry)),
+        escape(&notes.join(" ")),
+        evidence(&entry.evidence),
+        escape(&entry.id),
+        entry.date,
+    );
+}
+
+fn requirements(html: &mut String, list: &List) {
+    html.push_str("<section>\n<h2>What every machine must have</h2>\n<ul>\n");
+    for requirement in list.requirements() {
+        let _ = writeln!(
+            html,
+            "<li id=\"{}\">{} <small>{}</small></li>",
+            escape(&requirement.id),
+            escape(&requirement.expected),
+            evidence(&requirement.evidence)
+        );
+    }
+    html.push_str("</ul>\n</section>\n");
+}
+
+/// What an entry names, a row each.
+fn rows(entry: &Entry) -> Vec<Row> {
+    match &entry.matches {
+        Match::Pci(pci) => pci_rows(pci),
+        Match::Cpu(cpu) => vec![cpu_row(cpu)],
+        Match::Dmi(dmi) => vec![dmi_row(dmi)],
+    }
+}
+
+fn pci_rows(pci: &PciMatch) -> Vec<Row> {
+    use pci_ids::FromId;
+    let name_of = |vendor: u16| {
+        pci_ids::Vendor::from_id(vendor).map_or_else(
+            || format!("{vendor:04x}"),
+            |vendor| vendor.name().to_owned(),
+        )
+    };
+    let vendor = pci.vendor.map_or_else(|| "any".to_owned(), name_of);
+    let mut more = String::new();
+    if let Some(subvendor) = pci.subvendor {
+        let _ = write!(more, " card {subvendor:04x}");
+    }
+    if let Some(subdevice) = pci.subdevice {
+        let _ = write!(more, ":{subdevice:04x}");
+    }
+    if let Some(class) = pci.class {
+        let _ = write!(more, " class {}", String::from(class));
+    }
+    if let Some((first, last)) = pci.revisions {
+        let _ = write!(more, " revision {first:02x} to {last:02x}");
+    }
+    let start = pci
+        .vendor
+        .map_or(String::new(), |vendor| format!("{vendor:04x}:"));
+    if pci.devices.is_empty() {
+        return vec![Row {
+            vendor,
+            product: "all of the class".to_owned(),
+            id: format!("{start}*{more}").trim().to_owned(),
+        }];
+    }
+    let row = |device: &u16| Row {
+        vendor: vendor.clone(),
+        product: pci
+            .vendor
+            .and_then(|vendor| pci_ids::Device::from_vid_pid(vendor, *device))
+            .map_or_else(
+                || "not in the database of names".to_owned(),
+                |device| device.name().to_owned(),
+            ),
+        id: format!("{start}{device:04x}{more}"),
+    };
+    pci.devices.iter().map(row).collect()
+}
+
+fn cpu_row(cpu: &CpuMatch) -> Row {
+    let range = |(first, last): (u32, u32)| {
+        if first == last {
+            first.to_string()
+        } else if last == u32::MAX {
+            format!("{first} and later")
+        } else {
+            format!("{first} to {last}")
+        }
+    };
+    let mut id = format!("family {}", range(cpu.families));
+    if !cpu.models.is_empty() {
+        let models: Vec<String> = cpu.models.iter().map(ToString::to_string).collect();
+        let _ = write!(id, " model {}", models.join(", "));
+    }
+    if let Some(steppings) = cpu.steppings {
+        let _ = write!(id, " stepping {}", range(steppings));
+    }
+    let vendor = match cpu.vendor.as_str() {
+        "GenuineIntel" => "Intel",
+        "AuthenticAMD" => "AMD",
+        "HygonGenuine" => "Hygon",
+        other => other,
+    };
+    Row {
+        vendor: vendor.to_owned(),
+        product: "processors".to_owned(),
+        id,
+    }
+}
+
+fn dmi_row(dmi: &DmiMatch) -> Row {
+    Row {
+        vendor: dmi.vendor.clone(),
+        product: dmi.product.clone().unwrap_or_else(|| "any".to_owned()),
+        id: dmi
+            .board
+            .as_ref()
+            .map_or(String::new(), |board| format!("board {board}")),
+    }
+}
+
+/// What an entry demands, in the words of its file: `driver e1000e`.
+fn needs(entry: &Entry) -> String {
+    let value = serde_json::to_value(&entry.require).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten();
+    let words = fields.map(|(name, value)| {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        format!("{} {text}", name.replace('_', " "))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Links where they are addresses of the web, the text as it is otherwise.
+fn evidence(sources: &[String]) -> String {
+    let one = |source: &String| {
+        let text = escape(source);
+        let host = source
+            .strip_prefix("https://")
+            .and_then(|rest| rest.split('/').next());
+        match host {
+            Some(host) => format!("<a href=\"{text}\" rel=\"noopener\">{}</a>", escape(host)),
+            None => text,
+        }
+    };
+    sources.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn title(class: DeviceClass) -> &'static str {
+    match class {
+        DeviceClass::System => "system",
+        DeviceClass::Cpu => "CPU",
+        DeviceClass::Nic => "network",
+        DeviceClass::Storage => "storage",
+        DeviceClass::Gpu => "graphics",
+        DeviceClass::Firmware => "firmware",
+        DeviceClass::Platform => "platform",
+    }
+}
+
+fn level_name(level: ListedLevel) -> &'static str {
+    match level {
+        ListedLevel::Certified => "certified",
+        ListedLevel::Compatible => "compatible",
+        ListedLevel::Unsupported => "unsupported",
+    }
+}
+
+/// Text for HTML, also within an attribute.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &str = "[[entry]]\nid = \"x\"\nclass = \"nic\"\nmatch.pci = { vendor = 0x8086, devices = [0x10d3, 0x10c9] }\n\
+        require.driver = \"e1000e\"\nlevel = \"compatible\"\nevidence = [\"https://example.org/a?b&c\", \"bedplate: ours\"]\n\
+        date = \"2026-11-22\"\nnotes = \"<script>alert(1)</script>\"\n";
+
+    #[test]
+    fn a_row_for_each_device_with_its_public_name() {
+        let list = List::parse("test", ENTRY).expect("list");
+        let html = page(&list);
+        assert_eq!(html.matches("<tr><td>network</td>").count(), 2);
+        assert!(
+            html.contains("<code>8086:10d3</code>") && html.contains("82574L"),
+            "{html}"
+        );
+        assert!(html.contains("driver e1000e"), "{html}");
+    }
+
+    #[test]
+    fn texts_of_the_list_are_no_markup() {
+        let list = List::parse("test", ENTRY).expect("list");
+        let html = page(&list);
+        assert!(
+            html.contains("&lt;script&gt;alert(1)") && !html.contains("<script>alert"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<a href=\"https://example.org/a?b&amp;c\" rel=\"noopener\">example.org</a>, bedplate: ours"),
+            "{html}"
+        );
+        assert_eq!(escape("\"'&<>"), "&quot;&#39;&amp;&lt;&gt;");
+    }
+
+    #[test]
+    fn every_entry_of_the_list_is_on_the_page() {
+        let list = List::built_in().expect("list");
+        let html = page(&list);
+        for entry in list.entries() {
+            assert!(
+                html.contains(&format!("title=\"{}\"", escape(&entry.id))),
+                "{}",
+                entry.id
+            );
+        }
+        for requirement in list.requirements() {
+            assert!(
+                html.contains(&format!("<li id=\"{}\"", escape(&requirement.id))),
+                "{}",
+                requirement.id
+            );
+        }
+        // Nothing is fetched from elsewhere.
+        assert!(!html.contains("src=") && !html.contains("<link") && !html.contains("@import"));
+    }
+}
