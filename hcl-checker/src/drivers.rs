@@ -42,6 +42,16 @@ impl DriverIndex {
         })
     }
 
+    /// What was taken down elsewhere of a kernel: no files, so what can be used stands among the built-in modules.
+    #[cfg(feature = "certify")]
+    pub(crate) fn recorded(release: String, tree: ModuleTree) -> Self {
+        Self {
+            release,
+            folder: PathBuf::new(),
+            tree,
+        }
+    }
+
     /// Every driver that claims a device with this modalias. Several are common.
     ///
     /// An alias is no proof: depmod may have run before the file was left out of an image, so the file is looked for.

@@ -4,6 +4,7 @@ mod cli;
 
 use clap::{Parser, Subcommand};
 use cli::WRONG_USE;
+use hcl_checker::certify::guest_program;
 use std::io;
 use std::process::ExitCode;
 
@@ -26,6 +27,18 @@ enum Command {
     Check(cli::check::CheckArgs),
     /// Look for mistakes in the compatibility list itself.
     Lint(cli::lint::LintArgs),
+    /// Test this machine and write a signed report.
+    Certify(Box<cli::certify::CertifyArgs>),
+    /// Be the other end of the network tests of `certify` on another machine.
+    Peer(cli::peer::PeerArgs),
+    /// Check a report, or make entries of the list from it.
+    Report(cli::report::ReportArgs),
+    /// What runs in the test guests of `certify`.
+    #[command(hide = true)]
+    TestGuest {
+        /// Seconds until it switches the guest off.
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -35,6 +48,12 @@ fn main() -> ExitCode {
         Command::Facts(args) => cli::facts::run(&args),
         Command::Check(args) => cli::check::run(&args),
         Command::Lint(args) => cli::lint::run(&args),
+        Command::Certify(args) => cli::certify::run(&args),
+        Command::Peer(args) => cli::peer::run(&args),
+        Command::Report(args) => cli::report::run(&args),
+        Command::TestGuest { seconds } => {
+            guest_program::run(seconds).map(|()| 0).map_err(Into::into)
+        }
     };
     match done {
         Ok(code) => ExitCode::from(code),

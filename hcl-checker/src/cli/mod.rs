@@ -1,8 +1,11 @@
 //! The commands, a file each, and what they share.
 
+pub mod certify;
 pub mod check;
 pub mod facts;
 pub mod lint;
+pub mod peer;
+pub mod report;
 
 use anyhow::{Context, Result};
 use hcl_checker::Root;
