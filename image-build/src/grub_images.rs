@@ -5,7 +5,7 @@
 use crate::paths::Paths;
 use crate::tool::{Tool, fresh_dir};
 use anyhow::Result;
-use slots::grub_cfg::{MODULES, MODULES_BIOS, MODULES_EFI};
+use slots::grub_cfg::{MODULES, MODULES_BIOS, MODULES_EFI, MODULES_EFI_HOST};
 use std::path::{Path, PathBuf};
 
 /// What the medium needs beyond what an installed host does ([`slots::grub_cfg::MODULES`]).
@@ -56,7 +56,7 @@ pub fn make(paths: &Paths, marker: &str) -> Result<GrubImages> {
         paths,
         "x86_64-efi",
         "x86_64-efi",
-        &[MODULES, MODULES_EFI],
+        &[MODULES, MODULES_EFI, MODULES_EFI_HOST],
         "/grub",
         None,
         &out.join("grubx64.efi"),

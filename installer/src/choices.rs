@@ -8,7 +8,7 @@ pub use network::{
 };
 
 use crate::selector::DiskSelector;
-use crate::values::{Hostname, PasswordHash, SshKey, Timezone};
+use crate::values::{HostnamePattern, PasswordHash, SshKey, Timezone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -45,8 +45,8 @@ pub struct DiskChoice {
 /// Name, logins and clock of the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SystemChoice {
-    /// Name of the host.
-    pub hostname: Hostname,
+    /// Name of the host, with facts in it where the operator wants.
+    pub hostname: HostnamePattern,
     /// Hash of root's password; without one root has no password login.
     pub root_password: Option<PasswordHash>,
     /// Keys that may log in as root by ssh.

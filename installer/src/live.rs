@@ -2,7 +2,7 @@
 
 use crate::after::follow;
 use crate::answer_source::{Finder, Found, Network};
-use crate::answers;
+use crate::answers::{self, MachineIdentity};
 use crate::choices::{After, Choices};
 use crate::consoles::Consoles;
 use crate::exit::Exit;
@@ -185,10 +185,12 @@ impl Live<'_> {
             step: None,
             message,
         });
+        let facts = Facts::read(&Root::system());
         let choices = match answers::read_bytes(
             &found.content,
             "answers.toml",
             &Zones::read(Path::new(ZONEINFO)),
+            Some(&MachineIdentity::of(&facts)),
         ) {
             Ok(choices) => choices,
             Err(problems) => {
@@ -202,7 +204,7 @@ impl Live<'_> {
                 ));
             }
         };
-        let prepared = match self.session.prepare(Facts::read(&Root::system())) {
+        let prepared = match self.session.prepare(facts) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let errors = error_chain(error.as_ref());

@@ -349,12 +349,12 @@ proptest! {
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in ".*") {
-        let _ = answers::read(&text, "x", &zones());
+        let _ = answers::read(&text, "x", &zones(), None);
     }
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = answers::read_bytes(&bytes, "x", &zones());
+        let _ = answers::read_bytes(&bytes, "x", &zones(), None);
     }
 
     #[test]
@@ -377,7 +377,7 @@ proptest! {
             .iter()
             .map(|(key, value)| if key.starts_with('[') { format!("{key}\n") } else { format!("{key} = {value}\n") })
             .collect();
-        if let Err(problems) = answers::read(&text, "x", &zones()) {
+        if let Err(problems) = answers::read(&text, "x", &zones(), None) {
             prop_assert!(!problems.list.is_empty(), "refused without a reason: {text}");
         }
     }

@@ -21,9 +21,9 @@ fn the_examples_are_valid() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
-        answers::read(example, "docs/answers.md", &zones())
+        answers::read(example, "docs/answers.md", &zones(), None)
             .unwrap_or_else(|problems| panic!("{problems}\n{example}"));
     }
 }

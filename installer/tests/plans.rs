@@ -5,11 +5,12 @@
 
 mod common;
 
-use common::{cases, choices, verdict};
+use common::{cases, verdict, zones};
 use hcl_checker::facts::Facts;
 use hcl_checker::verdict::Level;
+use installer::answers::{self, MachineIdentity};
 use installer::host_files::{Content, network_files};
-use installer::plan::{Input, Plan, PlanProblems, build};
+use installer::plan::{Input, Plan, build};
 use release::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ fn manifest() -> Manifest {
     }
 }
 
-fn plan(case: &Path) -> Result<Plan, PlanProblems> {
+/// The plan, or why there is none: answers that do not fit the machine, or what the plan refuses.
+fn plan(case: &Path) -> Result<Plan, String> {
     let text = fs::read_to_string(case).unwrap();
     let header = |key: &str| {
         text.lines()
@@ -52,14 +54,18 @@ fn plan(case: &Path) -> Result<Plan, PlanProblems> {
         serde_json::from_value(header("level").unwrap_or("compatible".into()).into()).unwrap();
     let medium = header("medium");
     let release = manifest();
+    let machine = MachineIdentity::of(&facts);
+    let choices = answers::read(&text, "answers.toml", &zones(), Some(&machine))
+        .map_err(|problems| problems.to_string())?;
     build(&Input {
         release: &release,
         facts: &facts,
         judge: &|_| verdict(level),
-        choices: &choices(&text),
+        choices: &choices,
         medium: medium.as_deref(),
         command_line: &header("command line").unwrap_or_default(),
     })
+    .map_err(|problems| problems.to_string())
 }
 
 /// The files of systemd-networkd that come of a plan.
@@ -125,9 +131,9 @@ fn good_answers_give_exactly_this_plan() {
 
 #[test]
 fn what_cannot_be_is_refused_with_exact_reasons() {
-    run("no-plan", "txt", 34, |path| match plan(path) {
+    run("no-plan", "txt", 36, |path| match plan(path) {
         Ok(_) => panic!("{} gives a plan", path.display()),
-        Err(problems) => format!("{problems}\n"),
+        Err(problems) => problems + "\n",
     });
 }
 

@@ -1,6 +1,7 @@
 //! Real guests on an installed host: the tiny guest with the host's own kernel, seen in the list of domains and heard
 //! on its console.
 
+use crate::accelerator::Accelerator;
 use crate::case::Run;
 use crate::host::Host;
 use crate::tiny_guest;
@@ -58,10 +59,20 @@ pub fn start(run: &mut Run, host: &Host, kind: Kind) -> Result<()> {
     );
     ssh.feed(&format!("cat > /root/{name}.cfg"), config.as_bytes(), limit)?;
     ssh.run(&format!("xl create /root/{name}.cfg"), limit)?;
-    let list = ssh.run("xl list", limit)?;
+    // A guest that restarts itself is missing from the list for a moment; how often it did is judged below.
+    let list = ssh.run(
+        &format!(
+            "for i in $(seq 20); do xl list | grep -q '^{name} ' && break; sleep 0.5; done; xl list"
+        ),
+        limit,
+    )?;
     ensure!(
         list.lines().any(|line| line.starts_with(&name)),
-        "`xl list` does not show {name}:\n{list}"
+        "`xl list` does not show {name}:\n{list}\n{}",
+        ssh.run(
+            &format!("cat /var/log/xen/xl-{name}.log; xl dmesg | tail"),
+            limit
+        )?
     );
 
     // `xl console` ends with its input: a pipe that is open at both ends never ends.
@@ -77,6 +88,11 @@ pub fn start(run: &mut Run, host: &Host, kind: Kind) -> Result<()> {
         heard.matches(&hello).count() == 3,
         "the guest should have said hello three times:\n{heard}"
     );
+    let restarts = ssh.run(
+        &format!("grep -c 'has shut down' /var/log/xen/xl-{name}.log || true"),
+        limit,
+    )?;
+    judge_restarts(run, kind, restarts.trim())?;
     // libvirt lists the guests that were made through it and no others: nothing to ask it about this one.
     std::fs::write(run.file(&format!("{name}.txt")), format!("{list}\n{heard}"))?;
 
@@ -86,5 +102,21 @@ pub fn start(run: &mut Run, host: &Host, kind: Kind) -> Result<()> {
         !list.lines().any(|line| line.starts_with(&name)),
         "{name} is still there after its end:\n{list}"
     );
+    Ok(())
+}
+
+/// No guest may restart itself. One exception, told in the record: QEMU's emulated SVM now and then resets a guest in a
+/// hardware container as it starts (seen once in 32 starts; `xl` starts it again at once), which says nothing about Xen.
+fn judge_restarts(run: &Run, kind: Kind, restarts: &str) -> Result<()> {
+    if restarts == "0" {
+        return Ok(());
+    }
+    let emulated = run.bench.accelerator == Accelerator::Emulation && kind != Kind::Pv;
+    ensure!(
+        emulated && restarts == "1",
+        "the {} guest went down by itself, {restarts} times",
+        kind.guest_type()
+    );
+    run.note("the emulated processor reset the guest once as it started; it was started again");
     Ok(())
 }

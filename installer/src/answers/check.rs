@@ -6,7 +6,9 @@ use super::document::Document;
 use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, Policy, System};
 use crate::choices::{After, Choices, DiskChoice, HclPolicy, SystemChoice};
 use crate::selector::{DiskSelector, TRANSPORTS};
-use crate::values::{Hostname, PasswordHash, SshKey, Timezone, ValueError, Zones, parse_size};
+use crate::values::{
+    HostnamePattern, PasswordHash, SshKey, Timezone, ValueError, Zones, parse_size,
+};
 use network::network;
 
 /// The choices, or `None` with at least one problem added to `document`.
@@ -215,7 +217,7 @@ fn system(
         return None;
     };
     let hostname = match system.hostname {
-        Some(text) => value(document, "system.hostname", Hostname::parse(&text)),
+        Some(text) => value(document, "system.hostname", HostnamePattern::parse(&text)),
         None => {
             document.missing(
                 "system.hostname",

@@ -1,5 +1,6 @@
 //! An answer file as text and tables: finds the place of a key, and checks the shape of everything in it.
 
+use super::host;
 use super::problem::{Place, Problem};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -7,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A parsed answer file with the problems that were found so far.
+#[derive(Clone)]
 pub struct Document<'t> {
     text: &'t str,
     root: Spanned<DeTable<'t>>,
@@ -312,6 +314,24 @@ impl<'t> Document<'t> {
                     "see docs/answers.md for the format",
                 );
                 T::default()
+            }
+        }
+    }
+
+    /// The document as it is for the host with this number, with the problems that were found so far.
+    pub fn for_host(&self, index: usize) -> Self {
+        let span = self.root.span();
+        Document {
+            root: Spanned::new(span, host::merged(self.root.get_ref(), index)),
+            ..self.clone()
+        }
+    }
+
+    /// Takes over what was found in the document of a host.
+    pub fn adopt(&mut self, other: Self) {
+        for problem in other.problems {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
             }
         }
     }

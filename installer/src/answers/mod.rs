@@ -2,28 +2,55 @@
 
 mod check;
 mod document;
+mod host;
 mod problem;
 pub mod schema;
 
+pub use host::MachineIdentity;
 pub use problem::{Place, Problem, Problems};
 
 use crate::choices::Choices;
 use crate::values::Zones;
 use document::Document;
+use host::Sections;
+use schema::AnswerFile;
 
 /// Largest answer file in bytes. Far above any sensible one; guards the memory of the live system.
 pub const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Reads an answer file. `file` is its name in messages; `zones` are the time zones known here.
+/// Reads an answer file. `file` is its name in messages; `zones` are the time zones known here. Where the file is for many
+/// machines, the section that fits `machine` counts; without a machine all sections are checked, and the first one's choices
+/// returned.
 ///
 /// Reports all problems at once. The messages hold no value of the file, so they may be logged.
-pub fn read(text: &str, file: &str, zones: &Zones) -> Result<Choices, Problems> {
+pub fn read(
+    text: &str,
+    file: &str,
+    zones: &Zones,
+    machine: Option<&MachineIdentity>,
+) -> Result<Choices, Problems> {
     let mut document = Document::parse(text);
     let mut choices = None;
     if !document.is_broken() {
         document.check_shape(&schema::json_schema());
-        let answers = document.read();
-        choices = check::check(answers, &mut document, zones);
+        let answers: AnswerFile = document.read();
+        let hosts = answers.host.as_deref().unwrap_or_default();
+        let sections = match host::choose(hosts, machine, &mut document) {
+            Sections::None => {
+                choices = check::check(answers, &mut document, zones);
+                0..0
+            }
+            Sections::One(index) => index..index + 1,
+            Sections::All(count) => 0..count,
+            Sections::Wrong => 0..0,
+        };
+        for index in sections {
+            let mut merged = document.for_host(index);
+            let answers = merged.read();
+            let found = check::check(answers, &mut merged, zones);
+            choices = choices.or(found);
+            document.adopt(merged);
+        }
     }
     let list = document.into_problems();
     match choices {
@@ -36,9 +63,19 @@ pub fn read(text: &str, file: &str, zones: &Zones) -> Result<Choices, Problems> 
 }
 
 /// Reads an answer file from bytes that came from anywhere.
-pub fn read_bytes(bytes: &[u8], file: &str, zones: &Zones) -> Result<Choices, Problems> {
+pub fn read_bytes(
+    bytes: &[u8],
+    file: &str,
+    zones: &Zones,
+    machine: Option<&MachineIdentity>,
+) -> Result<Choices, Problems> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => read(text.strip_prefix('\u{feff}').unwrap_or(text), file, zones),
+        Ok(text) => read(
+            text.strip_prefix('\u{feff}').unwrap_or(text),
+            file,
+            zones,
+            machine,
+        ),
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let problem = Problem {

@@ -27,6 +27,43 @@ pub struct AnswerFile {
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// One file for many machines: what stands in the section that fits goes before what stands above.
+    pub host: Option<Vec<Host>>,
+}
+
+/// Answers for one of many machines.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Which machine: all properties must fit.
+    #[serde(rename = "match")]
+    pub matching: Option<HostMatch>,
+    /// What follows a finished installation.
+    pub on_success: Option<After>,
+    /// What follows a failed installation.
+    pub on_failure: Option<After>,
+    /// Which disk to install on.
+    pub disk: Option<Disk>,
+    /// Name, logins and clock.
+    pub system: Option<System>,
+    /// The networks.
+    pub network: Option<Network>,
+    /// What to do about hardware that the compatibility list does not approve.
+    pub hcl: Option<Hcl>,
+}
+
+/// Properties of a machine. One that a machine does not have does not fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostMatch {
+    /// Serial number of the system, whole.
+    pub serial: Option<String>,
+    /// Hardware address of any of its interfaces.
+    pub mac: Option<String>,
+    /// UUID of the system.
+    pub uuid: Option<String>,
+    /// Asset tag of the chassis.
+    pub asset_tag: Option<String>,
 }
 
 /// Which disk to install on: `path` or `match`.
@@ -130,7 +167,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            11,
+            13,
             "a table is missing from the schema"
         );
     }

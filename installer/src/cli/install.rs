@@ -3,7 +3,7 @@
 use super::InstallArgs;
 use super::plan::zones;
 use crate::answer_source::{Finder, Request};
-use crate::answers;
+use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::run_dir::{RUN_DIR, RunDir};
@@ -77,14 +77,17 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         step: None,
         message,
     });
-    let choices = match answers::read_bytes(&found.content, &found.place, &zones()) {
+    let facts = Facts::read(&Root::system());
+    let machine = MachineIdentity::of(&facts);
+    let choices = match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine))
+    {
         Ok(choices) => choices,
         Err(problems) => {
             eprintln!("{problems}");
             return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
         }
     };
-    let prepared = match session.prepare(Facts::read(&Root::system())) {
+    let prepared = match session.prepare(facts) {
         Ok(prepared) => prepared,
         Err(error) => {
             return fail(

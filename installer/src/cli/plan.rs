@@ -1,12 +1,11 @@
 //! `installer plan`
 
 use super::{MediumArgs, PlanArgs};
-use crate::answers;
-use crate::choices::Choices;
+use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::live::ZONEINFO;
-use crate::plan::{Plan, PlanProblems};
+use crate::plan::Plan;
 use crate::session::{Prepared, Session, boot_record_of};
 use crate::values::Zones;
 use anyhow::{Context, Result, anyhow};
@@ -61,9 +60,27 @@ impl<'a> Inputs<'a> {
         Ok(Inputs { session, prepared })
     }
 
-    /// The plan.
-    pub fn plan(&self, choices: &Choices) -> Result<Plan, PlanProblems> {
-        self.session.plan(&self.prepared, choices)
+    /// The plan that these answers give on this machine. What is in the way is printed, and the exit says what kind it is.
+    pub fn plan_for(&self, answers: &[u8], name: &str) -> Result<Result<Plan, Exit>> {
+        let machine = MachineIdentity::of(&self.prepared.facts);
+        let choices = match answers::read_bytes(answers, name, &zones(), Some(&machine)) {
+            Ok(choices) => choices,
+            Err(problems) => {
+                eprintln!("{problems}");
+                return Ok(Err(Exit::Usage));
+            }
+        };
+        match self.session.plan(&self.prepared, &choices) {
+            Ok(plan) => Ok(Ok(plan)),
+            Err(problems) => {
+                eprintln!("{problems}");
+                Ok(Err(if problems.only_verdict() {
+                    Exit::Refused
+                } else {
+                    Exit::Failed
+                }))
+            }
+        }
     }
 }
 
@@ -71,24 +88,11 @@ impl<'a> Inputs<'a> {
 pub fn run(args: &PlanArgs) -> Result<Exit> {
     let name = args.answers.display().to_string();
     let bytes = fs::read(&args.answers).with_context(|| format!("cannot read {name}"))?;
-    let choices = match answers::read_bytes(&bytes, &name, &zones()) {
-        Ok(choices) => choices,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(Exit::Usage);
-        }
-    };
     let system = RealSystem::silent();
-    let plan = match Inputs::load(&system, args.facts.as_deref(), &args.medium)?.plan(&choices) {
+    let inputs = Inputs::load(&system, args.facts.as_deref(), &args.medium)?;
+    let plan = match inputs.plan_for(&bytes, &name)? {
         Ok(plan) => plan,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(if problems.only_verdict() {
-                Exit::Refused
-            } else {
-                Exit::Failed
-            });
-        }
+        Err(exit) => return Ok(exit),
     };
     if args.json {
         println!("{}", plan.to_json()?);

@@ -12,22 +12,15 @@ use steps::system::RealSystem;
 pub fn run(args: &ValidateArgs) -> Result<Exit> {
     let name = args.file.display().to_string();
     let bytes = fs::read(&args.file).with_context(|| format!("cannot read {name}"))?;
-    let choices = match answers::read_bytes(&bytes, &name, &zones()) {
-        Ok(choices) => choices,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(Exit::Usage);
-        }
-    };
     if let Some(facts) = &args.facts {
         let system = RealSystem::silent();
         let inputs = Inputs::load(&system, Some(facts), &args.medium)?;
-        if let Err(problems) = inputs.plan(&choices) {
-            eprintln!("{problems}");
-            return Ok(if problems.only_verdict() {
-                Exit::Refused
-            } else {
+        if let Err(exit) = inputs.plan_for(&bytes, &name)? {
+            // An answer file that fits another machine is not a failure of this program.
+            return Ok(if exit == Exit::Failed {
                 Exit::Usage
+            } else {
+                exit
             });
         }
         println!(
@@ -35,6 +28,10 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
             facts.display()
         );
     } else {
+        if let Err(problems) = answers::read_bytes(&bytes, &name, &zones(), None) {
+            eprintln!("{problems}");
+            return Ok(Exit::Usage);
+        }
         println!("{name} is valid");
     }
     Ok(Exit::Done)

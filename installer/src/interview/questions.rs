@@ -212,7 +212,7 @@ fn system_choice(
         key => SshKey::parse(key).map(|key| vec![key]),
     })?;
     Ok(SystemChoice {
-        hostname,
+        hostname: hostname.into(),
         root_password,
         ssh_keys,
         timezone,

@@ -2,6 +2,7 @@
 
 use super::problem::{About, PlanProblem, PlanProblems};
 use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, disk, hcl, network};
+use crate::answers::MachineIdentity;
 use crate::choices::Choices;
 use hcl_checker::Known;
 use hcl_checker::facts::{Context, Facts, FirmwareKind};
@@ -84,6 +85,31 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
         )]),
     };
     let network = network.map_err(|list| problems.extend(list)).ok();
+    let machine = MachineIdentity::of(facts);
+    let uplink = network
+        .as_ref()
+        .and_then(|network| network.management())
+        .map(|bridge| bridge.mac);
+    let hostname = choices.system.hostname.resolve(|fact| match fact {
+        "serial" => machine.serial.clone(),
+        "uuid" => machine.uuid.clone(),
+        "asset_tag" => machine.asset_tag.clone(),
+        "mac" => uplink.map(|mac| mac.to_string()),
+        _ => None,
+    });
+    let hostname = match hostname {
+        Ok(hostname) => Some(hostname),
+        // Without a network the address is missing for a reason that is told already.
+        Err(_) if network.is_none() => None,
+        Err(message) => {
+            problems.push(PlanProblem::new(
+                About::Machine,
+                message,
+                "change `hostname` in [system]",
+            ));
+            None
+        }
+    };
     let name = disk
         .as_ref()
         .and_then(|plan| plan.identity.path.strip_prefix("/dev/"));
@@ -91,40 +117,44 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
     let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
 
-    match (disk, network, hcl, firmware) {
-        (Some(disk), Some(network), Some(hcl), Some(firmware)) if problems.is_empty() => Ok(Plan {
-            schema: 1,
-            release: ReleasePlan {
-                version: release.version.clone(),
-                kernel: release.kernel.clone(),
-                xen: release.xen.clone(),
-                root: release.root.clone(),
-            },
-            boot: BootPlan {
-                firmware,
-                bios_code: disk.identity.sector_size == 512,
-                firmware_entry: firmware == Firmware::Uefi,
-                console: console(input.command_line),
-            },
-            disk,
-            system: SystemPlan {
-                hostname: choices.system.hostname.clone(),
-                timezone: choices.system.timezone.clone(),
-                root_password: choices
-                    .system
-                    .root_password
-                    .as_ref()
-                    .map_or("none", |hash| hash.method())
-                    .to_owned(),
-                ssh_keys: choices.system.ssh_keys.clone(),
-            },
-            network,
-            hcl,
-            on_success: choices.on_success,
-            on_failure: choices.on_failure,
-            warnings,
-            root_password: choices.system.root_password.clone(),
-        }),
+    match (disk, network, hcl, firmware, hostname) {
+        (Some(disk), Some(network), Some(hcl), Some(firmware), Some(hostname))
+            if problems.is_empty() =>
+        {
+            Ok(Plan {
+                schema: 1,
+                release: ReleasePlan {
+                    version: release.version.clone(),
+                    kernel: release.kernel.clone(),
+                    xen: release.xen.clone(),
+                    root: release.root.clone(),
+                },
+                boot: BootPlan {
+                    firmware,
+                    bios_code: disk.identity.sector_size == 512,
+                    firmware_entry: firmware == Firmware::Uefi,
+                    console: console(input.command_line),
+                },
+                disk,
+                system: SystemPlan {
+                    hostname,
+                    timezone: choices.system.timezone.clone(),
+                    root_password: choices
+                        .system
+                        .root_password
+                        .as_ref()
+                        .map_or("none", |hash| hash.method())
+                        .to_owned(),
+                    ssh_keys: choices.system.ssh_keys.clone(),
+                },
+                network,
+                hcl,
+                on_success: choices.on_success,
+                on_failure: choices.on_failure,
+                warnings,
+                root_password: choices.system.root_password.clone(),
+            })
+        }
         _ => Err(PlanProblems(problems)),
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod address6;
 mod hostname;
+mod hostname_pattern;
 mod mac;
 mod password_hash;
 mod size;
@@ -12,6 +13,7 @@ mod timezone;
 pub use address::{Cidr, check_gateway, check_name_server};
 pub use address6::{Cidr6, check_gateway6};
 pub use hostname::Hostname;
+pub use hostname_pattern::HostnamePattern;
 pub use mac::{Mac, check_device_name, check_interface_name, is_pci_address};
 pub use password_hash::PasswordHash;
 pub use size::{parse_size, show_size};

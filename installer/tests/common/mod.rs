@@ -30,7 +30,7 @@ pub fn zones() -> Zones {
 
 /// The choices of an answer file that must be right.
 pub fn choices(text: &str) -> Choices {
-    installer::answers::read(text, "answers.toml", &zones())
+    installer::answers::read(text, "answers.toml", &zones(), None)
         .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
