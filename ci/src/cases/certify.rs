@@ -48,13 +48,17 @@ pub fn certify(run: &mut Run) -> Result<()> {
         let limit = run.bench.limit(20);
         host.ssh.put(&program, "/root/hcl-checker", limit)?;
         let only: Vec<String> = WANTED.iter().map(|id| format!("--only {id}")).collect();
-        let line = format!("/root/hcl-checker certify --out /root/report {}", only.join(" "));
+        let line = format!(
+            "/root/hcl-checker certify --out /root/report {}",
+            only.join(" ")
+        );
         let output = host.ssh.output(&line, b"", run.bench.limit(200))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         run.note(&said);
         std::fs::write(run.file("certify.txt"), &said)?;
         for name in ["report.json", "report.json.sig", "report.html"] {
-            host.ssh.get(&format!("/root/report/{name}"), &run.file(name), limit)?;
+            host.ssh
+                .get(&format!("/root/report/{name}"), &run.file(name), limit)?;
         }
         ensure!(
             output.status.code() == Some(INCOMPLETE),
@@ -63,10 +67,14 @@ pub fn certify(run: &mut Run) -> Result<()> {
         );
         let report: Value = serde_json::from_slice(&std::fs::read(run.file("report.json"))?)?;
         passed(&report)?;
-        let left = host.ssh.run("xl list | grep hcl-checker || echo none", limit)?;
+        let left = host
+            .ssh
+            .run("xl list | grep hcl-checker || echo none", limit)?;
         ensure!(left.trim() == "none", "guests are left:\n{left}");
         let mut verify = Command::new(&program);
-        verify.args(["report", "verify"]).arg(run.file("report.json"));
+        verify
+            .args(["report", "verify"])
+            .arg(run.file("report.json"));
         process::run(&mut verify, b"", Duration::from_secs(60)).map(drop)
     })?;
     host.power_off(run)
@@ -74,11 +82,18 @@ pub fn certify(run: &mut Run) -> Result<()> {
 
 /// Every test that this machine can pass did.
 fn passed(report: &Value) -> Result<()> {
-    let tests = report["tests"].as_array().context("the report has no tests")?;
+    let tests = report["tests"]
+        .as_array()
+        .context("the report has no tests")?;
     for id in WANTED {
         let test = tests.iter().find(|test| test["id"] == id);
         let test = test.with_context(|| format!("the report has no test {id}"))?;
-        ensure!(test["status"] == "passed", "{id}: {} ({})", test["status"], test["reason"]);
+        ensure!(
+            test["status"] == "passed",
+            "{id}: {} ({})",
+            test["status"],
+            test["reason"]
+        );
     }
     Ok(())
 }

@@ -137,3 +137,50 @@ impl Bench<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! A bench without a machine.
+
+    use super::*;
+    use crate::certify::{Options, Silent, Surroundings};
+    use steps::RecordingSystem;
+
+    /// A run with nothing in it, and a system that records.
+    pub(in crate::certify) struct Fixture {
+        pub(in crate::certify) system: RecordingSystem,
+        pub(in crate::certify) state: RunState,
+        pub(in crate::certify) stop: Stop,
+    }
+
+    impl Fixture {
+        pub(in crate::certify) fn new() -> Self {
+            Self {
+                system: RecordingSystem::new(),
+                state: RunState::begin(
+                    Options::default(),
+                    Facts::default(),
+                    Surroundings::default(),
+                    "nonce".to_owned(),
+                    0,
+                ),
+                stop: Stop::new(),
+            }
+        }
+
+        /// Does something with a bench.
+        pub(in crate::certify) fn with<T>(&mut self, work: impl FnOnce(&mut Bench<'_>) -> T) -> T {
+            let facts = self.state.facts.clone();
+            work(&mut Bench {
+                system: &self.system,
+                facts: &facts,
+                stop: &self.stop,
+                state: &mut self.state,
+                folder: Path::new("/run"),
+                progress: &mut Silent,
+                left: Vec::new(),
+                test: "test".to_owned(),
+            })
+        }
+    }
+}

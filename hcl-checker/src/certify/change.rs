@@ -110,6 +110,14 @@ pub(super) fn read_text(system: &dyn System, path: &str) -> Result<String, FileE
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
+/// What is wrong where [`knows_no_vlans`].
+pub(super) const NO_VLANS: &str = "the kernel has no VLANs (CONFIG_VLAN_8021Q)";
+
+/// Whether this is what `ip` says where the kernel has no such type of interface.
+pub(super) fn knows_no_vlans(text: &str) -> bool {
+    text.contains("Unknown device type") || text.contains("Operation not supported")
+}
+
 pub(super) fn sriov_numvfs(address: &str) -> String {
     format!("/sys/bus/pci/devices/{address}/sriov_numvfs")
 }

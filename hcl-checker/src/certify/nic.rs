@@ -1,6 +1,6 @@
 //! Network interfaces: link, data, datagrams, large frames, VLANs.
 
-use super::change::{ip, read_text};
+use super::change::{NO_VLANS, ip, knows_no_vlans, read_text};
 use super::peer::{Counted, PEER_ADDRESS, Route, Session, SessionError, TEST_ADDRESS};
 use super::plan::duration;
 use super::{Bench, Change, Outcome, PeerAt, TestError};
@@ -412,16 +412,11 @@ fn make_vlan(bench: &mut Bench<'_>, test: &VlanTest, name: &str) -> Result<(), T
         id: test.id,
     };
     match bench.change(change) {
-        Err(TestError::Trouble(text)) if knows_no_vlans(&text) => Err(TestError::CannotRun(
-            "this kernel has no VLANs (CONFIG_VLAN_8021Q)".to_owned(),
-        )),
+        Err(TestError::Trouble(text)) if knows_no_vlans(&text) => {
+            Err(TestError::CannotRun(format!("here {NO_VLANS}")))
+        }
         other => other,
     }
-}
-
-/// What `ip` says where the kernel has no such type of interface.
-fn knows_no_vlans(text: &str) -> bool {
-    text.contains("Unknown device type") || text.contains("Operation not supported")
 }
 
 #[cfg(test)]

@@ -323,7 +323,10 @@ impl Builder<'_> {
             let name = kind.name();
             self.add(
                 &format!("guest.{name}"),
-                &format!("Start a {} guest and hear from it", name.to_uppercase()),
+                &format!(
+                    "Start a guest of kind {} and hear from it",
+                    name.to_uppercase()
+                ),
                 30,
                 "a guest named hcl-checker-*, removed again",
                 action,

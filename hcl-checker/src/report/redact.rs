@@ -24,6 +24,9 @@ const SECRET_FIELDS: [&str; 10] = [
 /// Shorter texts are hashed where they stand in their field and not looked for elsewhere: `0` is everywhere.
 const SHORTEST: usize = 5;
 
+/// Where udev puts links that stay the same for ever.
+const BY_ID: &str = "/dev/disk/by-id/";
+
 /// What is replaced by what.
 #[derive(Debug, Default)]
 pub struct Redaction {
@@ -52,7 +55,13 @@ impl Redaction {
             for form in forms(&text) {
                 redaction.everywhere.push((form, hash.clone()));
             }
-            redaction.fields.insert(text, hash);
+            // A link stays a path: options name disks by it.
+            let shown = if text.starts_with(BY_ID) {
+                format!("{BY_ID}{hash}")
+            } else {
+                hash
+            };
+            redaction.fields.insert(text, shown);
         }
         redaction
             .everywhere
@@ -137,10 +146,10 @@ fn forms(text: &str) -> Vec<String> {
         plain.replace(':', "-"),
         plain.replace(' ', "_"),
     ];
-    if let Some(name) = plain.strip_prefix("/dev/disk/by-id/") {
-        forms.push(name.to_owned());
+    match plain.strip_prefix(BY_ID) {
+        Some(name) => forms = vec![name.to_owned()],
+        None => forms.push(plain),
     }
-    forms.push(plain);
     forms.sort_unstable();
     forms.dedup();
     forms.retain(|form| form.len() >= SHORTEST);

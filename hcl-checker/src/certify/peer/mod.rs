@@ -11,3 +11,6 @@ mod session;
 pub use protocol::{DEFAULT_PORT, PEER_ADDRESS, TEST_ADDRESS};
 pub use server::Peer;
 pub(super) use session::{Counted, Route, Session, SessionError};
+
+#[cfg(test)]
+mod tests;

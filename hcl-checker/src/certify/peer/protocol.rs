@@ -109,20 +109,20 @@ mod tests {
 
     #[test]
     fn what_is_no_line_of_this_protocol_is_refused() {
-        let hear = |text: &str| super::hear::<Request>(&mut text.as_bytes());
-        assert_eq!(hear("\"count\"\n").expect("line"), Some(Request::Count));
-        assert_eq!(hear("").expect("end"), None);
-        assert!(hear("GET / HTTP/1.1\r\n").is_err());
-        assert!(hear("\"count\"").is_err(), "cut off");
-        assert!(hear(&"x".repeat(10_000)).is_err(), "too long");
-        assert!(hear("{\"send\":{\"ms\":-1}}\n").is_err());
+        let said = |text: &str| hear::<Request>(&mut text.as_bytes());
+        assert_eq!(said("\"count\"\n").expect("line"), Some(Request::Count));
+        assert_eq!(said("").expect("end"), None);
+        assert!(said("GET / HTTP/1.1\r\n").is_err());
+        assert!(said("\"count\"").is_err(), "cut off");
+        assert!(said(&"x".repeat(10_000)).is_err(), "too long");
+        assert!(said("{\"send\":{\"ms\":-1}}\n").is_err());
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = super::hear::<Request>(&mut &bytes[..]);
-            let _ = super::hear::<Reply>(&mut &bytes[..]);
+            let _ = hear::<Request>(&mut &bytes[..]);
+            let _ = hear::<Reply>(&mut &bytes[..]);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The peer itself.
 
 use super::protocol::{LONGEST_MS, NUMBER, PEER_ADDRESS, Reply, Request, VERSION, hear, say};
+use crate::certify::change::{NO_VLANS, knows_no_vlans};
 use crate::certify::{Change, Stop};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::collections::HashSet;
@@ -157,6 +158,10 @@ impl Connection<'_> {
             (self.peer.log)(&format!("now: {change}"));
             self.changes.push(change.clone());
             if let Err(error) = change.make(&*self.peer.system) {
+                let error = error.to_string();
+                if knows_no_vlans(&error) {
+                    return refused(NO_VLANS);
+                }
                 return refused(format!("{change}: {error}"));
             }
         }
