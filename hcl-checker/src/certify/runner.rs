@@ -22,6 +22,10 @@ pub enum End {
     Restarting,
 }
 
+/// How a test is done.
+type Perform<'a> =
+    &'a mut dyn FnMut(&mut Bench<'_>, &Task, Option<&Waiting>) -> Result<Outcome, TestError>;
+
 /// A run.
 pub struct Runner<'a> {
     /// Commands and files.
@@ -46,15 +50,7 @@ impl Runner<'_> {
     }
 
     /// The same with another way to do a test.
-    fn run_with(
-        &mut self,
-        plan: &Plan,
-        perform: &mut dyn FnMut(
-            &mut Bench<'_>,
-            &Task,
-            Option<&Waiting>,
-        ) -> Result<Outcome, TestError>,
-    ) -> Result<End, StateError> {
+    fn run_with(&mut self, plan: &Plan, perform: Perform<'_>) -> Result<End, StateError> {
         // An earlier run that was killed, or the machine with it.
         self.undo_all()?;
         for (number, test) in plan.tests.iter().enumerate() {
@@ -86,11 +82,7 @@ impl Runner<'_> {
         &mut self,
         test: &PlannedTest,
         task: &Task,
-        perform: &mut dyn FnMut(
-            &mut Bench<'_>,
-            &Task,
-            Option<&Waiting>,
-        ) -> Result<Outcome, TestError>,
+        perform: Perform<'_>,
     ) -> Result<Option<End>, StateError> {
         let (started, start) = (stamp(now()), Instant::now());
         let waiting = self

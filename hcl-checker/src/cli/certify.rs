@@ -316,8 +316,11 @@ fn go_on(system: &RealSystem, folder: PathBuf, state: RunState, stop: Stop) -> R
 
 fn summary(report: &Report, folder: &str) -> String {
     let mut text = format!("{}\n", report.certification.result.name().to_uppercase());
-    for reason in &report.certification.reasons {
-        text.push_str(&format!("  {reason}\n"));
+    for reason in &report.certification.failed {
+        text.push_str(&format!("  failed   {reason}\n"));
+    }
+    for reason in &report.certification.missing {
+        text.push_str(&format!("  missing  {reason}\n"));
     }
     text + &format!("{folder}/{REPORT_FILE}, signed; {folder}/{HTML_FILE} for people\n")
 }

@@ -141,7 +141,7 @@ fn text(verification: &Verification) -> String {
             .map(|note| format!("  note   {note}")),
     );
     if let Some(report) = &verification.report {
-        let reasons = report.certification.reasons.iter();
+        let reasons = report.certification.reasons();
         lines.extend(reasons.map(|reason| format!("  why    {reason}")));
     }
     lines.join("\n") + "\n"

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct Certification {
     /// The result.
     pub result: CertificationResult,
-    /// What failed or is missing.
-    pub reasons: Vec<String>,
+    /// What is wrong.
+    pub failed: Vec<String>,
+    /// What is required and is not known.
+    pub missing: Vec<String>,
 }
 
 /// The result of a certification.
@@ -48,7 +50,7 @@ impl Certification {
                 Status::Passed => {}
                 Status::Failed => failed.push(format!("{}: {}", test.id, test.reason)),
                 Status::Skipped if is_required(&test.id) => {
-                    missing.push(format!("{}: not run: {}", test.id, test.reason));
+                    missing.push(format!("{}: {}", test.id, test.reason));
                 }
                 Status::Skipped => {}
             }
@@ -71,11 +73,16 @@ impl Certification {
             (true, false) => CertificationResult::Incomplete,
             (true, true) => CertificationResult::Passed,
         };
-        failed.extend(missing);
         Self {
             result,
-            reasons: failed,
+            failed,
+            missing,
         }
+    }
+
+    /// Everything that is in the way, what is wrong first.
+    pub fn reasons(&self) -> impl Iterator<Item = &String> {
+        self.failed.iter().chain(&self.missing)
     }
 }
 

@@ -54,7 +54,7 @@ pub fn submit_entries(
     if certification.result == CertificationResult::Failed {
         return Err(EntryError::NotPassed {
             result: certification.result.name(),
-            reasons: certification.reasons.clone(),
+            reasons: certification.failed.clone(),
         });
     }
     let certified = certification.result == CertificationResult::Passed && page.is_some();

@@ -119,9 +119,15 @@ fn result(page: &mut Page, report: &Report) {
         count(Status::Failed),
         count(Status::Skipped),
     ));
-    if !certification.reasons.is_empty() {
-        page.add(format_args!("<ul>\n"));
-        for reason in &certification.reasons {
+    for (title, reasons) in [
+        ("What is wrong", &certification.failed),
+        ("What is missing", &certification.missing),
+    ] {
+        if reasons.is_empty() {
+            continue;
+        }
+        page.add(format_args!("<h3>{title}</h3>\n<ul>\n"));
+        for reason in reasons {
             page.add(format_args!("<li>{}</li>\n", escape(reason)));
         }
         page.add(format_args!("</ul>\n"));

@@ -286,7 +286,7 @@ fn what_does_not_follow_from_the_facts_is_named() {
         ("/facts/pci", serde_json::json!([]), "check"),
         ("/certification/result", failed.clone(), "certification"),
         (
-            "/certification/reasons",
+            "/certification/missing",
             serde_json::json!(["x"]),
             "certification",
         ),

@@ -170,7 +170,7 @@ impl Verification {
                 "certification: it says {}, its tests say {}{}",
                 report.certification.result.name(),
                 certification.result.name(),
-                match certification.reasons.first() {
+                match certification.reasons().next() {
                     Some(reason) => format!(" ({reason})"),
                     None => String::new(),
                 }

@@ -46,7 +46,7 @@ impl Spread {
 
     /// Counts from both ends to the middle: 0, last, 1, last but one, ...
     fn scattered(&self, number: u64) -> u64 {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             number / 2
         } else {
             self.tested - 1 - number / 2
@@ -88,7 +88,7 @@ mod tests {
             prop_assert!(spread.blocks() == 1 || offsets.contains(&((blocks - 1) * BLOCK as u64)));
             for number in 0..50 {
                 let offset = spread.random(1, number, spread.blocks());
-                prop_assert!(offset % READ as u64 == 0 && offset + READ as u64 <= size);
+                prop_assert!(offset.is_multiple_of(READ as u64) && offset + READ as u64 <= size);
             }
         }
     }
