@@ -17,7 +17,7 @@ const NAME: &str = "state.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunState {
-    /// [`SCHEMA`] of the program that wrote it.
+    /// Version of the form, by the program that wrote it.
     pub schema: u32,
     /// What was asked for.
     pub options: Options,
