@@ -26,7 +26,7 @@ pub fn run(args: &PeerArgs) -> Result<u8> {
     stop.on_signals().context("signals cannot be waited for")?;
     let address = SocketAddr::new(args.listen, args.port);
     let listener = TcpListener::bind(address)
-        .with_context(|| format!("{address} cannot be listened at; another --port may be free"))?;
+        .with_context(|| format!("{address} cannot be listened at; another --port may be free, and without IPv6 give --listen 0.0.0.0"))?;
     eprintln!(
         "hcl-checker: peer at {}; whoever reaches this port can test through it; Ctrl-C ends it",
         listener.local_addr()?
