@@ -1,18 +1,57 @@
 //! Does a kernel drive a device? Asked of the kernel that will run the machine, which need not be the one that runs now.
 
-use crate::modalias::ModuleTree;
+mod compact;
+
+pub use compact::{CompactError, write as write_compact};
+
+use crate::modalias::{AliasIndex, ModuleTree};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The drivers of the release that this program was made for. `image-build driver-index` writes the file, and every build of
+/// an image compares it with the kernel that goes into the image.
+const SHIPPED: &str = include_str!("../drivers.index");
+
+/// Where an image of a release has the index of its own kernel, which may be newer than the one this program was built with.
+const IN_IMAGE: &str = "/usr/share/bedplate/drivers.index";
 
 /// The drivers of one kernel.
 #[derive(Debug, Clone)]
 pub struct DriverIndex {
     /// Release of the kernel: the name of its modules folder.
     pub release: String,
-    /// Where it was read.
-    pub folder: PathBuf,
-    tree: ModuleTree,
+    /// Version of the hypervisor that goes with it, where that is told.
+    pub xen: Option<String>,
+    aliases: AliasIndex,
+    modules: Modules,
+}
+
+/// Which modules there are.
+#[derive(Debug, Clone)]
+enum Modules {
+    /// Those of a folder, looked up when asked.
+    Folder {
+        folder: PathBuf,
+        tree: Box<ModuleTree>,
+    },
+    /// Those of a list, with the firmware that a module names and the image lacks.
+    Listed {
+        names: BTreeSet<String>,
+        lacking: BTreeMap<String, Vec<String>>,
+    },
+}
+
+/// Kernel and hypervisor of the release that this program was made for, without reading the whole index.
+pub fn release_names() -> (Option<&'static str>, Option<&'static str>) {
+    let line = |key: &str| {
+        SHIPPED
+            .lines()
+            .take(8)
+            .find_map(|line| line.strip_prefix(key))
+    };
+    (line("kernel "), line("xen "))
 }
 
 /// A driver that claims a device.
@@ -20,35 +59,60 @@ pub struct DriverIndex {
 pub struct Driver {
     /// Name of the module, with `_`.
     pub module: String,
-    /// Whether it can be used: it is part of the kernel image, or its file is there.
+    /// Whether it can be used: it is part of the kernel image, or its file is there, and so is its firmware.
     pub usable: bool,
 }
 
 impl DriverIndex {
+    /// The drivers of the release that this program was made for.
+    ///
+    /// # Errors
+    /// The index inside of the program is malformed; a test sees to it that it is not.
+    pub fn shipped() -> Result<Self, CompactError> {
+        compact::read(SHIPPED)
+    }
+
+    /// The drivers of the release that this program is part of, in an image or host of it; elsewhere [`Self::shipped`].
+    ///
+    /// # Errors
+    /// The index is malformed.
+    pub fn of_release() -> Result<Self, CompactError> {
+        match std::fs::read_to_string(IN_IMAGE) {
+            Ok(text) => compact::read(&text),
+            Err(_) => Self::shipped(),
+        }
+    }
+
     /// Reads `/lib/modules/<release>`, given as `folder`.
     ///
     /// # Errors
     /// `modules.alias` or `modules.dep` is missing or unreadable; the error's text names it.
     pub fn read(folder: &Path) -> io::Result<Self> {
-        let tree = ModuleTree::read(folder)?;
-        let release = folder
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let mut tree = ModuleTree::read(folder)?;
         Ok(Self {
-            release,
-            folder: folder.to_owned(),
-            tree,
+            release: compact::release_of(folder),
+            xen: None,
+            aliases: std::mem::take(&mut tree.aliases),
+            modules: Modules::Folder {
+                folder: folder.to_owned(),
+                tree: Box::new(tree),
+            },
         })
     }
 
-    /// What was taken down elsewhere of a kernel: no files, so what can be used stands among the built-in modules.
+    /// What was taken down elsewhere of a kernel, in a report.
     #[cfg(feature = "certify")]
-    pub(crate) fn recorded(release: String, tree: ModuleTree) -> Self {
+    pub(crate) fn recorded(
+        release: String,
+        aliases: AliasIndex,
+        names: BTreeSet<String>,
+        lacking: BTreeMap<String, Vec<String>>,
+    ) -> Self {
         Self {
             release,
-            folder: PathBuf::new(),
-            tree,
+            xen: None,
+            aliases,
+            modules: Modules::Listed { names, lacking },
         }
     }
 
@@ -56,12 +120,13 @@ impl DriverIndex {
     ///
     /// An alias is no proof: depmod may have run before the file was left out of an image, so the file is looked for.
     pub fn drivers(&self, modalias: &str) -> Vec<Driver> {
-        let found = self.tree.aliases.lookup(modalias);
+        let found = self.aliases.lookup(modalias);
         found
             .into_iter()
             .map(|found| Driver {
                 module: found.module.to_owned(),
-                usable: found.builtin || self.has(found.module),
+                usable: found.builtin
+                    || (self.has(found.module) && self.lacking(found.module).is_empty()),
             })
             .collect()
     }
@@ -71,12 +136,26 @@ impl DriverIndex {
     /// Needed beside the aliases: Debian's `modules.builtin.modinfo` holds no alias of a PCI driver, so a driver in
     /// the image is found by its name only, once it is bound.
     pub fn has(&self, module: &str) -> bool {
-        self.tree.builtins.contains(module)
-            || self
-                .tree
-                .dependencies
-                .path(module)
-                .is_some_and(|path| self.folder.join(path).is_file())
+        match &self.modules {
+            Modules::Folder { folder, tree } => {
+                tree.builtins.contains(module)
+                    || tree
+                        .dependencies
+                        .path(module)
+                        .is_some_and(|path| folder.join(path).is_file())
+            }
+            Modules::Listed { names, .. } => names.contains(&*module.replace('-', "_")),
+        }
+    }
+
+    /// Firmware files that a module names, none of which the image has. Only known of a release's own index.
+    pub fn lacking(&self, module: &str) -> &[String] {
+        match &self.modules {
+            Modules::Folder { .. } => &[],
+            Modules::Listed { lacking, .. } => lacking
+                .get(&*module.replace('-', "_"))
+                .map_or(&[], Vec::as_slice),
+        }
     }
 }
 
@@ -112,6 +191,33 @@ mod tests {
         assert_eq!(found, expected);
         assert!(index.has("inside") && !index.has("not-here"));
         assert!(index.drivers("pci:v00001234").is_empty());
+    }
+
+    #[test]
+    fn the_shipped_index_knows_the_drivers_of_servers() {
+        let index = DriverIndex::shipped().expect("well-formed");
+        assert!(index.release.ends_with("-amd64") && index.xen.is_some());
+        let claims = |modalias: &str, module: &str| {
+            let found = index.drivers(modalias);
+            found
+                .iter()
+                .any(|driver| driver.module == module && driver.usable)
+        };
+        assert!(claims(
+            "pci:v0000144Dd0000A80Asv0000144Dsd0000A801bc01sc08i02",
+            "nvme"
+        ));
+        assert!(claims(
+            "pci:v00008086d00001572sv00008086sd00000000bc02sc00i00",
+            "i40e"
+        ));
+        assert!(claims(
+            "pci:v00001000d0000005Dsv00001028sd00001F49bc01sc04i00",
+            "megaraid_sas"
+        ));
+        // Firmware of sound and of graphics is not in the image.
+        assert!(!index.has("snd_hda_intel") && !index.has("i915"));
+        assert!(index.has("virtio_net") && index.has("virtio-net"));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub mod drivers;
 #[cfg(feature = "check")]
 pub mod facts;
 #[cfg(feature = "check")]
+pub mod fleet;
+#[cfg(feature = "check")]
 mod hex;
 #[cfg(feature = "check")]
 pub mod known;
@@ -23,6 +25,8 @@ pub mod modalias;
 pub mod report;
 #[cfg(feature = "check")]
 pub mod root;
+#[cfg(feature = "check")]
+pub mod schema;
 #[cfg(all(test, feature = "check"))]
 mod testing;
 #[cfg(feature = "check")]

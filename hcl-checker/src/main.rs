@@ -7,10 +7,11 @@ use cli::WRONG_USE;
 use hcl_checker::certify::guest_program;
 use std::io;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Tells what a machine is made of and whether it can be a Xen host.
 #[derive(Debug, Parser)]
-#[command(name = "hcl-checker", version)]
+#[command(name = "hcl-checker", version = version())]
 #[command(
     after_help = "Exit codes of check: 0 certified or compatible, 1 with warnings, 2 wrong use, 3 unsupported, 4 unknown."
 )]
@@ -39,6 +40,24 @@ enum Command {
         /// Seconds until it switches the guest off.
         seconds: u64,
     },
+    /// Write the compatibility list as one file.
+    Bundle(cli::bundle::BundleArgs),
+    /// Print the JSON Schema of what `--json` writes.
+    Schema(cli::schema::SchemaArgs),
+}
+
+/// This program's version is that of the release; the kernel and the hypervisor are those whose drivers it carries.
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let version = env!("CARGO_PKG_VERSION");
+        match hcl_checker::drivers::release_names() {
+            (Some(kernel), Some(xen)) => {
+                format!("{version}, judging for kernel {kernel} and Xen {xen}")
+            }
+            _ => version.to_owned(),
+        }
+    })
 }
 
 fn main() -> ExitCode {
@@ -54,6 +73,8 @@ fn main() -> ExitCode {
         Command::TestGuest { seconds } => {
             guest_program::run(seconds).map(|()| 0).map_err(Into::into)
         }
+        Command::Bundle(args) => cli::bundle::run(&args),
+        Command::Schema(args) => cli::schema::run(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

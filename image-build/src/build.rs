@@ -5,7 +5,9 @@ use crate::packages::{PackageList, Trim};
 use crate::paths::{Paths, file_size};
 use crate::squash::{Effort, root_image, sha256};
 use crate::tool::{Tool, fresh_dir, remove_all};
-use crate::{finish_tree, grub_images, initrd, kernel_options, microcode, tools_root, xen_efi};
+use crate::{
+    driver_index, finish_tree, grub_images, initrd, kernel_options, microcode, tools_root, xen_efi,
+};
 use anyhow::{Context, Result};
 use release::{Artifact, ArtifactInfo, MANIFEST, Manifest};
 use std::collections::BTreeMap;
@@ -93,6 +95,13 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     )?;
     eprintln!("kernel and hypervisor have the {checked} options of kernel-config/required.toml");
     finish_tree::lay_over(paths, &order.version, &programs(paths), &order.trusted_root)?;
+    let packages = installed_packages(paths)?;
+    let xen = xen_version(&packages)?;
+    let drivers = driver_index::make(paths, &xen)?;
+    driver_index::tell_drift(paths, &drivers)?;
+    let index = paths.tree().join(driver_index::IN_IMAGE);
+    std::fs::write(&index, drivers)
+        .with_context(|| format!("{} cannot be written", index.display()))?;
     let epoch = epoch(paths);
     let out = fresh_dir(&paths.release_files())?;
     let file = |artifact: Artifact| out.join(artifact.target_name());
@@ -128,7 +137,6 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     std::fs::copy(&grub.bios_boot, file(Artifact::GrubBiosBoot))?;
     std::fs::copy(&grub.bios_core, file(Artifact::GrubBiosCore))?;
     std::fs::copy(&grub.efi, file(Artifact::GrubEfi))?;
-    let packages = installed_packages(paths)?;
     std::fs::write(
         file(Artifact::Packages),
         serde_json::to_vec_pretty(&packages)?,
@@ -144,16 +152,12 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
             },
         );
     }
-    let xen = packages
-        .iter()
-        .find(|(name, _)| name.starts_with("xen-hypervisor-"))
-        .map(|(_, v)| v.clone());
     let manifest = Manifest {
         schema: 1,
         name: "bedplate".into(),
         version: order.version.clone(),
         kernel: finish_tree::kernel_release(paths)?,
-        xen: xen.context("the package list names no hypervisor")?,
+        xen,
         root: identity,
         artifacts,
         epoch,
@@ -208,6 +212,30 @@ fn epoch(paths: &Paths) -> u64 {
         })
         // A tarball without history: the day the layout of the image was fixed.
         .unwrap_or(1_763_769_600)
+}
+
+/// Writes the index of the shipped kernel's drivers to where `hcl-checker` is built from.
+///
+/// # Errors
+/// When no root image has been built yet, or a tool fails.
+pub fn write_driver_index(paths: &Paths) -> Result<PathBuf> {
+    require_root()?;
+    let made = driver_index::make(paths, &xen_version(&installed_packages(paths)?)?)
+        .context("`image-build root` makes the tree whose drivers are listed")?;
+    let path = driver_index::committed(paths);
+    std::fs::write(&path, made).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(path)
+}
+
+/// Version of the hypervisor's package.
+fn xen_version(packages: &BTreeMap<String, String>) -> Result<String> {
+    let xen = packages
+        .iter()
+        .find(|(name, _)| name.starts_with("xen-hypervisor-"));
+    Ok(xen
+        .context("the package list names no hypervisor")?
+        .1
+        .clone())
 }
 
 /// Name and version of every package in the tree.

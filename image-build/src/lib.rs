@@ -8,6 +8,7 @@
 pub mod base_tree;
 pub mod build;
 pub mod cpio;
+pub mod driver_index;
 pub mod embed;
 pub mod finish_tree;
 pub mod grub_images;

@@ -45,6 +45,8 @@ enum Command {
         #[arg(long)]
         keys: Option<PathBuf>,
     },
+    /// Lists the drivers of the kernel in the tree that `root` made, for hcl-checker to judge by.
+    DriverIndex,
     /// Puts an answer file into an ISO, which then installs without questions.
     Embed {
         /// The ISO.
@@ -138,6 +140,11 @@ fn run(cli: Cli) -> Result<()> {
             tools_root::ensure(&paths)?;
             let made = iso::make(&paths, &keys.unwrap_or(paths.keys()))?;
             println!("{}", made.display());
+            Ok(())
+        }
+        Command::DriverIndex => {
+            let written = build::write_driver_index(&Paths::find()?)?;
+            println!("{}", written.display());
             Ok(())
         }
         Command::Embed {

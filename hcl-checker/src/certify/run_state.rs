@@ -49,7 +49,7 @@ pub struct Signing {
     pub key: PathBuf,
     /// Serial numbers stay in it.
     pub with_serials: bool,
-    /// Modules folder of the kernel to judge by; none for the running one.
+    /// Modules folder of the kernel to judge by; none for that of the release.
     pub modules: Option<PathBuf>,
 }
 

@@ -106,7 +106,7 @@ pub struct CertifyArgs {
     /// Text that the one who asks for the report wants to see in it.
     #[arg(long, value_name = "TEXT")]
     nonce: Option<String>,
-    /// Modules folder of the kernel to judge by; by default that of the running one.
+    /// Modules folder of the kernel to judge by; by default that of the release.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
 }
@@ -335,7 +335,7 @@ fn write_report(system: &dyn System, folder: &Path, state: &RunState) -> Result<
     let drivers = drivers(state)?;
     let program = Path::new("/proc/self/exe");
     let list = List::built_in()?;
-    let report = Report::of_run(state, &list, drivers.as_ref(), &key, serials, program)?;
+    let report = Report::of_run(state, &list, Some(&drivers), &key, serials, program)?;
     let bytes = report.to_bytes()?;
     let files = [
         (SIGNATURE_FILE, key.sign(&bytes)),
@@ -349,17 +349,10 @@ fn write_report(system: &dyn System, folder: &Path, state: &RunState) -> Result<
     Ok(report)
 }
 
-/// The kernel to judge by: the one that was named, else the running one, where its modules are there.
-fn drivers(state: &RunState) -> Result<Option<DriverIndex>> {
-    if let Some(folder) = &state.signing.modules {
-        return read_drivers(folder).map(Some);
+/// The kernel to judge by: the one that was named, else that of the release.
+fn drivers(state: &RunState) -> Result<DriverIndex> {
+    match &state.signing.modules {
+        Some(folder) => read_drivers(folder),
+        None => Ok(DriverIndex::of_release()?),
     }
-    let Some(release) = state.facts.kernel_release.value() else {
-        return Ok(None);
-    };
-    let folder = Path::new("/lib/modules").join(release);
-    if !folder.join("modules.alias").exists() {
-        return Ok(None);
-    }
-    read_drivers(&folder).map(Some)
 }

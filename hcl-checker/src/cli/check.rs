@@ -4,6 +4,8 @@ use super::{json, print, read_drivers, root, style};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use hcl_checker::drivers::DriverIndex;
+use hcl_checker::facts::{DUMP_LIMIT, Dump, Dumps};
+use hcl_checker::fleet::Fleet;
 use hcl_checker::list::List;
 use hcl_checker::{Facts, text, verdict};
 use std::io::{self, Read};
@@ -15,20 +17,30 @@ const FACTS_LIMIT: u64 = 256 << 20;
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Read from a captured tree instead of the running system.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/",
-        conflicts_with = "facts"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "/", group = "machine")]
     root: PathBuf,
     /// Judge facts that `facts --json` wrote; `-` is standard input.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "machine")]
     facts: Option<PathBuf>,
-    /// Modules folder of the kernel that is going to run there (`/lib/modules/<release>`). By default that of the
-    /// kernel that runs now, where the machine itself is judged.
+    /// Judge many machines: facts on standard input, one JSON object a line; one verdict a line comes out.
+    #[arg(long, group = "machine")]
+    jsonl: bool,
+    /// Judge by what `lspci -nnk`, `-vmmnnk`, `-vvnn` or `-nn` printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    lspci: Option<PathBuf>,
+    /// Judge by what `dmidecode` printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    dmidecode: Option<PathBuf>,
+    /// Judge by what `LC_ALL=C lscpu` printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    lscpu: Option<PathBuf>,
+    /// Modules folder of another kernel to judge by (`/lib/modules/<release>`) than that of the release, which
+    /// `--version` names.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
+    /// Judge by this list, which `hcl-checker bundle` wrote, in place of the one inside of this program.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// Judge for an install to this disk, by kernel name (`vda`); may be given several times.
     #[arg(long, value_name = "NAME")]
     disk: Vec<String>,
@@ -41,18 +53,33 @@ pub struct CheckArgs {
 }
 
 pub fn run(args: &CheckArgs) -> Result<u8> {
+    let list = match &args.list {
+        Some(file) => {
+            let bundle = read_limited(file, FACTS_LIMIT, "this is no list")?;
+            List::from_bundle(&bundle).with_context(|| file.display().to_string())?
+        }
+        None => List::built_in()?,
+    };
+    let drivers = drivers(args)?;
+    if args.jsonl {
+        let fleet = Fleet {
+            list: &list,
+            drivers: Some(&drivers),
+        };
+        return Ok(fleet.judge(io::stdin().lock(), io::stdout().lock())?);
+    }
+    let dumps = [&args.lspci, &args.dmidecode, &args.lscpu];
     let facts = match &args.facts {
         Some(file) => read_facts(file)?,
+        None if dumps.iter().any(|dump| dump.is_some()) => from_dumps(args)?,
         None => Facts::read(&root(&args.root)?),
     };
-    let list = List::built_in()?;
-    let drivers = drivers(args, &facts)?;
     let disks: Vec<&str> = args
         .disk
         .iter()
         .map(|name| name.trim_start_matches("/dev/"))
         .collect();
-    let verdict = verdict::judge_for_disks(&facts, &list, drivers.as_ref(), &disks);
+    let verdict = verdict::judge_for_disks(&facts, &list, Some(&drivers), &disks);
     let text = if args.json {
         json(&verdict)?
     } else {
@@ -62,40 +89,58 @@ pub fn run(args: &CheckArgs) -> Result<u8> {
     Ok(verdict.exit_code())
 }
 
+fn from_dumps(args: &CheckArgs) -> Result<Facts> {
+    let read = |file: &Option<PathBuf>| {
+        let Some(file) = file else { return Ok(None) };
+        let text = read_limited(file, DUMP_LIMIT, "this is no dump of one machine")?;
+        // Names of devices may be in any encoding.
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok::<_, anyhow::Error>(Some((file.display().to_string(), text)))
+    };
+    let (lspci, dmidecode, lscpu) = (
+        read(&args.lspci)?,
+        read(&args.dmidecode)?,
+        read(&args.lscpu)?,
+    );
+    let dumps = Dumps {
+        lspci: lspci.as_ref().map(dump),
+        dmidecode: dmidecode.as_ref().map(dump),
+        lscpu: lscpu.as_ref().map(dump),
+    };
+    Ok(dumps.facts()?)
+}
+
+fn dump((name, text): &(String, String)) -> Dump<'_> {
+    Dump { name, text }
+}
+
 fn read_facts(file: &Path) -> Result<Facts> {
-    let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        io::stdin()
-            .take(FACTS_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .context("standard input")?;
-    } else {
-        let open = std::fs::File::open(file).with_context(|| file.display().to_string())?;
-        open.take(FACTS_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .with_context(|| file.display().to_string())?;
-    }
-    if bytes.len() as u64 > FACTS_LIMIT {
-        return Err(anyhow!(
-            "{}: longer than {FACTS_LIMIT} bytes, so these are no facts",
-            file.display()
-        ));
-    }
+    let bytes = read_limited(file, FACTS_LIMIT, "these are no facts")?;
     Facts::from_json(&bytes).with_context(|| file.display().to_string())
 }
 
-/// The kernel to judge by: the one that was given, else the running one where the machine itself is judged.
-fn drivers(args: &CheckArgs, facts: &Facts) -> Result<Option<DriverIndex>> {
-    if let Some(folder) = &args.modules {
-        return read_drivers(folder).map(Some);
-    }
-    let itself = args.facts.is_none() && root(&args.root)?.is_system();
-    let Some(release) = facts.kernel_release.value().filter(|_| itself) else {
-        return Ok(None);
+/// A file, or standard input for `-`.
+fn read_limited(file: &Path, limit: u64, too_long: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
+        io::stdin().take(limit + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|open| open.take(limit + 1).read_to_end(&mut bytes))
     };
-    let folder = Path::new("/lib/modules").join(release);
-    if !folder.join("modules.alias").exists() {
-        return Ok(None);
+    read.with_context(|| file.display().to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(anyhow!(
+            "{}: longer than {limit} bytes, so {too_long}",
+            file.display()
+        ));
     }
-    read_drivers(&folder).map(Some)
+    Ok(bytes)
+}
+
+/// The kernel to judge by: the one that was given, else the one of the release.
+fn drivers(args: &CheckArgs) -> Result<DriverIndex> {
+    match &args.modules {
+        Some(folder) => read_drivers(folder),
+        None => Ok(DriverIndex::of_release()?),
+    }
 }

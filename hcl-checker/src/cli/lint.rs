@@ -4,12 +4,13 @@ use super::{print, read_drivers};
 use anyhow::Result;
 use clap::Args;
 use hcl_checker::date::Date;
-use hcl_checker::list::{self, List, Match};
+use hcl_checker::drivers::DriverIndex;
+use hcl_checker::list::{self, List};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct LintArgs {
-    /// Also compare the drivers that the list names with this modules folder.
+    /// Compare the drivers that the list names with this modules folder, in place of the release's own.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
 }
@@ -20,27 +21,16 @@ pub fn run(args: &LintArgs) -> Result<u8> {
         .iter()
         .map(ToString::to_string)
         .collect();
-    if let Some(folder) = &args.modules {
-        let drivers = read_drivers(folder)?;
-        for entry in list
-            .entries
+    let drivers = match &args.modules {
+        Some(folder) => read_drivers(folder)?,
+        None => DriverIndex::of_release()?,
+    };
+    problems.extend(
+        list::lint_drivers(&list, &drivers)
             .iter()
-            .filter(|entry| matches!(entry.matches, Match::Pci(_)))
-        {
-            let missing = entry
-                .require
-                .driver
-                .as_ref()
-                .filter(|driver| !drivers.has(driver));
-            problems.extend(missing.map(|driver| {
-                format!(
-                    "{}: kernel {} has no driver {driver}; take the entry out or ship the driver",
-                    entry.id, drivers.release
-                )
-            }));
-        }
-    }
-    let (entries, requirements) = (list.entries.len(), list.requirements.len());
+            .map(ToString::to_string),
+    );
+    let (entries, requirements) = (list.entries().len(), list.requirements().len());
     for problem in &problems {
         eprintln!("{problem}");
     }

@@ -5,6 +5,7 @@
 
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ const LIMIT: usize = 1 << 20;
 const HEADER: usize = 36;
 
 /// What ACPI says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Acpi {
     /// Where this was read.
@@ -31,7 +32,7 @@ pub struct Acpi {
 }
 
 /// An IOMMU, by the firmware.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Iommu {
     /// Where this was read.
@@ -48,7 +49,7 @@ pub struct Iommu {
 }
 
 /// Kind of an IOMMU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IommuKind {
     /// Intel VT-d.

@@ -4,6 +4,7 @@ use super::probes::{NOT_ASKED, PROBE, Probes};
 use super::smbios::Table;
 use super::{limit, optional_attribute};
 use crate::known::Known;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// DSP0134 7.39: IPMI device information.
@@ -12,7 +13,7 @@ const CLASS: &str = "/sys/class/ipmi";
 const NODE: &str = "/dev/ipmi0";
 
 /// A baseboard management controller.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Bmc {
     /// Where this was read.

@@ -5,13 +5,14 @@ use super::{cpu, cpuid, dmi};
 use crate::hex;
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bit of `/sys/hypervisor/properties/features` that only dom0 has (`XENFEAT_dom0`, Xen's public/features.h).
 const XENFEAT_DOM0: u64 = 1 << 11;
 
 /// Where a program runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Context {
     /// Nothing between the kernel and the hardware.

@@ -9,7 +9,9 @@ use crate::hex;
 use crate::known::Known;
 use crate::root::Root;
 use raw_cpuid::CpuId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";
 /// `IA32_FEATURE_CONTROL`: bit 0 locks it, bit 2 lets VT-x be used (Intel SDM volume 4).
@@ -20,7 +22,7 @@ const VM_CR: u32 = 0xc001_0114;
 const XEN_CAPABILITIES: &str = "/sys/hypervisor/properties/capabilities";
 
 /// The first CPU; servers have no mixture.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Cpu {
     /// Where this was read.
@@ -77,7 +79,7 @@ pub struct Cpu {
 }
 
 /// A weakness of the CPU.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Vulnerability {
     /// `spectre_v2`, `mds`, ...
@@ -95,7 +97,7 @@ impl Vulnerability {
 }
 
 /// Hardware virtualization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Virtualization {
     /// Intel VT-x.
@@ -118,18 +120,39 @@ pub(super) fn read(
     xen: &Known<XenInfo>,
 ) -> Cpu {
     let root = probes.root;
-    let line = |key: &str| cpuinfo.line(key).map(str::to_owned);
-    let number = |key: &str| line(key).and_then(|text| parse(CPUINFO, &text));
-    let flags = cpuinfo.line("flags");
-    let has = |flag: &str| {
-        flags
-            .clone()
-            .map(|flags| flags.split_ascii_whitespace().any(|name| name == flag))
+    let mut cpu = by_kernel(CPUINFO, |key| cpuinfo.line(key).map(str::to_owned));
+    cpu.sources.push(VULNERABILITIES.to_owned());
+    cpu.vulnerabilities = vulnerabilities(root);
+    cpu.virtualization_locked = locked(probes, cpuinfo);
+    if context.value() == Some(&Context::Dom0) {
+        correct_for_dom0(probes, xen, &mut cpu);
+    } else if let Some(cpuid) = cpuid::of(root) {
+        correct_by_cpuid(&cpuid, &mut cpu);
+    }
+    if cpu.virtualization == Known::Value(Virtualization::Missing)
+        && cpu.virtualization_locked == Known::Value(true)
+    {
+        cpu.virtualization = Known::Value(Virtualization::Locked);
+    }
+    cpu
+}
+
+/// What the kernel says, by the names that its `/proc/cpuinfo` has for the lines; `line` gives the text of one.
+pub(super) fn by_kernel(source: &str, line: impl Fn(&str) -> Known<String>) -> Cpu {
+    let number = |key: &str| line(key).and_then(|text| parse(source, &text));
+    let flags = line("flags").map(|flags| {
+        let names = flags.split_ascii_whitespace().map(str::to_owned);
+        names.collect::<BTreeSet<String>>()
+    });
+    let has = |flag: &str| match &flags {
+        Known::Value(flags) => Known::Value(flags.contains(flag)),
+        Known::Absent => Known::Absent,
+        Known::Unknown(unknown) => Known::Unknown(unknown.clone()),
     };
     let both =
         |one: &str, other: &str| has(one).and_then(|one| has(other).map(|other| one && other));
-    let mut cpu = Cpu {
-        sources: vec![CPUINFO.to_owned(), VULNERABILITIES.to_owned()],
+    Cpu {
+        sources: vec![source.to_owned()],
         vendor: line("vendor_id"),
         family: number("cpu family"),
         model: number("model"),
@@ -137,7 +160,7 @@ pub(super) fn read(
         model_name: line("model name"),
         microcode: line("microcode").and_then(|text| match hex::parse(&text) {
             Some(revision) => Known::Value(format!("{revision:#x}")),
-            None => Known::unknown(format!("{CPUINFO}: `{text}` is no microcode revision")),
+            None => Known::unknown(format!("{source}: `{text}` is no microcode revision")),
         }),
         long_mode: has("lm"),
         nx: has("nx"),
@@ -170,21 +193,9 @@ pub(super) fn read(
             }
             known => known,
         },
-        virtualization_locked: Known::unknown(format!("{CPUINFO}: neither Intel nor AMD")),
-        vulnerabilities: vulnerabilities(root),
-    };
-    cpu.virtualization_locked = locked(probes, cpuinfo);
-    if context.value() == Some(&Context::Dom0) {
-        correct_for_dom0(probes, xen, &mut cpu);
-    } else if let Some(cpuid) = cpuid::of(root) {
-        correct_by_cpuid(&cpuid, &mut cpu);
+        virtualization_locked: Known::unknown(format!("{source}: does not tell it")),
+        vulnerabilities: Known::unknown(format!("{source}: does not tell them")),
     }
-    if cpu.virtualization == Known::Value(Virtualization::Missing)
-        && cpu.virtualization_locked == Known::Value(true)
-    {
-        cpu.virtualization = Known::Value(Virtualization::Locked);
-    }
-    cpu
 }
 
 /// Asks the register that firmware locks virtualization off with.

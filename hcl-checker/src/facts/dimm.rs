@@ -4,13 +4,14 @@
 
 use super::smbios::{Structure, Table};
 use crate::known::Known;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const ARRAY: u8 = 16;
 const DEVICE: u8 = 17;
 
 /// A slot for memory, and what is in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Dimm {
     /// Where this was read.
@@ -36,7 +37,7 @@ pub struct Dimm {
 }
 
 /// How memory finds and mends errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCorrection {
     /// Not at all.

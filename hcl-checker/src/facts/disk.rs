@@ -7,6 +7,7 @@ use super::{
 };
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use std::fmt;
 const FOLDER: &str = "/sys/block";
 
 /// A disk or an optical drive.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Disk {
     /// Where this was read, `/sys/block/vda`.
@@ -72,7 +73,7 @@ pub struct Disk {
 }
 
 /// What kind of drive it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskKind {
     /// A disk, turning or not.
@@ -83,7 +84,7 @@ pub enum DiskKind {
 }
 
 /// How a disk is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// NVMe, over PCI Express or a fabric.

@@ -4,10 +4,11 @@ use super::mounts::Mounts;
 use super::{number, udev};
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A partition that the kernel knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Partition {
     /// Where this was read.
@@ -37,7 +38,7 @@ pub struct Partition {
 }
 
 /// Signatures that udev found at the start of a disk or partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Content {
     /// Where this was read.

@@ -3,12 +3,13 @@
 use super::{optional_attribute, smbios};
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const FOLDER: &str = "/sys/class/dmi/id";
 
 /// Names from SMBIOS. Placeholder texts of careless makers are kept as they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Dmi {
     /// Where this was read.
@@ -42,7 +43,7 @@ pub struct Dmi {
 }
 
 /// The case of a machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Chassis {
     /// Its maker.
@@ -123,12 +124,16 @@ pub(super) fn hypervisor(root: &Root) -> Option<&'static str> {
         root.attribute(&format!("{FOLDER}/{file}"))
             .unwrap_or_default()
     };
-    let names = [
+    hypervisor_by_names(&[
         name("product_name"),
         name("sys_vendor"),
         name("board_vendor"),
         name("bios_vendor"),
-    ];
+    ])
+}
+
+/// The same by the names of product, system's maker, board's maker and firmware's maker.
+pub(super) fn hypervisor_by_names(names: &[String; 4]) -> Option<&'static str> {
     let table = [
         ("KVM", "KVM"),
         ("OpenStack", "KVM"),

@@ -2,6 +2,7 @@
 
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const EFI: &str = "/sys/firmware/efi";
@@ -12,7 +13,7 @@ const SECURE_BOOT: &str =
 const TPMS: &str = "/sys/class/tpm";
 
 /// How the machine booted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Firmware {
     /// Where this was read.
@@ -24,7 +25,7 @@ pub struct Firmware {
 }
 
 /// Kind of firmware, by how this system was booted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FirmwareKind {
     /// Booted through UEFI.
@@ -34,7 +35,7 @@ pub enum FirmwareKind {
 }
 
 /// A trusted platform module.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Tpm {
     /// Where this was read.

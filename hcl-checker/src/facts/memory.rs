@@ -6,12 +6,13 @@ use super::smbios::{self, Table};
 use super::xen::{XL_INFO, XenInfo};
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const MEMINFO: &str = "/proc/meminfo";
 
 /// Main memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Memory {
     /// Where this was read.

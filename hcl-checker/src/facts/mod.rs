@@ -14,8 +14,12 @@ mod disk;
 mod disk_identity;
 mod disk_partition;
 mod dmi;
+mod dumps;
 mod ethtool;
 mod firmware;
+mod from_dmidecode;
+mod from_lscpu;
+mod from_lspci;
 mod iommu_group;
 mod limit;
 mod memory;
@@ -39,6 +43,7 @@ pub use dimm::{Dimm, ErrorCorrection};
 pub use disk::{Disk, DiskKind, Transport};
 pub use disk_partition::{Content, Partition};
 pub use dmi::{Chassis, Dmi};
+pub use dumps::{Dump, DumpError, Dumps, LIMIT as DUMP_LIMIT};
 pub use firmware::{Firmware, FirmwareKind, Tpm};
 pub use memory::Memory;
 pub use nic::{Nic, NicKind};
@@ -54,6 +59,7 @@ use crate::known::Known;
 use crate::root::Root;
 use cpuinfo::CpuInfo;
 use probes::{Probes, ThisMachine};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smbios::Table;
 use thiserror::Error;
@@ -62,7 +68,7 @@ use thiserror::Error;
 pub const SCHEMA: u32 = 1;
 
 /// The facts about one machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Facts {
     /// [`SCHEMA`] of the program that wrote them.

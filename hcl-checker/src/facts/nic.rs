@@ -4,6 +4,7 @@ use super::probes::{Depth, Probes, Question};
 use super::{attribute, link, number, pci_address_in};
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const FOLDER: &str = "/sys/class/net";
@@ -12,7 +13,7 @@ const ETHERNET: u32 = 1;
 const INFINIBAND: u32 = 32;
 
 /// A network interface with a device behind it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Nic {
     /// Where this was read.
@@ -40,7 +41,7 @@ pub struct Nic {
 }
 
 /// Kind of a network interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NicKind {
     /// Ethernet by wire.

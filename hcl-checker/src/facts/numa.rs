@@ -3,6 +3,7 @@
 use super::attribute;
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ const NODES: &str = "/sys/devices/system/node";
 const MEMINFO: usize = 64 * 1024;
 
 /// A NUMA node. Not the same as a socket: two EPYC 7451 have eight.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NumaNode {
     /// Where this was read.

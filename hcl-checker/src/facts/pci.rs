@@ -8,6 +8,7 @@ use super::{attribute, is_pci_address, limit, link, number};
 use crate::hex;
 use crate::known::Known;
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ const SLOTS: &str = "/sys/bus/pci/slots";
 const UEVENT: usize = 64 * 1024;
 
 /// One function of a PCI device.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PciFunction {
     /// Where this was read.
@@ -54,7 +55,7 @@ pub struct PciFunction {
 }
 
 /// Virtual functions of a function.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sriov {
     /// As many as it can have.
     pub total: u32,
@@ -63,23 +64,31 @@ pub struct Sriov {
 }
 
 /// The numbers that name a PCI function.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PciIds {
     /// Maker of the chip.
     #[serde(with = "hex")]
+    #[schemars(with = "String")]
     pub vendor: u16,
     /// The chip.
     #[serde(with = "hex")]
+    #[schemars(with = "String")]
     pub device: u16,
     /// Maker of the card.
     #[serde(with = "hex::option", default)]
+    #[schemars(with = "Option<String>")]
     pub subsystem_vendor: Option<u16>,
     /// The card.
     #[serde(with = "hex::option", default)]
+    #[schemars(with = "Option<String>")]
     pub subsystem_device: Option<u16>,
     /// Class, subclass and interface: `0x010802` is NVMe.
     #[serde(with = "hex")]
+    #[schemars(with = "String")]
     pub class: u32,
+    /// The interface in `class` was not told (a dump by `lspci -nn`), and is 0 there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interface_unknown: bool,
 }
 
 impl PciIds {
@@ -135,6 +144,7 @@ impl PciIds {
             subsystem_vendor,
             subsystem_device,
             class,
+            interface_unknown: false,
         })
     }
 }
@@ -366,6 +376,7 @@ fn ids_by_files(root: &Root, source: &str) -> Known<PciIds> {
                 subsystem_vendor: id("subsystem_vendor").value().copied(),
                 subsystem_device: id("subsystem_device").value().copied(),
                 class,
+                interface_unknown: false,
             })
         })
     })
@@ -427,6 +438,7 @@ mod tests {
             );
             let expected = PciIds {
                 vendor, device, subsystem_vendor: Some(subvendor), subsystem_device: Some(subdevice), class,
+                interface_unknown: false,
             };
             prop_assert_eq!(PciIds::from_modalias(&text), Some(expected));
             prop_assert_eq!(expected.to_modalias(), text);

@@ -4,6 +4,7 @@
 //! (ACS). Only the registers that are needed are read: each costs an access to the device.
 
 use crate::root::Window;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a whole configuration space.
@@ -18,7 +19,7 @@ const EXPRESS: u8 = 0x10;
 const ACS: u16 = 0x000d;
 
 /// A PCI Express link: how fast and how wide it runs, and how it could run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PcieLink {
     /// Megatransfers per second on each lane now; 0 without a link.
     pub speed_mts: u32,
@@ -39,7 +40,7 @@ impl PcieLink {
 }
 
 /// Access control services: what keeps traffic between functions from passing by the IOMMU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acs {
     /// Bits that the function has: 0 source validation, 2 request redirect, 3 completion redirect, 4 upstream forwarding.
     pub capability: u16,

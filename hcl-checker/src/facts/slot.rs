@@ -4,12 +4,13 @@
 
 use super::smbios::{Structure, Table};
 use crate::known::Known;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const SLOT: u8 = 9;
 
 /// A slot for a card.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Slot {
     /// Where this was read.

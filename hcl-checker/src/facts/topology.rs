@@ -9,6 +9,7 @@ use super::{Context, cpuid};
 use crate::known::Known;
 use crate::root::Root;
 use raw_cpuid::CpuId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ const CPUS: &str = "/sys/devices/system/cpu";
 const CPU_LIST: usize = 65_536;
 
 /// Numbers of processors.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Topology {
     /// Where this was read.
@@ -37,7 +38,7 @@ pub struct Topology {
 }
 
 /// Sockets, counted in one way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SocketCount {
     /// The way.
     pub method: CountMethod,
@@ -46,7 +47,7 @@ pub struct SocketCount {
 }
 
 /// A way to count sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CountMethod {
     /// Different `physical_package_id` of CPUs that are online.
@@ -161,7 +162,7 @@ fn online_cpus(root: &Root) -> Known<Vec<String>> {
 }
 
 /// `0-3,8`; None for what is no such list, or an empty one.
-fn parse_cpu_list(text: &str) -> Option<BTreeSet<u32>> {
+pub(super) fn parse_cpu_list(text: &str) -> Option<BTreeSet<u32>> {
     let mut numbers = BTreeSet::new();
     for range in text.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

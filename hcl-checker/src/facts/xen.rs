@@ -4,6 +4,7 @@ use super::numa::{NumaNode, cpu_list};
 use super::probes::{Probes, Question};
 use super::{Context, parse};
 use crate::known::Known;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ pub(super) const XL_INFO: &str = "xl info -n";
 const ROWS: usize = 65_536;
 
 /// The running hypervisor, seen from dom0.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Xen {
     /// Where this was read.

@@ -29,6 +29,11 @@ impl ClassCode {
         class >> (4 * (6 - u32::from(self.digits))) == self.value
     }
 
+    /// The first class of it: what is not given is 0.
+    pub fn lowest(self) -> u32 {
+        self.value << (4 * (6 - u32::from(self.digits)))
+    }
+
     /// How many digits are given; more are more specific.
     pub fn digits(self) -> u8 {
         self.digits

@@ -2,6 +2,7 @@
 
 use super::{Entry, List, ListedLevel, Match};
 use crate::date::Date;
+use crate::drivers::DriverIndex;
 use crate::hex;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -25,10 +26,10 @@ impl fmt::Display for Lint {
 /// All problems of a list: rules that are ambiguous, unsourced, expired on the day `today`, or never reached.
 pub fn lint(list: &List, today: Date) -> Vec<Lint> {
     let mut problems = Problems::default();
-    for entry in &list.entries {
+    for entry in list.entries() {
         lint_entry(entry, today, &mut problems);
     }
-    for requirement in &list.requirements {
+    for requirement in list.requirements() {
         problems.id(&requirement.id);
         problems.evidence(&requirement.id, &requirement.evidence);
         if requirement.date > today {
@@ -38,9 +39,53 @@ pub fn lint(list: &List, today: Date) -> Vec<Lint> {
             );
         }
     }
-    for (number, first) in list.entries.iter().enumerate() {
-        for second in &list.entries[number + 1..] {
+    for (number, first) in list.entries().iter().enumerate() {
+        for second in &list.entries()[number + 1..] {
             lint_pair(first, second, &mut problems);
+        }
+    }
+    problems.found
+}
+
+/// Red Hat's number, which every virtio device has.
+const VIRTIO: u16 = 0x1af4;
+
+/// Entries whose driver the kernel does not have, or does not bind to any of the numbers that the entry names.
+pub fn lint_drivers(list: &List, drivers: &DriverIndex) -> Vec<Lint> {
+    let mut problems = Problems::default();
+    for entry in list.entries() {
+        let (Match::Pci(pci), Some(driver)) = (&entry.matches, &entry.require.driver) else {
+            continue;
+        };
+        if !drivers.has(driver) {
+            problems.add(
+                &entry.id,
+                format!(
+                    "kernel {} has no driver {driver}; take the entry out or ship the driver",
+                    drivers.release
+                ),
+            );
+            continue;
+        }
+        // Virtio drivers bind to the virtio bus; its transport is built in and has no alias.
+        let by_number = !entry.is_deny() && pci.vendor != Some(VIRTIO);
+        for device in pci.devices.iter().filter(|_| by_number) {
+            let modaliases = pci.modaliases(*device);
+            let claimed = modaliases.iter().any(|modalias| {
+                let found = drivers.drivers(modalias);
+                found
+                    .iter()
+                    .any(|found| found.module == driver.replace('-', "_"))
+            });
+            if !claimed {
+                problems.add(
+                    &entry.id,
+                    format!(
+                        "{driver} of kernel {} does not claim the device {device:#06x}; correct the number or the driver",
+                        drivers.release
+                    ),
+                );
+            }
         }
     }
     problems.found

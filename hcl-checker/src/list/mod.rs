@@ -4,6 +4,7 @@ mod class_code;
 mod cpu_match;
 mod dmi_match;
 mod entry;
+mod index;
 mod lint;
 mod pci_match;
 mod requirement;
@@ -12,26 +13,18 @@ pub use class_code::ClassCode;
 pub use cpu_match::CpuMatch;
 pub use dmi_match::DmiMatch;
 pub use entry::{DeviceClass, Entry, ListedLevel, Match, Require, Specificity};
-pub use lint::{Lint, lint};
+pub use lint::{Lint, lint, lint_drivers};
 pub use pci_match::PciMatch;
 pub use requirement::{Check, CpuFeature, Otherwise, Requirement};
 
 use crate::facts::{Cpu, Dmi, PciFunction};
+use index::Index;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 use thiserror::Error;
 
-/// Name and text of every file of the list. A test compares this with the folder.
-const FILES: [(&str, &str); 6] = [
-    ("cpu.toml", include_str!("../../db/cpu.toml")),
-    ("nic.toml", include_str!("../../db/nic.toml")),
-    ("platform.toml", include_str!("../../db/platform.toml")),
-    (
-        "requirements.toml",
-        include_str!("../../db/requirements.toml"),
-    ),
-    ("storage.toml", include_str!("../../db/storage.toml")),
-    ("virtual.toml", include_str!("../../db/virtual.toml")),
-];
+/// The files of `db`, put together by `build.rs`: reading TOML at each start would take longer than all the rest.
+const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/list.json"));
 
 /// The list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,10 +32,29 @@ const FILES: [(&str, &str); 6] = [
 pub struct List {
     /// What is known about devices, CPUs and systems.
     #[serde(default, rename = "entry")]
-    pub entries: Vec<Entry>,
+    entries: Vec<Entry>,
     /// What a machine must have.
     #[serde(default, rename = "requirement")]
-    pub requirements: Vec<Requirement>,
+    requirements: Vec<Requirement>,
+    /// Made when it is first asked for.
+    #[serde(skip)]
+    index: Lazy,
+}
+
+/// An index that is no part of the list's value: a copy makes its own, and lists are compared without it.
+#[derive(Debug, Default)]
+struct Lazy(OnceLock<Index>);
+
+impl Clone for Lazy {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Lazy {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A file of the list could not be read.
@@ -55,17 +67,42 @@ pub struct ListError {
     pub source: toml::de::Error,
 }
 
+/// A bundle could not be read.
+#[derive(Debug, Error)]
+#[error("this is no bundle of the compatibility list: {0}; make it with `hcl-checker bundle`")]
+pub struct BundleError(serde_json::Error);
+
 impl List {
     /// The list that this program was built with.
     ///
     /// # Errors
-    /// A file of it is malformed; a test sees to it that none is.
-    pub fn built_in() -> Result<Self, ListError> {
-        let mut list = Self::default();
-        for (file, text) in FILES {
-            list.extend(Self::parse(file, text)?);
-        }
-        Ok(list)
+    /// It is malformed; a test sees to it that it is not.
+    pub fn built_in() -> Result<Self, BundleError> {
+        Self::from_bundle(BUILT_IN.as_bytes())
+    }
+
+    /// Reads what [`List::to_bundle`] wrote.
+    ///
+    /// # Errors
+    /// It is no bundle of this form. An unknown key is an error.
+    pub fn from_bundle(json: &[u8]) -> Result<Self, BundleError> {
+        serde_json::from_slice(json).map_err(BundleError)
+    }
+
+    /// The list as one file, to be signed as part of a release. The same list gives the same bytes.
+    pub fn to_bundle(&self) -> String {
+        // Strings and numbers alone: this cannot fail.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// What is known about devices, CPUs and systems.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What a machine must have.
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
     }
 
     /// Reads one file; `name` is for the error.
@@ -81,16 +118,20 @@ impl List {
 
     /// Adds what another file holds.
     pub fn extend(&mut self, other: Self) {
+        self.index = Lazy::default();
         self.entries.extend(other.entries);
         self.requirements.extend(other.requirements);
     }
 
     /// The entry that decides about a PCI function.
     pub fn for_pci(&self, function: &PciFunction) -> Option<&Entry> {
-        self.deciding(|entry| match &entry.matches {
-            Match::Pci(pci) => pci.matches(function),
-            Match::Cpu(_) | Match::Dmi(_) => false,
-        })
+        let ids = function.ids.value()?;
+        let index = self.index.0.get_or_init(|| Index::of(&self.entries));
+        index
+            .candidates(ids)
+            .filter_map(|number| self.entries.get(number))
+            .filter(|entry| matches!(&entry.matches, Match::Pci(pci) if pci.matches(function)))
+            .max_by_key(|entry| entry.precedence())
     }
 
     /// The entry that decides about a CPU.
@@ -122,18 +163,34 @@ impl List {
 mod tests {
     use super::*;
     use crate::date::Date;
+    use crate::drivers::DriverIndex;
 
     #[test]
-    fn every_file_of_the_folder_is_in_the_list() {
+    fn the_bundle_holds_every_file_of_the_folder() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("db");
-        let names = std::fs::read_dir(folder)
+        let mut names: Vec<_> = std::fs::read_dir(folder)
             .expect("folder")
-            .map(|entry| entry.expect("entry").file_name());
-        let mut names: Vec<String> = names
-            .map(|name| name.into_string().expect("UTF-8"))
+            .map(|entry| entry.expect("entry").path())
             .collect();
         names.sort_unstable();
-        assert_eq!(names, FILES.map(|(name, _)| name));
+        let mut list = List::default();
+        for path in names {
+            let text = std::fs::read_to_string(&path).expect("text");
+            list.extend(List::parse(&path.display().to_string(), &text).expect("well-formed"));
+        }
+        let built_in = List::built_in().expect("well-formed");
+        assert_eq!(list, built_in);
+        assert_eq!(
+            List::from_bundle(list.to_bundle().as_bytes()).expect("a bundle"),
+            built_in
+        );
+    }
+
+    #[test]
+    fn another_form_is_no_bundle() {
+        for wrong in ["", "{\"entry\":1}", "{\"entry\":[],\"colour\":1}"] {
+            assert!(List::from_bundle(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -141,6 +198,9 @@ mod tests {
         let list = List::built_in().expect("well-formed");
         assert!(list.entries.len() > 20 && list.requirements.len() > 5);
         let problems = lint(&list, Date::today());
+        assert!(problems.is_empty(), "{problems:#?}");
+        let drivers = DriverIndex::shipped().expect("well-formed");
+        let problems = lint_drivers(&list, &drivers);
         assert!(problems.is_empty(), "{problems:#?}");
     }
 

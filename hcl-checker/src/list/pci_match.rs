@@ -1,7 +1,7 @@
 //! Which PCI functions an entry applies to.
 
 use super::{ClassCode, Specificity};
-use crate::facts::PciFunction;
+use crate::facts::{PciFunction, PciIds};
 use serde::{Deserialize, Serialize};
 
 /// All that is given must fit.
@@ -68,6 +68,31 @@ impl PciMatch {
         Specificity {
             rank: kind * 10 + class,
             narrowness: 256 - width.min(256),
+        }
+    }
+
+    /// What the kernel would call functions of this device, in the classes that such devices have where none is named:
+    /// patterns of drivers may name a card or a class as well.
+    pub fn modaliases(&self, device: u16) -> Vec<String> {
+        const CLASSES: [u32; 10] = [
+            0x02_0000, 0x02_0700, 0x01_0000, 0x01_0100, 0x01_0400, 0x01_0601, 0x01_0700, 0x01_0802,
+            0x0c_0400, 0x02_8000,
+        ];
+        let named = self.class.map(|class| class.lowest());
+        let ids = |class| PciIds {
+            vendor: self.vendor.unwrap_or_default(),
+            device,
+            subsystem_vendor: self.subvendor,
+            subsystem_device: self.subdevice,
+            class,
+            interface_unknown: false,
+        };
+        match named {
+            Some(class) => vec![ids(class).to_modalias()],
+            None => CLASSES
+                .iter()
+                .map(|&class| ids(class).to_modalias())
+                .collect(),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::drivers::{Driver, DriverIndex};
 use crate::facts::Facts;
 use crate::list::List;
-use crate::modalias::{AliasIndex, Builtins, ModuleTree};
+use crate::modalias::AliasIndex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,6 +18,8 @@ pub struct KernelDrivers {
     pub devices: BTreeMap<String, Vec<Driver>>,
     /// Modules that the list or the devices name and the kernel has.
     pub modules: BTreeSet<String>,
+    /// Firmware files that these name and the release lacks.
+    pub lacking: BTreeMap<String, Vec<String>>,
 }
 
 impl KernelDrivers {
@@ -35,21 +37,25 @@ impl KernelDrivers {
         let nics = facts.nics.value().map(Vec::as_slice).unwrap_or_default();
         let of_nics = nics.iter().filter_map(|nic| nic.driver.value());
         let listed = list
-            .entries
+            .entries()
             .iter()
             .filter_map(|entry| entry.require.driver.as_ref());
-        let claiming = devices
-            .values()
-            .flatten()
+        let all = devices.values().flatten();
+        let usable = all
+            .clone()
             .filter(|driver| driver.usable)
             .map(|driver| &driver.module);
+        let claiming = all.map(|driver| &driver.module);
         let names = bound.chain(of_nics).chain(listed).chain(claiming);
-        let modules = names
-            .filter(|name| index.has(name))
-            .map(|name| name.replace('-', "_"));
+        let there = names.filter(|name| index.has(name)).chain(usable);
+        let modules: BTreeSet<String> = there.map(|name| name.replace('-', "_")).collect();
+        let lacking = modules
+            .iter()
+            .map(|name| (name.clone(), index.lacking(name).to_vec()));
         Self {
             release: index.release.clone(),
-            modules: modules.collect(),
+            lacking: lacking.filter(|(_, files)| !files.is_empty()).collect(),
+            modules,
             devices,
         }
     }
@@ -63,17 +69,12 @@ impl KernelDrivers {
                 let _ = writeln!(aliases, "alias {modalias} {}", driver.module);
             }
         }
-        let modules: String = self
-            .modules
-            .iter()
-            .map(|name| format!("{name}.ko\n"))
-            .collect();
-        let tree = ModuleTree {
-            aliases: AliasIndex::parse(&aliases, b""),
-            builtins: Builtins::parse(&modules),
-            ..ModuleTree::default()
-        };
-        DriverIndex::recorded(self.release.clone(), tree)
+        DriverIndex::recorded(
+            self.release.clone(),
+            AliasIndex::parse(&aliases, b""),
+            self.modules.clone(),
+            self.lacking.clone(),
+        )
     }
 }
 
@@ -86,15 +87,16 @@ mod tests {
     #[test]
     fn the_recorded_index_answers_the_same() {
         let modalias = "pci:v00008086d000010D3sv00000000sd00000000bc02sc00i00";
-        let tree = ModuleTree {
-            aliases: AliasIndex::parse(
-                "alias pci:v00008086d000010D3sv*sd*bc*sc*i* here\nalias pci:v00008086d* absent-one\n",
-                b"",
-            ),
-            builtins: Builtins::parse("kernel/here.ko\nkernel/bound-one.ko\n"),
-            ..ModuleTree::default()
-        };
-        let index = DriverIndex::recorded("6.12".to_owned(), tree);
+        let aliases = "alias pci:v00008086d000010D3sv*sd*bc*sc*i* here\nalias pci:v00008086d* absent-one\n\
+                       alias pci:v00008086d* bare-one\n";
+        let names = ["here", "bound_one", "bare_one"].map(str::to_owned).into();
+        let lacking = [("bare_one".to_owned(), vec!["bare.fw".to_owned()])].into();
+        let index = DriverIndex::recorded(
+            "6.12".to_owned(),
+            AliasIndex::parse(aliases, b""),
+            names,
+            lacking,
+        );
         let function = PciFunction {
             modalias: Known::Value(modalias.to_owned()),
             driver: Known::Value("bound-one".to_owned()),
@@ -106,7 +108,8 @@ mod tests {
         };
         let recorded = KernelDrivers::of(&index, &facts, &List::default());
         let again = recorded.index();
-        assert_eq!(index.drivers(modalias).len(), 2);
+        assert_eq!(index.drivers(modalias).len(), 3);
+        assert_eq!(again.lacking("bare-one"), ["bare.fw"]);
         assert_eq!(again.drivers(modalias), index.drivers(modalias));
         assert!(again.has("bound_one") && again.has("here") && !again.has("absent_one"));
         assert_eq!(again.release, "6.12");

@@ -101,7 +101,7 @@ pub struct Tool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListId {
-    /// SHA-256 of its canonical JSON.
+    /// SHA-256 of its bundle.
     pub sha256: String,
     /// Entries and requirements in it.
     pub rules: u64,
@@ -176,15 +176,11 @@ fn judged(facts: &Facts, list: &List, drivers: Option<&KernelDrivers>) -> (Level
 
 impl ListId {
     /// Of a list.
-    ///
-    /// # Errors
-    /// The list holds a number that canonical JSON cannot.
-    pub fn of(list: &List) -> Result<Self, CanonicalError> {
-        let bytes = to_canonical(list)?;
-        Ok(Self {
-            sha256: hex::encode(Sha256::digest(bytes)),
-            rules: (list.entries.len() + list.requirements.len()) as u64,
-        })
+    pub fn of(list: &List) -> Self {
+        Self {
+            sha256: hex::encode(Sha256::digest(list.to_bundle())),
+            rules: (list.entries().len() + list.requirements().len()) as u64,
+        }
     }
 }
 
@@ -221,7 +217,7 @@ impl Report {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 sha256: hex::encode(Sha256::digest(program_bytes)),
             },
-            list: ListId::of(list)?,
+            list: ListId::of(list),
             kernel: facts.kernel_release.clone(),
             xen,
             context: facts.context.clone(),

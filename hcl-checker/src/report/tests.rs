@@ -30,6 +30,7 @@ fn function(address: &str, device: u16, class: u32, driver: &str) -> PciFunction
             subsystem_vendor: Some(0x1028),
             subsystem_device: Some(0x1f9c),
             class,
+            ..PciIds::default()
         }),
         modalias: text(&format!("pci:v00008086d{device:08X}")),
         driver: text(driver),
@@ -388,7 +389,11 @@ fn entries_are_made_of_what_passed() {
     let entries = submit_entries(&report, &bytes, Some("https://example.org/report"), today)
         .expect("entries");
     let made = List::parse("made", &entries).expect("a list");
-    let ids: Vec<&str> = made.entries.iter().map(|entry| entry.id.as_str()).collect();
+    let ids: Vec<&str> = made
+        .entries()
+        .iter()
+        .map(|entry| entry.id.as_str())
+        .collect();
     assert_eq!(
         ids,
         [
@@ -399,13 +404,13 @@ fn entries_are_made_of_what_passed() {
         ]
     );
     let certified = |list: &List| {
-        list.entries
+        list.entries()
             .iter()
             .filter(|entry| entry.level == ListedLevel::Certified)
             .count()
     };
     assert_eq!(certified(&made), 4);
-    assert_eq!(made.entries[3].require.driver.as_deref(), Some("i40e"));
+    assert_eq!(made.entries()[3].require.driver.as_deref(), Some("i40e"));
     let without = submit_entries(&report, &bytes, None, today).expect("entries");
     assert_eq!(
         certified(&List::parse("made", &without).expect("a list")),

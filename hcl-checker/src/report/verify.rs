@@ -126,10 +126,7 @@ impl Verification {
 
     /// Judges the facts again.
     fn verdict(&mut self, report: &Report, list: &List) {
-        let same_list = match ListId::of(list) {
-            Ok(id) => id == report.list,
-            Err(_) => false,
-        };
+        let same_list = ListId::of(list) == report.list;
         let (level, checks) = judged(&report.facts, list, report.drivers.as_ref());
         let mut differences = Vec::new();
         if level != report.verdict {

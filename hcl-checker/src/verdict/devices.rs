@@ -298,6 +298,29 @@ impl Judge<'_> {
                 .advice("make the facts anew, with all of /sys");
         }
         let claiming = self.claiming(function);
+        if claiming.is_empty()
+            && function
+                .ids
+                .value()
+                .is_some_and(|ids| ids.interface_unknown)
+        {
+            // Drivers of standard controllers bind by the interface, which `lspci -nn` does not print.
+            return Finding::new("unknown-interface", subject, Level::Unknown, true)
+                .name(name)
+                .observed(
+                    "vendor and device are not listed, and the programming interface is not told",
+                    &function.source,
+                )
+                .expected("class, subclass and interface")
+                .advice("make the dump with `lspci -vmmnnk` or `lspci -vvnn`");
+        }
+        if let Some((driver, files)) = self.lacking(function).filter(|_| claiming.is_empty()) {
+            return Finding::new("driver-without-firmware", subject, Level::UnlistedWithoutDriver, true)
+                .name(name)
+                .observed(format!("not listed; kernel {} has {driver}, but none of its firmware: {files}", drivers.release), &function.source)
+                .expected("a driver with its firmware")
+                .advice("use another controller, or ask for the firmware with the output of `hcl-checker facts --json`");
+        }
         if claiming.is_empty() {
             return Finding::new("unlisted-without-driver", subject, Level::UnlistedWithoutDriver, true)
                 .name(name)
@@ -322,6 +345,16 @@ impl Judge<'_> {
         )
         .expected("a device of the list")
         .advice("it should work, and nobody reported it yet")
+    }
+
+    /// A driver that claims the function and cannot work for want of firmware, and the files that it names.
+    fn lacking(&self, function: &PciFunction) -> Option<(String, String)> {
+        let drivers = self.drivers?;
+        let modalias = function.modalias.value()?;
+        drivers.drivers(modalias).into_iter().find_map(|driver| {
+            let files = drivers.lacking(&driver.module);
+            (!files.is_empty()).then(|| (driver.module.clone(), files.join(", ")))
+        })
     }
 
     /// Drivers of the kernel in question that claim the function and can be used, or are bound to it now.

@@ -1,12 +1,15 @@
 //! The levels, one enumeration everywhere.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How well something is known to work. Ordered: the greater one is the worse.
 ///
 /// `Unknown` stands before `Unsupported`, because what is known not to work decides whatever else is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Tested, with a signed report, and everything as tested.

@@ -13,13 +13,14 @@ pub use level::Level;
 
 use crate::facts::Context;
 use crate::known::Known;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the verdict's form. It rises when a field changes its meaning; new fields do not raise it.
 pub const SCHEMA: u32 = 1;
 
 /// What is said about a machine as a whole, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// [`SCHEMA`] of the program that wrote it.
     pub schema: u32,

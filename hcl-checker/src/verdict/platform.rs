@@ -163,7 +163,7 @@ pub(super) fn sockets(facts: &Facts) -> Option<Finding> {
 
 /// What every host must have.
 pub(super) fn requirements(facts: &Facts, list: &List) -> Vec<Finding> {
-    list.requirements
+    list.requirements()
         .iter()
         .map(|rule| requirement(facts, rule))
         .collect()

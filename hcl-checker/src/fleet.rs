@@ -1,0 +1,256 @@
+//! Many machines as a stream: facts in, one verdict out for each, one line each. Memory does not grow with the number.
+
+use crate::drivers::DriverIndex;
+use crate::facts::Facts;
+use crate::list::List;
+use crate::verdict::{Level, Verdict, judge};
+use serde::Serialize;
+use std::io::{self, BufRead, Read, Write};
+
+/// Longest line, in bytes. The facts of the biggest servers have a few megabytes.
+pub const LONGEST: u64 = 64 << 20;
+
+/// What every machine of a stream is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet<'a> {
+    /// The list.
+    pub list: &'a List,
+    /// The kernel that is going to run there.
+    pub drivers: Option<&'a DriverIndex>,
+}
+
+/// A line that goes out.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    /// Number of the line that came in, from 1.
+    line: u64,
+    /// By what the machine is known: its serial number, else its UUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<&'a str>,
+    #[serde(flatten)]
+    outcome: Outcome<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome<'a> {
+    Verdict(&'a Verdict),
+    Error(String),
+}
+
+impl Fleet<'_> {
+    /// Judges each line of `input`. A line that is no facts gives a line with an error, and the stream goes on. An empty
+    /// line is passed over. Returns the exit code: that of the worst machine, 4 where a line could not be read.
+    ///
+    /// # Errors
+    /// Input or output fail.
+    pub fn judge(&self, mut input: impl BufRead, output: impl Write) -> io::Result<u8> {
+        let mut output = io::BufWriter::new(output);
+        let mut buffer = Vec::new();
+        let mut worst = Worst::default();
+        for line in 1_u64.. {
+            buffer.clear();
+            let read = input
+                .by_ref()
+                .take(LONGEST + 1)
+                .read_until(b'\n', &mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            if read as u64 > LONGEST {
+                skip_line(&mut input)?;
+                let error = format!("longer than {LONGEST} bytes: no facts of one machine");
+                worst.unreadable();
+                write(&mut output, line, None, Outcome::Error(error))?;
+                continue;
+            }
+            let text = buffer.trim_ascii();
+            if text.is_empty() {
+                continue;
+            }
+            match Facts::from_json(text) {
+                Ok(facts) => {
+                    let verdict = judge(&facts, self.list, self.drivers);
+                    worst.take(&verdict);
+                    let machine = facts.dmi.serial.value().or(facts.dmi.uuid.value());
+                    write(
+                        &mut output,
+                        line,
+                        machine.map(String::as_str),
+                        Outcome::Verdict(&verdict),
+                    )?;
+                }
+                Err(error) => {
+                    worst.unreadable();
+                    write(&mut output, line, None, Outcome::Error(error.to_string()))?;
+                }
+            }
+        }
+        output.flush()?;
+        Ok(worst.exit_code())
+    }
+}
+
+fn write(
+    output: &mut impl Write,
+    line: u64,
+    machine: Option<&str>,
+    outcome: Outcome<'_>,
+) -> io::Result<()> {
+    let line = Line {
+        line,
+        machine,
+        outcome,
+    };
+    serde_json::to_writer(&mut *output, &line)?;
+    output.write_all(b"\n")
+}
+
+/// Passes over the rest of a line without keeping it.
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let available = input.fill_buf()?;
+        if available.is_empty() {
+            return Ok(());
+        }
+        match available.iter().position(|&byte| byte == b'\n') {
+            Some(end) => {
+                input.consume(end + 1);
+                return Ok(());
+            }
+            None => {
+                let all = available.len();
+                input.consume(all);
+            }
+        }
+    }
+}
+
+/// The worst machine so far, in the order of [`Level`].
+#[derive(Debug, Default)]
+struct Worst {
+    level: Option<Level>,
+    warned: bool,
+}
+
+impl Worst {
+    fn take(&mut self, verdict: &Verdict) {
+        self.level = self.level.max(Some(verdict.level));
+        self.warned |= verdict.exit_code() == 1;
+    }
+
+    fn unreadable(&mut self) {
+        self.level = self.level.max(Some(Level::Unknown));
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self.level {
+            Some(Level::Unsupported | Level::UnlistedWithoutDriver) => 3,
+            Some(Level::Unknown) => 4,
+            _ => u8::from(self.warned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(input: &str) -> (u8, Vec<serde_json::Value>) {
+        let list = List::built_in().expect("list");
+        let fleet = Fleet {
+            list: &list,
+            drivers: None,
+        };
+        let mut output = Vec::new();
+        let code = fleet.judge(input.as_bytes(), &mut output).expect("streams");
+        let lines = String::from_utf8(output).expect("UTF-8");
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        (code, lines.collect())
+    }
+
+    #[test]
+    fn a_bad_line_is_told_and_the_stream_goes_on() {
+        let (code, lines) = run(
+            "{\"schema\":1,\"dmi\":{\"serial\":\"S1\"}}\nnonsense\n\n{\"schema\":2}\n{\"schema\":1}",
+        );
+        assert_eq!(code, 4);
+        let numbers: Vec<u64> = lines
+            .iter()
+            .map(|line| line["line"].as_u64().expect("number"))
+            .collect();
+        assert_eq!(numbers, [1, 2, 4, 5]);
+        assert_eq!(lines[0]["machine"], "S1");
+        assert_eq!(lines[0]["verdict"]["level"], "unknown");
+        assert!(
+            lines[1]["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("no facts"))
+        );
+        assert!(
+            lines[2]["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("schema 2"))
+        );
+        assert!(lines[3]["verdict"].is_object());
+    }
+
+    #[test]
+    fn nothing_in_is_nothing_out() {
+        assert_eq!(run(""), (0, Vec::new()));
+    }
+
+    #[test]
+    fn an_endless_line_is_not_kept() {
+        struct Endless(u64);
+        impl Read for Endless {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let count = buffer.len().min(self.0 as usize);
+                buffer[..count].fill(b'x');
+                self.0 -= count as u64;
+                Ok(count)
+            }
+        }
+        let list = List::default();
+        let fleet = Fleet {
+            list: &list,
+            drivers: None,
+        };
+        let mut output = Vec::new();
+        let tail: &[u8] = b"\n{\"schema\":1}\n";
+        let input = io::BufReader::new(Endless(LONGEST * 2).chain(tail));
+        let code = fleet.judge(input, &mut output).expect("streams");
+        let text = String::from_utf8(output).expect("UTF-8");
+        assert!(
+            code == 4 && text.lines().count() == 2 && text.contains("longer than"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_worst_machine_decides() {
+        let verdict = |level| Verdict {
+            schema: 1,
+            level,
+            context: crate::Known::Absent,
+            kernel: None,
+            findings: Vec::new(),
+        };
+        let code = |levels: &[Level]| {
+            let mut worst = Worst::default();
+            levels.iter().for_each(|&level| worst.take(&verdict(level)));
+            worst.exit_code()
+        };
+        assert_eq!(code(&[Level::Certified, Level::Compatible]), 0);
+        assert_eq!(code(&[Level::CertifiedWithDeviation, Level::Compatible]), 1);
+        assert_eq!(code(&[Level::UnlistedWithDriver, Level::Certified]), 1);
+        assert_eq!(code(&[Level::Unsupported, Level::Unknown]), 3);
+        assert_eq!(
+            code(&[Level::Unknown, Level::Unsupported, Level::Compatible]),
+            3
+        );
+        assert_eq!(code(&[Level::Unknown, Level::Compatible]), 4);
+    }
+}

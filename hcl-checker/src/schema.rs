@@ -1,0 +1,48 @@
+//! JSON Schemas of what this program reads and writes, made from the types themselves.
+
+use crate::facts::Facts;
+use crate::verdict::Verdict;
+use schemars::{Schema, schema_for};
+
+/// Of [`Facts`].
+pub fn facts() -> Schema {
+    schema_for!(Facts)
+}
+
+/// Of [`Verdict`].
+pub fn verdict() -> Schema {
+    schema_for!(Verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published copies are those of the program. `BEDPLATE_BLESS=1` writes them anew.
+    #[test]
+    fn the_published_schemas_are_current() {
+        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema");
+        for (name, schema) in [("hcl-facts.json", facts()), ("hcl-verdict.json", verdict())] {
+            let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+            let path = docs.join(name);
+            if std::env::var_os("BEDPLATE_BLESS").is_some() {
+                std::fs::create_dir_all(&docs).expect("folder");
+                std::fs::write(&path, &text).expect("written");
+            }
+            let published = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                published == text,
+                "{} is not that of the program; run with BEDPLATE_BLESS=1",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn a_fact_may_be_a_value_null_or_a_reason() {
+        let schema = serde_json::to_value(facts()).expect("JSON");
+        let known = &schema["$defs"]["Known_uint32"]["anyOf"];
+        assert_eq!(known.as_array().map(Vec::len), Some(3), "{schema:#}");
+        assert_eq!(known[1]["type"], "null");
+    }
+}
