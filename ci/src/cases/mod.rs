@@ -1,6 +1,5 @@
 //! The end-to-end cases.
 
-mod certify;
 mod damaged_medium;
 mod guests;
 mod hosts;
@@ -21,7 +20,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 8] = [
+pub static ALL: [Case; 7] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -46,11 +45,6 @@ pub static ALL: [Case; 8] = [
         name: "bios-ahci",
         about: "BIOS, SATA disk taken by its path",
         run: hosts::bios_ahci,
-    },
-    Case {
-        name: "certify",
-        about: "certification under Xen: PV, PVH and HVM guests are heard, the report holds elsewhere",
-        run: certify::certify,
     },
     Case {
         name: "refusals",
