@@ -64,6 +64,15 @@ pub struct Installation {
 }
 
 impl Hardware {
+    /// The machine with `image` as its disk, started from the medium `iso` by BIOS.
+    pub fn medium(self, image: &Image, iso: &Path) -> Spec {
+        Spec {
+            boot: Boot::Optical,
+            optical: Some(iso.to_path_buf()),
+            ..self.spec(image, None)
+        }
+    }
+
     /// The machine with `image` as its disk and `variables` as its firmware's memory (UEFI).
     fn spec(self, image: &Image, variables: Option<&Path>) -> Spec {
         let code = "/usr/share/OVMF/OVMF_CODE_4M.fd";

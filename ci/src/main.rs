@@ -20,6 +20,7 @@ mod runner;
 mod serial;
 mod shell;
 mod ssh;
+mod terminal;
 mod times_page;
 mod timings;
 mod tiny_guest;

@@ -74,6 +74,7 @@ pub struct Found {
 #[derive(Debug, Default)]
 struct Heard {
     text: String,
+    raw: Vec<u8>,
     closed: bool,
 }
 
@@ -181,6 +182,20 @@ impl Serial {
         lock(&self.heard.0).text.contains(word)
     }
 
+    /// Bytes that came up to now, as they came.
+    pub fn raw_length(&self) -> usize {
+        lock(&self.heard.0).raw.len()
+    }
+
+    /// The bytes as they came, without the first `seen`.
+    pub fn raw_since(&self, seen: usize) -> Vec<u8> {
+        lock(&self.heard.0)
+            .raw
+            .get(seen..)
+            .unwrap_or_default()
+            .to_vec()
+    }
+
     /// Forgets what was said up to now: the next find comes after it.
     pub fn skip(&mut self) {
         self.cursor = lock(&self.heard.0).text.len();
@@ -232,7 +247,10 @@ fn listen(mut reader: UnixStream, shared: &Shared, mut plain: File, mut raw: Fil
         let _ = raw
             .write_all(&buffer[..count])
             .and_then(|()| plain.write_all(text.as_bytes()));
-        lock(mutex).text.push_str(&text);
+        let mut heard = lock(mutex);
+        heard.text.push_str(&text);
+        heard.raw.extend_from_slice(&buffer[..count]);
+        drop(heard);
         condvar.notify_all();
     }
     lock(mutex).closed = true;

@@ -223,6 +223,18 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
         &format!("{INSTALL} {com2}"),
     ));
     text.push_str(&linux(
+        "plain",
+        "Install with plain questions on the screen (braille)",
+        "p",
+        &format!("{INSTALL} bedplate.ui=plain {screen}"),
+    ));
+    text.push_str(&linux(
+        "plain-com1",
+        "Install with plain questions over the serial line COM1",
+        "l",
+        &format!("{INSTALL} bedplate.ui=plain {com1}"),
+    ));
+    text.push_str(&linux(
         "headless",
         "Install without questions, from an answer file",
         "h",
@@ -316,6 +328,8 @@ mod tests {
             "install",
             "install-com1",
             "install-com2",
+            "plain",
+            "plain-com1",
             "headless",
             "xen",
             "rescue",

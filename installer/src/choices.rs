@@ -8,7 +8,7 @@ pub use network::{
 };
 
 use crate::selector::DiskSelector;
-use crate::values::{HostnamePattern, PasswordHash, SshKey, Timezone};
+use crate::values::{HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,6 +24,8 @@ pub struct Choices {
     pub network: NetworkChoice,
     /// What to do about hardware that the list does not approve.
     pub hcl: HclPolicy,
+    /// The license; none for a host without automatic updates.
+    pub license: Option<LicenseToken>,
     /// What follows a finished installation.
     pub on_success: After,
     /// What follows a failed one.

@@ -3,6 +3,7 @@
 mod facts;
 mod install;
 mod plan;
+mod ui;
 mod validate;
 
 use crate::exit::Exit;
@@ -34,6 +35,9 @@ enum Verb {
     Facts,
     /// Print the JSON Schema of the answer file.
     Schema,
+    /// Show the installer's screens on this terminal with a machine that is only played: to look at them, and to make an
+    /// answer file at a desk. Nothing is installed.
+    Ui(UiArgs),
     /// What the live system's service runs: find answers or ask, install, and do what follows.
     Live,
 }
@@ -80,6 +84,22 @@ struct ValidateArgs {
 }
 
 #[derive(Debug, Args)]
+struct UiArgs {
+    /// Facts of the machine that is played, from `installer facts`; this machine's when absent.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// Nothing is real. The only way there is: the live system shows the screens on its consoles by itself.
+    #[arg(long, required = true)]
+    simulate: bool,
+    /// Numbered questions in place of screens: for braille displays, slow lines and scripts.
+    #[arg(long)]
+    plain: bool,
+    /// Milliseconds that a twentieth of something long takes.
+    #[arg(long, value_name = "MS", default_value_t = 150)]
+    pace: u64,
+}
+
+#[derive(Debug, Args)]
 struct MediumArgs {
     /// Root of the medium.
     #[arg(long, value_name = "DIR", default_value = LIVE_MEDIUM)]
@@ -100,6 +120,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
             println!("{:#}", crate::answers::schema::json_schema());
             Ok(Exit::Done)
         }
+        Verb::Ui(args) => ui::run(&args),
         Verb::Live => crate::live::run(&RealMachine).map_err(|error| anyhow::anyhow!(error)),
     }
 }

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Group `shadow` in Debian, a fixed number (base-passwd).
 pub const SHADOW_GID: u32 = 42;
 
+/// Where `host` looks for the license, below /etc.
+const LICENSE: &str = "bedplate/license.token";
+
 /// A file of the host.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HostFile {
@@ -118,6 +121,16 @@ pub fn etc_files(
         text("fstab", fstab(identity.esp)),
         text("bedplate/install.json", install_json(plan, identity)),
     ];
+    if let Some(token) = &plan.license {
+        files.push(HostFile {
+            path: LICENSE.into(),
+            content: Content::File {
+                bytes: format!("{}\n", token.expose()).into_bytes(),
+                mode: 0o600,
+                group: 0,
+            },
+        });
+    }
     files.extend(network_files(&plan.network));
     Ok(files)
 }

@@ -4,4 +4,4 @@ mod prompt;
 mod questions;
 
 pub use prompt::{Prompt, PromptError, Terminal};
-pub use questions::{Asked, ask};
+pub use questions::{Asked, CONSENT, CONSENT_NOTHING_LOST, SHORTEST_PASSWORD, ask};

@@ -19,4 +19,5 @@ pub mod plan;
 pub mod run_dir;
 pub mod selector;
 pub mod session;
+pub mod tui;
 pub mod values;

@@ -3,7 +3,7 @@
 use crate::after::follow;
 use crate::answer_source::{Finder, Found, Network};
 use crate::answers::{self, MachineIdentity};
-use crate::choices::{After, Choices};
+use crate::choices::After;
 use crate::consoles::Consoles;
 use crate::exit::Exit;
 use crate::interview::{self, Asked, Terminal};
@@ -12,13 +12,19 @@ use crate::load_line::LoadLine;
 use crate::plan::Plan;
 use crate::run_dir::{RUN_DIR, RunDir};
 use crate::session::{AnswersFrom, Prepared, Session, boot_record_of, failed_early};
+use crate::tui::app::Leave;
+use crate::tui::drive::{Over, drive};
+use crate::tui::effects::{Effects, Job};
+use crate::tui::gate::{Gate, Gated, Tap};
+use crate::tui::real::Real;
 use crate::values::Zones;
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
 use slots::names::{LIVE_MEDIUM, TRUSTED_ROOT};
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use steps::event::{EventKind, Outcome};
 use steps::sink::{Console, FanOut, JsonLines};
 use steps::step::error_chain;
@@ -27,6 +33,10 @@ use steps::{Emitter, Report, StepError};
 
 /// Kernel command line word: never ask, there is nobody.
 const HEADLESS: &str = "bedplate.headless";
+/// Kernel command line word: plain questions in place of screens.
+const PLAIN: &str = "bedplate.ui=plain";
+/// How long the last lines may take to get out of slow serial lines before the screens are drawn.
+const DRAIN: Duration = Duration::from_secs(3);
 /// Where the time zones are.
 pub const ZONEINFO: &str = "/usr/share/zoneinfo";
 
@@ -42,10 +52,15 @@ pub fn run(machine: &dyn Machine) -> Result<Exit, StepError> {
     let mut consoles = Consoles::system();
     let dir = RunDir::create(Path::new(RUN_DIR))?;
     let system = RealSystem::logging_to(dir.file("install.log")?);
+    let (gate, tap) = (Gate::default(), Tap::default());
     let sinks = FanOut::new()
         .with("events", JsonLines::new(dir.file("events.jsonl")?))
-        .with("consoles", Console::new(consoles.clone()))
-        .with("load", LoadLine::new(consoles.clone()));
+        .with(
+            "consoles",
+            Gated::new(&gate, Console::new(consoles.clone())),
+        )
+        .with("load", Gated::new(&gate, LoadLine::new(consoles.clone())))
+        .with("screens", tap.clone());
     let mut emitter = Emitter::new(sinks);
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let boot = match boot_record_of(&system, &command_line) {
@@ -72,6 +87,8 @@ pub fn run(machine: &dyn Machine) -> Result<Exit, StepError> {
         session,
         dir: &dir,
         consoles: consoles.clone(),
+        gate,
+        tap,
     }
     .run(&mut emitter)?;
     let Some(Ended {
@@ -101,6 +118,8 @@ struct Live<'a> {
     session: Session<'a>,
     dir: &'a RunDir,
     consoles: Consoles,
+    gate: Gate,
+    tap: Tap,
 }
 
 impl Live<'_> {
@@ -147,7 +166,7 @@ impl Live<'_> {
                     emitter,
                 )))
             }
-            Ok(None) => self.by_interview(emitter),
+            Ok(None) => self.by_asking(emitter),
             Err(error) => {
                 let errors = error_chain(&error);
                 Ok(Some(self.failed(
@@ -248,45 +267,79 @@ impl Live<'_> {
         self.install(&prepared, &plan, &answers, emitter)
     }
 
-    fn by_interview(&mut self, emitter: &mut Emitter) -> Result<Option<Ended>, StepError> {
-        let prepared = match self.session.prepare(Facts::read(&Root::system())) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let errors = error_chain(error.as_ref());
-                return Ok(Some(self.failed(
-                    "release",
-                    errors,
-                    Exit::Failed,
-                    After::Shell,
-                    emitter,
-                )));
-            }
-        };
-        let build = |choices: &Choices| self.session.plan(&prepared, choices);
+    /// On the screens of all consoles, or with plain questions where that was asked for on the kernel command line.
+    fn by_asking(&mut self, emitter: &mut Emitter) -> Result<Option<Ended>, StepError> {
         let zones = Zones::read(Path::new(ZONEINFO));
-        let asked = interview::ask(
-            &mut Terminal,
-            &prepared.facts,
-            &zones,
-            self.session.system,
-            &build,
+        let real = Real::new(
+            &self.session,
+            Some(self.dir),
+            emitter,
+            self.tap.clone(),
+            zones,
         );
-        match asked {
-            Ok(Asked::Declined) => Ok(None),
-            Ok(Asked::Install(plan)) => {
-                let answers = AnswersFrom {
-                    place: "the console".to_owned(),
-                    sha256: None,
-                };
-                self.install(&prepared, &plan, &answers, emitter).map(Some)
+        if asks_plainly(&self.session.command_line) {
+            return self.by_interview(&real);
+        }
+        let paths: Vec<PathBuf> = self.consoles.names().iter().map(PathBuf::from).collect();
+        // The kernel's messages would be drawn over the screens; the log of the kernel has them.
+        self.kernel_messages("emerg");
+        self.consoles.drain(DRAIN);
+        let over = {
+            let _shut = self.gate.shut();
+            drive(&real, &paths, true)
+        };
+        self.kernel_messages("err");
+        match over {
+            Ok(Over {
+                leave: Leave::Declined,
+                ..
+            }) => Ok(None),
+            Ok(Over {
+                leave: Leave::Over(after),
+                ..
+            }) => Ok(real.report().map(|report| ended(report, after))),
+            Err(error) => {
+                writeln!(
+                    self.consoles,
+                    "The screens cannot be shown ({error}), so here are plain questions."
+                )?;
+                self.by_interview(&real)
             }
-            Err(error) => Ok(Some(self.failed(
-                "interview",
-                error_chain(&error),
-                Exit::Failed,
-                After::Shell,
-                emitter,
-            ))),
+        }
+    }
+
+    fn kernel_messages(&self, level: &str) {
+        // Without it the screens are less pretty, and nothing is lost: Ctrl-L draws them anew.
+        let _ = self
+            .session
+            .system
+            .run(&Command::new("dmesg").args(["--console-level", level]));
+    }
+
+    fn by_interview(&self, real: &Real<'_>) -> Result<Option<Ended>, StepError> {
+        let failed = |step: &str, errors: Vec<String>| {
+            Ok(Some(Ended {
+                report: real.failed(step, errors),
+                exit: Exit::Failed,
+                after: After::Shell,
+            }))
+        };
+        match interview::ask(&mut Terminal, real) {
+            Ok(Asked::Declined) => Ok(None),
+            Ok(Asked::NoRelease(errors)) => failed("release", errors),
+            Ok(Asked::Install(plan)) => {
+                let (good, bad) = (plan.on_success, plan.on_failure);
+                real.run(Job::Install(plan), &|_| {});
+                Ok(real.report().map(|report| {
+                    let after = if report.result == Outcome::Ok {
+                        good
+                    } else {
+                        bad
+                    };
+                    ended(report, after)
+                }))
+            }
+            Err(error) => failed("interview", error_chain(&error)),
         }
     }
 
@@ -327,5 +380,36 @@ impl Live<'_> {
             exit,
             after,
         }
+    }
+}
+
+fn ended(report: Report, after: After) -> Ended {
+    let exit = match report.result {
+        Outcome::Ok => Exit::Done,
+        _ => Exit::Failed,
+    };
+    Ended {
+        report,
+        exit,
+        after,
+    }
+}
+
+/// True when the kernel command line asks for plain questions: `bedplate.ui=plain`.
+fn asks_plainly(command_line: &str) -> bool {
+    command_line
+        .split_ascii_whitespace()
+        .any(|word| word == PLAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn screens_unless_plain_questions_are_asked_for() {
+        assert!(!asks_plainly("bedplate.mode=live console=tty0"));
+        assert!(asks_plainly("bedplate.ui=plain bedplate.mode=live"));
+        assert!(!asks_plainly("bedplate.ui=plainly"));
     }
 }

@@ -4,14 +4,13 @@
 mod common;
 
 use common::machine::{DISK, disk, facts, used_disk};
-use common::{HASH, KEY, verdict, zones};
+use common::{HASH, KEY, zones};
 use hcl_checker::facts::{Disk, FirmwareKind};
-use hcl_checker::verdict::Level;
-use installer::choices::{AddressChoice, Choices};
+use installer::choices::{AddressChoice, Ipv6Choice};
 use installer::interview::{Asked, Prompt, PromptError, ask};
-use installer::plan::{Input, build};
-use release::Manifest;
+use installer::tui::simulation::Simulation;
 use std::collections::VecDeque;
+use std::time::Duration;
 use steps::system::RecordingSystem;
 
 struct Script {
@@ -41,44 +40,51 @@ impl Prompt for Script {
 
 fn interview(
     found: Disk,
-    level: Level,
     answers: &[&'static str],
 ) -> (Result<Asked, PromptError>, Script, RecordingSystem) {
+    let system = RecordingSystem::new()
+        .prints("openssl passwd -6 -stdin", &format!("{HASH}\n"))
+        .file("/run/license", "v4.public.nonsense");
     let facts = facts(found, FirmwareKind::Uefi);
-    let manifest: Manifest = serde_json::from_value(serde_json::json!({
-        "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12", "xen": "4.20", "artifacts": {}, "epoch": 0,
-        "root": {
-            "version": "0.1.0", "image_name": "x", "image_size": 1, "image_sha256": "ab",
-            "verity": { "data_blocks": 1, "salt": "00", "root_hash": "00" },
-        },
-    }))
-    .unwrap();
-    let build = |choices: &Choices| {
-        build(&Input {
-            release: &manifest,
-            facts: &facts,
-            judge: &|_| verdict(level),
-            choices,
-            medium: None,
-            command_line: "",
-        })
-    };
-    let system = RecordingSystem::new().prints("openssl passwd -6 -stdin", &format!("{HASH}\n"));
     let mut script = Script {
         answers: answers.iter().copied().collect(),
         shown: String::new(),
         hidden: vec![],
     };
-    let result = ask(&mut script, &facts, &zones(), &system, &build);
+    let effects = Simulation::new(&system, facts, zones(), Duration::ZERO).unwrap();
+    let result = ask(&mut script, &effects);
+    drop(effects);
     (result, script, system)
 }
 
-const TO_PLAN: [&str; 7] = ["1", "xen1", "", "correct horse", "correct horse", KEY, "1"];
+/// Keyboard, disk, name, zone, password twice, key, no more keys, IPv4, IPv6, VLAN, MTU, DNS, search, NTP, no test, no
+/// license, and the reason, because nothing is known about this machine.
+const TO_PLAN: [&str; 19] = [
+    "",
+    "1",
+    "xen1",
+    "",
+    "correct horse",
+    "correct horse",
+    KEY,
+    "",
+    "1",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "r",
+    "test lab",
+];
 
 #[test]
 fn an_empty_disk_needs_no_wipe() {
     let answers = [&TO_PLAN[..], &["yes"]].concat();
-    let (asked, script, system) = interview(disk(), Level::Compatible, &answers);
+    let (asked, script, system) = interview(disk(), &answers);
     let Ok(Asked::Install(plan)) = asked else {
         panic!("no plan: {}", script.shown)
     };
@@ -98,7 +104,7 @@ fn an_empty_disk_needs_no_wipe() {
 #[test]
 fn a_used_disk_needs_the_whole_word() {
     let answers = [&TO_PLAN[..], &["WIPE"]].concat();
-    let (asked, script, _) = interview(used_disk(), Level::Compatible, &answers);
+    let (asked, script, _) = interview(used_disk(), &answers);
     let Ok(Asked::Install(plan)) = asked else {
         panic!("no plan: {}", script.shown)
     };
@@ -113,7 +119,7 @@ fn a_used_disk_needs_the_whole_word() {
 
     for other in ["yes", "wipe", "y", "", "WIPE!"] {
         let answers = [&TO_PLAN[..], &[other, "quit"]].concat();
-        let (asked, ..) = interview(used_disk(), Level::Compatible, &answers);
+        let (asked, ..) = interview(used_disk(), &answers);
         assert!(
             matches!(asked, Ok(Asked::Declined)),
             "{other:?} was taken for consent"
@@ -124,14 +130,14 @@ fn a_used_disk_needs_the_whole_word() {
 #[test]
 fn wrong_answers_are_asked_again() {
     let answers = [
+        "xx",
+        "de",
         "0",
         "2",
         "x",
-        "1",
+        "1", // keyboard and disk
         "xen_1",
-        "xen1",
         "Mars",
-        "Europe/Berlin",
         "short",
         "correct horse",
         "other horse",
@@ -139,17 +145,52 @@ fn wrong_answers_are_asked_again() {
         "correct horse",
         "nonsense",
         "",
-        "3",
+        "xen1",
+        "Europe/Berlin",
+        "",
+        "", // name and zone again, the password is kept
+        "4",
         "2",
         "192.0.2.10",
-        "192.0.2.10/24",
-        "10.0.0.1",
-        "192.0.2.1",
+        "",
+        "",
+        "",
+        "",
         "x",
+        "",
+        "", // an address without a prefix, a bad name server
+        "",
+        "192.0.2.10/24",
+        "192.0.2.1",
+        "4",
+        "5000",
+        "",
         "192.0.2.1 2001:db8::1",
+        "",
+        "", // a bad VLAN
+        "",
+        "",
+        "",
+        "",
+        "-",
+        "",
+        "",
+        "",
+        "",
+        "y",
+        "", // a test
+        "v4.public.abc",
+        "/run/license",
+        "/run/missing",
+        "",    // three licenses that are none
+        "yes", // without a reason there is no plan yet
+        "r",
+        "test lab",
+        "s",
+        "/run/answers.toml",
         "yes",
     ];
-    let (asked, script, _) = interview(disk(), Level::Compatible, &answers);
+    let (asked, script, system) = interview(disk(), &answers);
     let Ok(Asked::Install(plan)) = asked else {
         panic!("no plan: {}", script.shown)
     };
@@ -158,31 +199,46 @@ fn wrong_answers_are_asked_again() {
         matches!(bridge.address, AddressChoice::Static(_)),
         "{plan:?}"
     );
-    assert_eq!(bridge.dns.len(), 2);
-    assert!(script.answers.is_empty());
+    assert_eq!(bridge.ipv6, Ipv6Choice::None);
+    assert_eq!((bridge.dns.len(), &bridge.vlan), (2, &None));
+    assert!(plan.hcl.overridden);
+    assert!(script.answers.is_empty(), "{:?}", script.answers);
+    let saved = String::from_utf8(system.content("/run/answers.toml").unwrap()).unwrap();
+    let read = installer::answers::read(&saved, "saved", &zones(), None).unwrap();
+    assert_eq!(read.system.hostname.to_string(), "xen1");
+    assert_eq!(
+        script
+            .hidden
+            .iter()
+            .filter(|text| text.starts_with("v4."))
+            .count(),
+        1
+    );
+    assert!(!script.shown.contains("v4.public.abc"));
 }
 
 #[test]
-fn a_refused_machine_needs_a_reason() {
-    let answers = [&TO_PLAN[..], &["test lab", "yes"]].concat();
-    let (asked, script, _) = interview(disk(), Level::Unsupported, &answers);
+fn everything_can_be_changed_at_the_plan() {
+    let change = [
+        "h", "xen2", "", "", "", // another name, all else kept
+        "n", "3", "", "", "", "", "", "", "", // no IPv4
+        "d", "1", "l", "", "yes",
+    ];
+    let answers = [&TO_PLAN[..], &change].concat();
+    let (asked, script, _) = interview(disk(), &answers);
     let Ok(Asked::Install(plan)) = asked else {
         panic!("no plan: {}", script.shown)
     };
-    assert!(plan.hcl.overridden);
-    assert!(
-        plan.warnings
-            .iter()
-            .any(|warning| warning.contains("test lab")),
-        "{:?}",
-        plan.warnings
-    );
+    assert_eq!(plan.system.hostname.as_str(), "xen2");
+    assert_eq!(plan.network.bridges[0].address, AddressChoice::None);
+    assert_eq!(plan.root_password.unwrap().expose(), HASH);
+    assert_eq!(plan.system.ssh_keys.len(), 1);
 }
 
 #[test]
 fn a_console_that_goes_away_ends_it() {
     for count in 0..TO_PLAN.len() {
-        let (asked, ..) = interview(disk(), Level::Compatible, &TO_PLAN[..count]);
+        let (asked, ..) = interview(disk(), &TO_PLAN[..count]);
         assert!(matches!(asked, Err(PromptError::Ended)));
     }
 }

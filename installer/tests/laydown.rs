@@ -14,7 +14,7 @@ use release::{Artifact, OpenRelease};
 use slots::PartitionKind;
 use std::fs;
 use std::path::Path;
-use steps::event::{EventKind, Outcome};
+use steps::event::{Event, EventKind, Outcome};
 use steps::sink::Console;
 use steps::system::{Call, System};
 
@@ -64,7 +64,9 @@ fn a_whole_installation_in_the_right_order() {
             .collect();
         let mut order = vec!["wipefs", "wipefs", "udevadm", "blockdev", "udevadm"];
         order.extend(["wipefs"; 6]);
-        order.extend(["mkfs.ext4", "chown", "ssh-keygen", "ssh-keygen"]);
+        // Two keys, and the fingerprint of one.
+        order.extend(["mkfs.ext4", "chown"]);
+        order.extend(["ssh-keygen"; 3]);
         order.extend(["pvcreate", "vgcreate", "vgs", "vgchange", "mkfs.vfat"]);
         order.extend(["sha256sum"; 7]);
         // udev sees the boot code, where there is any.
@@ -92,10 +94,18 @@ fn the_host_gets_what_the_answers_say() {
     let run = run(
         &release,
         &plan,
-        FakeSystem::new(&release),
+        FakeSystem::new(&release).change(|system| {
+            system.prints("ssh-keygen -l -f", "256 SHA256:abc root@xen1 (ED25519)\n")
+        }),
         FakeMachine::new(disk(), None),
     );
     assert_eq!(run.report.result, Outcome::Ok, "{}", run.report);
+    let note = |event: &Event| match &event.kind {
+        EventKind::Note { message, .. } => Some(message.clone()),
+        _ => None,
+    };
+    let notes: Vec<String> = run.events.iter().filter_map(note).collect();
+    assert_eq!(notes, ["ssh host key ED25519 SHA256:abc"]);
     let system = &run.system.inner;
     let state = Path::new("/run/bedplate/target/bedplate-state");
     let etc = state.join("etc/c3c3c3c3c3c3c3c3/upper");

@@ -188,6 +188,14 @@ impl<'a> Reporter<'a> {
         });
     }
 
+    /// Tells something worth keeping that is neither progress nor trouble.
+    pub fn note(&mut self, message: impl Into<String>) {
+        self.emitter.emit(EventKind::Note {
+            step: Some(self.step.clone()),
+            message: message.into(),
+        });
+    }
+
     /// Bytes of the last progress, and the warnings.
     pub(crate) fn into_parts(self) -> (u64, Vec<String>) {
         (self.bytes, self.warnings)

@@ -4,6 +4,7 @@ mod damaged_medium;
 mod guests;
 mod hosts;
 mod refusals;
+mod screens;
 mod smoke;
 
 use crate::case::Run;
@@ -20,7 +21,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 7] = [
+pub static ALL: [Case; 8] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -45,6 +46,11 @@ pub static ALL: [Case; 7] = [
         name: "bios-ahci",
         about: "BIOS, SATA disk taken by its path",
         run: hosts::bios_ahci,
+    },
+    Case {
+        name: "screens",
+        about: "the installer's screens over the serial line, through a terminal: from welcome to a host that runs",
+        run: screens::run,
     },
     Case {
         name: "refusals",

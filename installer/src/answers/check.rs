@@ -3,11 +3,11 @@
 mod network;
 
 use super::document::Document;
-use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, Policy, System};
+use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, License, Policy, System};
 use crate::choices::{After, Choices, DiskChoice, HclPolicy, SystemChoice};
 use crate::selector::{DiskSelector, TRANSPORTS};
 use crate::values::{
-    HostnamePattern, PasswordHash, SshKey, Timezone, ValueError, Zones, parse_size,
+    HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone, ValueError, Zones, parse_size,
 };
 use network::network;
 
@@ -30,11 +30,13 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
     let system = system(answers.system, document, zones);
     let network = network(answers.network, document);
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);
+    let license = license(answers.license, document);
     Some(Choices {
         disk: disk?,
         system: system?,
         network: network?,
         hcl: hcl?,
+        license: license?,
         on_success: answers.on_success.unwrap_or(After::Reboot),
         on_failure: answers.on_failure.unwrap_or(After::Shell),
     })
@@ -269,6 +271,24 @@ fn system(
         timezone: timezone?,
     };
     fine.then_some(choice)
+}
+
+/// The outer option is none where something is wrong.
+fn license(license: Option<License>, document: &mut Document<'_>) -> Option<Option<LicenseToken>> {
+    let Some(license) = license else {
+        return Some(None);
+    };
+    match license.token {
+        Some(text) => value(document, "license.token", LicenseToken::parse(&text)).map(Some),
+        None => {
+            document.missing(
+                "license.token",
+                "[license] has no token",
+                "add `token = \"v4.public....\"`, or leave the section out",
+            );
+            None
+        }
+    }
 }
 
 fn hcl(hcl: Hcl, document: &mut Document<'_>) -> Option<HclPolicy> {

@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+pub mod export;
 mod host;
 mod problem;
 pub mod schema;

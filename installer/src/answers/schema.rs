@@ -27,6 +27,8 @@ pub struct AnswerFile {
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// The license; everything but automatic updates works without one.
+    pub license: Option<License>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
     pub host: Option<Vec<Host>>,
 }
@@ -50,6 +52,8 @@ pub struct Host {
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// The license.
+    pub license: Option<License>,
 }
 
 /// Properties of a machine. One that a machine does not have does not fit.
@@ -129,6 +133,21 @@ pub struct Hcl {
     pub reason: Option<String>,
 }
 
+/// The license of the host.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct License {
+    /// The token as it was issued, in one line.
+    pub token: Option<String>,
+}
+
+/// The token is a secret.
+impl std::fmt::Debug for License {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("License(hidden)")
+    }
+}
+
 /// What to do about hardware that the compatibility list does not approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -167,7 +186,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            13,
+            14,
             "a table is missing from the schema"
         );
     }

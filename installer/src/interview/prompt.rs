@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
-use steps::system::RunError;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +13,6 @@ pub enum PromptError {
     /// The console failed.
     #[error("the console failed")]
     Io(#[from] io::Error),
-    /// `openssl` could not hash the password.
-    #[error("cannot hash the password")]
-    Hash(#[from] RunError),
 }
 
 /// Where questions go and answers come from.

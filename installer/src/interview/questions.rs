@@ -1,22 +1,29 @@
-//! The questions, in their order.
+//! The questions, in their order. They fill the same draft as the screens do, so both give the same choices.
 
 use super::prompt::{Prompt, PromptError};
-use crate::choices::{
-    AddressChoice, After, Choices, DiskChoice, HclPolicy, InterfaceChoice, NetworkChoice,
-    StaticAddress, SystemChoice,
-};
-use crate::plan::{Plan, PlanProblems, holds_bedplate};
-use crate::selector::DiskSelector;
-use crate::values::{
-    Cidr, Hostname, PasswordHash, SshKey, Timezone, ValueError, Zones, check_gateway,
-    check_name_server, show_size,
-};
+use crate::answers::export;
+use crate::plan::{Plan, contents, holds_bedplate, natural, unusable};
+use crate::tui::draft::{Draft, DraftProblem, needs_consent};
+use crate::tui::effects::{Effects, Job, Message, Subject};
+use crate::tui::field::Field;
+use crate::tui::keymaps::KEYMAPS;
+use crate::tui::network_draft::{BONDS, FIXED4, FIXED6, IPV4, IPV6};
+use crate::tui::screens::Screen;
+use crate::tui::text::{disk_line, machine_lines};
+use crate::values::{LicenseToken, SshKey};
 use hcl_checker::Known;
-use hcl_checker::facts::{Disk, Facts, Nic, NicKind};
-use steps::system::{Command, System};
+use hcl_checker::facts::{Disk, Nic, NicKind};
+use hcl_checker::verdict::Severity;
+use std::sync::{Mutex, PoisonError};
 
 /// The word that consents to losing a disk's content. Typed whole, so that no habit types it.
-const CONSENT: &str = "WIPE";
+pub const CONSENT: &str = "WIPE";
+/// The word that starts an installation that loses nothing.
+pub const CONSENT_NOTHING_LOST: &str = "yes";
+/// Shortest password, in characters.
+pub const SHORTEST_PASSWORD: usize = 8;
+/// What empties a field that has a value.
+const NOTHING: &str = "-";
 
 /// What came of the interview.
 #[derive(Debug)]
@@ -25,277 +32,580 @@ pub enum Asked {
     Install(Box<Plan>),
     /// The operator does not want to install.
     Declined,
+    /// The release cannot be opened, or it is not what was signed; outermost first.
+    NoRelease(Vec<String>),
 }
 
-/// Asks until there is a plan that the operator agrees to. `build` makes a plan of choices.
-pub fn ask(
-    prompt: &mut dyn Prompt,
-    facts: &Facts,
-    zones: &Zones,
-    system: &dyn System,
-    build: &dyn Fn(&Choices) -> Result<Plan, PlanProblems>,
-) -> Result<Asked, PromptError> {
-    prompt.say("\nNo answers were found, so here are the questions. Nothing is written before you agree to the plan.")?;
-    loop {
-        let mut choices = Choices {
-            disk: DiskChoice {
-                select: disk(prompt, facts)?,
-                wipe: false,
-                reinstall: false,
-            },
-            system: system_choice(prompt, zones, system)?,
-            network: network(prompt, facts)?,
-            hcl: HclPolicy::Refuse,
-            on_success: After::Reboot,
-            on_failure: After::Shell,
-        };
-        let Some(plan) = planned(prompt, &mut choices, build)? else {
-            continue;
-        };
-        prompt.say(&format!("\nThe plan:\n\n{}", plan.describe()))?;
-        let path = &plan.disk.identity.path;
-        let (question, word) = match plan.disk.wipe {
-            true => (
-                format!(
-                    "Everything on {path} will be lost. Type {CONSENT} to agree, anything else to go back:"
-                ),
-                CONSENT,
-            ),
-            false => (
-                "Type yes to install, anything else to go back:".to_owned(),
-                "yes",
-            ),
-        };
-        if prompt.line(&question)? == word {
-            return Ok(Asked::Install(Box::new(plan)));
+/// Asks until there is a plan that the operator agrees to.
+pub fn ask(prompt: &mut dyn Prompt, effects: &dyn Effects) -> Result<Asked, PromptError> {
+    prompt.say(
+        "\nNo answers were found, so here are the questions. Nothing is written before you agree to the plan.\n\
+         An empty line keeps what stands in brackets; a single - empties it.",
+    )?;
+    let subject = match told(effects, Job::Open).pop() {
+        Some(Message::Opened(Ok(subject))) => subject,
+        Some(Message::Opened(Err(errors))) => return Ok(Asked::NoRelease(errors)),
+        _ => {
+            return Ok(Asked::NoRelease(vec![
+                "the release did not open".to_owned(),
+            ]));
         }
-        if prompt.line("Type quit to leave without installing, or nothing to answer again:")?
-            == "quit"
-        {
-            return Ok(Asked::Declined);
-        }
+    };
+    let mut interview = Interview {
+        prompt,
+        effects,
+        subject: *subject,
+        draft: Draft::default(),
+    };
+    interview.machine()?;
+    interview.keyboard()?;
+    interview.disk()?;
+    interview.system()?;
+    interview.network()?;
+    interview.license()?;
+    interview.plan()
+}
+
+/// Does a job and returns all that it says.
+fn told(effects: &dyn Effects, job: Job) -> Vec<Message> {
+    let all = Mutex::new(Vec::new());
+    effects.run(job, &|message| {
+        all.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message);
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Interview<'a> {
+    prompt: &'a mut dyn Prompt,
+    effects: &'a dyn Effects,
+    subject: Subject,
+    draft: Draft,
+}
+
+impl Interview<'_> {
+    fn say(&mut self, text: &str) -> Result<(), PromptError> {
+        self.prompt.say(text)
     }
-}
 
-/// The plan, with consent to wipe exactly where it is needed; none when there is no plan, after saying why.
-///
-/// Consent is asked for with the plan in sight. Whether it is needed, the attempt without it says.
-fn planned(
-    prompt: &mut dyn Prompt,
-    choices: &mut Choices,
-    build: &dyn Fn(&Choices) -> Result<Plan, PlanProblems>,
-) -> Result<Option<Plan>, PromptError> {
-    loop {
-        for wipe in [false, true] {
-            choices.disk.wipe = wipe;
-            // Whoever sits here reads what is lost and types the word for it.
-            choices.disk.reinstall = wipe;
-            if let Ok(plan) = build(choices) {
-                return Ok(Some(plan));
+    /// One of `count` numbered things; nothing typed means `default` where there is one.
+    fn number(
+        &mut self,
+        question: &str,
+        count: usize,
+        default: Option<usize>,
+    ) -> Result<usize, PromptError> {
+        let shown = default.map_or(String::new(), |default| format!(" [{}]", default + 1));
+        loop {
+            let line = self
+                .prompt
+                .line(&format!("{question} (1-{count}){shown}:"))?;
+            match (line.parse::<usize>(), default) {
+                (Ok(number), _) if (1..=count).contains(&number) => return Ok(number - 1),
+                (_, Some(default)) if line.is_empty() => return Ok(default),
+                _ => self.say(&format!("Type a number from 1 to {count}."))?,
             }
         }
-        let Err(problems) = build(choices) else {
-            continue;
-        };
-        prompt.say(&format!("\n{problems}"))?;
-        if !problems.only_verdict() {
-            return Ok(None);
-        }
-        let reason = prompt.line(
-            "To install all the same, type why (kept in the report), or nothing to go back:",
-        )?;
-        if reason.is_empty() || reason.contains(char::is_control) {
-            return Ok(None);
-        }
-        choices.hcl = HclPolicy::Warn { reason };
     }
-}
 
-/// Asks for one of `count` numbered things.
-fn number(prompt: &mut dyn Prompt, question: &str, count: usize) -> Result<usize, PromptError> {
-    loop {
-        match prompt
-            .line(&format!("{question} [1-{count}]:"))?
-            .parse::<usize>()
-        {
-            Ok(number) if (1..=count).contains(&number) => return Ok(number - 1),
-            _ => prompt.say(&format!("Type a number from 1 to {count}."))?,
-        }
+    /// Numbered options and the place of the chosen one.
+    fn option(
+        &mut self,
+        question: &str,
+        options: &[&str],
+        now: usize,
+    ) -> Result<usize, PromptError> {
+        let list: Vec<String> = options
+            .iter()
+            .enumerate()
+            .map(|(index, option)| format!("{} {option}", index + 1))
+            .collect();
+        self.number(
+            &format!("{question}: {}", list.join(", ")),
+            options.len(),
+            Some(now),
+        )
     }
-}
 
-/// Asks until the text parses; nothing typed means `default` where there is one.
-fn value<T>(
-    prompt: &mut dyn Prompt,
-    question: &str,
-    default: Option<&str>,
-    parse: impl Fn(&str) -> Result<T, ValueError>,
-) -> Result<T, PromptError> {
-    loop {
-        let line = prompt.line(question)?;
-        let text = if line.is_empty() {
-            default.unwrap_or_default()
+    /// A line of text; nothing typed keeps what is there.
+    fn field(
+        &mut self,
+        question: &str,
+        of: fn(&mut Draft) -> &mut Field,
+    ) -> Result<(), PromptError> {
+        let now = of(&mut self.draft).value().to_owned();
+        let shown = if now.is_empty() {
+            String::new()
         } else {
-            &line
+            format!(" [{now}]")
         };
-        match parse(text) {
-            Ok(value) => return Ok(value),
-            Err(error) => prompt.say(&format!("This {error}."))?,
+        let line = self.prompt.line(&format!("{question}{shown}:"))?;
+        match line.as_str() {
+            "" => {}
+            NOTHING => of(&mut self.draft).clear(),
+            text => *of(&mut self.draft) = Field::with(text),
         }
+        Ok(())
     }
-}
 
-fn disk(prompt: &mut dyn Prompt, facts: &Facts) -> Result<DiskSelector, PromptError> {
-    let disks = facts.disks.value().map_or(&[][..], Vec::as_slice);
-    let disks: Vec<&Disk> = disks
-        .iter()
-        .filter(|disk| disk.is_install_candidate())
-        .collect();
-    if disks.is_empty() {
-        prompt.say(
-            "This machine has no disk to install on that the kernel knows. Check its controller.",
-        )?;
-        prompt.line("Type anything to look again after the next start:")?;
-        return Err(PromptError::Ended);
-    }
-    prompt.say("\nDisks:")?;
-    for (index, disk) in disks.iter().enumerate() {
-        prompt.say(&format!("  {}. {}", index + 1, disk_line(disk)))?;
-    }
-    let disk = disks[number(prompt, "Install on which disk?", disks.len())?];
-    Ok(DiskSelector {
-        path: Some(disk.path.clone()),
-        ..DiskSelector::default()
-    })
-}
-
-fn disk_line(disk: &Disk) -> String {
-    let size = disk
-        .size_bytes
-        .value()
-        .map_or("size not known".to_owned(), |size| show_size(*size));
-    let text = |known: &Known<String>| known.value().cloned().unwrap_or_default();
-    let holds = match disk.holds_data() {
-        _ if holds_bedplate(disk) => "RUNS BEDPLATE",
-        Known::Value(false) | Known::Absent => "empty",
-        Known::Value(true) => "holds data",
-        Known::Unknown(_) => "content not known",
-    };
-    let words = [
-        disk.path.clone(),
-        size,
-        text(&disk.model),
-        text(&disk.serial),
-        holds.to_owned(),
-    ];
-    words
-        .into_iter()
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn system_choice(
-    prompt: &mut dyn Prompt,
-    zones: &Zones,
-    system: &dyn System,
-) -> Result<SystemChoice, PromptError> {
-    prompt.say("")?;
-    let hostname = value(prompt, "Name of the host:", None, Hostname::parse)?;
-    let timezone = value(prompt, "Time zone [Etc/UTC]:", Some("Etc/UTC"), |text| {
-        Timezone::parse(text, zones)
-    })?;
-    let root_password = Some(password(prompt, system)?);
-    let question = "Public ssh key for root, one line, or nothing:";
-    let ssh_keys = value(prompt, question, None, |text| match text {
-        "" => Ok(Vec::new()),
-        key => SshKey::parse(key).map(|key| vec![key]),
-    })?;
-    Ok(SystemChoice {
-        hostname: hostname.into(),
-        root_password,
-        ssh_keys,
-        timezone,
-    })
-}
-
-fn password(prompt: &mut dyn Prompt, system: &dyn System) -> Result<PasswordHash, PromptError> {
-    loop {
-        let first = prompt.secret("Password for root (not shown):")?;
-        if first.chars().count() < 8 {
-            prompt.say("A password needs 8 characters or more.")?;
-            continue;
+    /// What is wrong in a part of the draft. True when something is, after saying what.
+    fn is_wrong(&mut self, screen: Screen) -> Result<bool, PromptError> {
+        let problems: Vec<DraftProblem> = self
+            .draft
+            .choices(&self.subject.facts, self.effects.zones())
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|problem| problem.screen == screen)
+            .collect();
+        for problem in &problems {
+            self.prompt.say(&problem.message)?;
         }
-        if prompt.secret("The same again:")? != first {
-            prompt.say("The two are not the same.")?;
-            continue;
+        Ok(!problems.is_empty())
+    }
+
+    fn machine(&mut self) -> Result<(), PromptError> {
+        self.say(&format!(
+            "\nBedplate {}, Xen {}, Linux {}",
+            self.subject.version, self.subject.xen, self.subject.kernel
+        ))?;
+        for (name, value) in machine_lines(&self.subject.facts) {
+            self.say(&format!("{name:<12} {value}"))?;
         }
-        let openssl = Command::new("openssl")
-            .args(["passwd", "-6", "-stdin"])
-            .secret_stdin(first + "\n");
-        match PasswordHash::parse(&system.run(&openssl.secret_stdout())?.text()) {
-            Ok(hash) => return Ok(hash),
-            Err(error) => {
-                prompt.say(&format!("What `openssl passwd` printed {}.", error.message))?
+        let Some(verdict) = self.effects.verdict(&[]) else {
+            return Ok(());
+        };
+        self.say(&format!("\nThis hardware is {}.", verdict.level))?;
+        for finding in &verdict.findings {
+            let means = match finding.severity {
+                Severity::Fine => continue,
+                Severity::Warns => "to know",
+                Severity::Blocks => "IN THE WAY",
+            };
+            self.say(&format!("{means}: {}, {}", finding.subject, finding.name))?;
+            for (name, text) in [
+                ("seen", &finding.observed),
+                ("expected", &finding.expected),
+                ("what to do", &finding.advice),
+            ] {
+                if !text.is_empty() {
+                    self.say(&format!("    {name}: {text}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keyboard(&mut self) -> Result<(), PromptError> {
+        loop {
+            let now = self.draft.keymap.clone();
+            let line = self.prompt.line(&format!(
+                "\nKeyboard of this machine's own console, ? for a list [{now}]:"
+            ))?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            if !KEYMAPS.iter().any(|(name, _)| *name == line) {
+                let names: Vec<&str> = KEYMAPS.iter().map(|(name, _)| *name).collect();
+                self.say(&format!("Possible are: {}", names.join(" ")))?;
+                continue;
+            }
+            match self.effects.set_keymap(&line) {
+                Ok(()) => {
+                    self.draft.keymap = line;
+                    return Ok(());
+                }
+                Err(error) => self.say(&error)?,
             }
         }
     }
-}
 
-fn network(prompt: &mut dyn Prompt, facts: &Facts) -> Result<NetworkChoice, PromptError> {
-    let nics = facts.nics.value().map_or(&[][..], Vec::as_slice);
-    let wired: Vec<&Nic> = nics
-        .iter()
-        .filter(|nic| nic.kind == Known::Value(NicKind::Ethernet))
-        .collect();
-    let interface = match wired.as_slice() {
-        [] | [_] => InterfaceChoice::Auto,
-        several => {
-            prompt.say("\nNetwork interfaces:")?;
-            for (index, nic) in several.iter().enumerate() {
-                let mac = nic.mac.value().map_or("", String::as_str);
-                let link = if nic.carrier == Known::Value(true) {
-                    "link"
+    fn disk(&mut self) -> Result<(), PromptError> {
+        let medium = self.subject.medium.clone();
+        let all: Vec<Disk> = self
+            .subject
+            .facts
+            .disks
+            .value()
+            .cloned()
+            .unwrap_or_default();
+        let (good, bad): (Vec<Disk>, Vec<Disk>) = all
+            .into_iter()
+            .partition(|disk| unusable(disk, medium.as_deref()).is_empty());
+        if good.is_empty() {
+            self.say(
+                "This machine has no disk to install on that the kernel knows. Check its controller.",
+            )?;
+        }
+        self.say("\nDisks:")?;
+        for (index, disk) in good.iter().enumerate() {
+            self.say(&format!("  {}. {}", index + 1, disk_line(disk)))?;
+        }
+        for disk in &bad {
+            let why = unusable(disk, medium.as_deref()).join("; ");
+            self.say(&format!("  -  {}: {why}", disk.path))?;
+        }
+        if good.is_empty() {
+            self.prompt
+                .line("Type anything to look again after the next start:")?;
+            return Err(PromptError::Ended);
+        }
+        let now = good
+            .iter()
+            .position(|disk| self.draft.disks.contains(&disk.path));
+        let chosen = self.number("Install on which disk?", good.len(), now)?;
+        let disk = &good[chosen];
+        if holds_bedplate(disk) {
+            self.say("It runs Bedplate. That host and everything in its storage repository would be lost.")?;
+        } else if needs_consent(disk) {
+            self.say("All of this would be lost:")?;
+            for line in contents(disk) {
+                self.say(&format!("    {line}"))?;
+            }
+        }
+        self.draft.disks = vec![disk.path.clone()];
+        Ok(())
+    }
+
+    fn system(&mut self) -> Result<(), PromptError> {
+        self.say("")?;
+        loop {
+            self.field("Name of the host", |draft| &mut draft.hostname)?;
+            self.field("Time zone", |draft| &mut draft.timezone)?;
+            self.password()?;
+            self.keys()?;
+            if !self.is_wrong(Screen::System)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn password(&mut self) -> Result<(), PromptError> {
+        let kept = if self.draft.root_password.is_some() {
+            " [kept as a hash]"
+        } else {
+            ", or nothing for none"
+        };
+        loop {
+            let first = self
+                .prompt
+                .secret(&format!("Password for root (not shown){kept}:"))?;
+            if first.is_empty() {
+                return Ok(());
+            }
+            if first.chars().count() < SHORTEST_PASSWORD {
+                self.say(&format!(
+                    "A password needs {SHORTEST_PASSWORD} characters or more."
+                ))?;
+                continue;
+            }
+            if self.prompt.secret("The same again:")? != first {
+                self.say("The two are not the same.")?;
+                continue;
+            }
+            match self.effects.hash_password(&first) {
+                Ok(hash) => {
+                    self.draft.root_password = Some(hash);
+                    return Ok(());
+                }
+                Err(error) => self.say(&error)?,
+            }
+        }
+    }
+
+    fn keys(&mut self) -> Result<(), PromptError> {
+        loop {
+            let count = self.draft.ssh_keys.len();
+            let kept = if count > 0 {
+                format!(" [{count} kept]")
+            } else {
+                String::new()
+            };
+            let line = self.prompt.line(&format!(
+                "Public ssh key for root, one line, or nothing{kept}:"
+            ))?;
+            match line.as_str() {
+                "" => return Ok(()),
+                NOTHING => self.draft.ssh_keys.clear(),
+                text => match SshKey::parse(text) {
+                    Ok(key) => {
+                        self.say(&format!("Added {}", key.fingerprint()))?;
+                        let text = key.as_str().to_owned();
+                        if !self.draft.ssh_keys.contains(&text) {
+                            self.draft.ssh_keys.push(text);
+                        }
+                    }
+                    Err(error) => self.say(&format!("The ssh key {error}."))?,
+                },
+            }
+        }
+    }
+
+    fn network(&mut self) -> Result<(), PromptError> {
+        loop {
+            self.interfaces()?;
+            let ipv4 = self.option("IPv4", &IPV4, self.draft.network.ipv4)?;
+            self.draft.network.ipv4 = ipv4;
+            if ipv4 == FIXED4 {
+                self.field(
+                    "Address with prefix length, for example 192.0.2.10/24",
+                    |draft| &mut draft.network.address,
+                )?;
+                self.field("Router, or nothing", |draft| &mut draft.network.gateway)?;
+            }
+            let ipv6 = self.option("IPv6", &IPV6, self.draft.network.ipv6)?;
+            self.draft.network.ipv6 = ipv6;
+            if ipv6 == FIXED6 {
+                self.field(
+                    "Address with prefix length, for example 2001:db8::10/64",
+                    |draft| &mut draft.network.address6,
+                )?;
+                self.field("Router, or nothing", |draft| &mut draft.network.gateway6)?;
+            }
+            self.field("VLAN, or nothing", |draft| &mut draft.network.vlan)?;
+            self.field("MTU, or nothing", |draft| &mut draft.network.mtu)?;
+            self.field("Name servers with spaces between, or nothing", |draft| {
+                &mut draft.network.dns
+            })?;
+            self.field("Search domains, or nothing", |draft| {
+                &mut draft.network.search
+            })?;
+            self.field("Time servers, or nothing", |draft| &mut draft.network.ntp)?;
+            if self.is_wrong(Screen::Network)? {
+                continue;
+            }
+            let mut problems = Vec::new();
+            if self
+                .prompt
+                .line("Try this network now? Type y, or nothing to go on:")?
+                == "y"
+                && let Some(choice) = self.draft.network.choice(&mut problems)
+            {
+                self.say("This can take 30 seconds ...")?;
+                for message in told(self.effects, Job::TestNetwork(Box::new(choice))) {
+                    let Message::Tested(checks) = message else {
+                        continue;
+                    };
+                    for check in checks {
+                        let mark = if check.good { "good" } else { "BAD" };
+                        self.say(&format!("{mark}: {}: {}", check.what, check.found))?;
+                    }
+                }
+                if self
+                    .prompt
+                    .line("Type c to change the network, or nothing to go on:")?
+                    == "c"
+                {
+                    continue;
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    fn interfaces(&mut self) -> Result<(), PromptError> {
+        let nics = self.subject.facts.nics.value().cloned().unwrap_or_default();
+        let mut wired: Vec<Nic> = nics
+            .into_iter()
+            .filter(|nic| nic.kind == Known::Value(NicKind::Ethernet))
+            .collect();
+        wired.sort_by_cached_key(|nic| natural(&nic.name));
+        if wired.len() < 2 {
+            return Ok(());
+        }
+        let links = self.effects.links();
+        self.say("\nNetwork interfaces:")?;
+        for (index, nic) in wired.iter().enumerate() {
+            let mac = nic.mac.value().map_or("", String::as_str);
+            let now = links.iter().find(|link| link.name == nic.name);
+            let up = now.map_or(nic.carrier == Known::Value(true), |link| link.up);
+            let link = if up { "link" } else { "no link" };
+            self.say(&format!("  {}. {}, {mac}, {link}", index + 1, nic.name))?;
+        }
+        loop {
+            let line = self.prompt.line(&format!(
+                "Which for management? Numbers with spaces between make a bond; nothing means the first with a link{}:",
+                shown_list(&self.draft.network.interfaces)
+            ))?;
+            let chosen: Option<Vec<String>> = line
+                .split_whitespace()
+                .map(|word| {
+                    let index = word.parse::<usize>().ok()?.checked_sub(1)?;
+                    Some(wired.get(index)?.name.clone())
+                })
+                .collect();
+            match (line.as_str(), chosen) {
+                ("", _) => break,
+                (NOTHING, _) => {
+                    self.draft.network.interfaces.clear();
+                    break;
+                }
+                (_, Some(mut chosen)) => {
+                    let mut seen = std::collections::BTreeSet::new();
+                    chosen.retain(|name| seen.insert(name.clone()));
+                    self.draft.network.interfaces = chosen;
+                    break;
+                }
+                (_, None) => self.say(&format!("Type numbers from 1 to {}.", wired.len()))?,
+            }
+        }
+        if self.draft.network.interfaces.len() > 1 {
+            self.draft.network.bond = self.option("Bond", &BONDS, self.draft.network.bond)?;
+        }
+        Ok(())
+    }
+
+    fn license(&mut self) -> Result<(), PromptError> {
+        let sockets = self
+            .subject
+            .facts
+            .topology
+            .sockets
+            .value()
+            .map_or("not counted".to_owned(), u32::to_string);
+        self.say(&format!(
+            "\nA license adds automatic updates; everything else works without one. Sockets in use: {sockets}."
+        ))?;
+        loop {
+            let kept = if self.draft.license.is_some() {
+                " [kept]"
+            } else {
+                ""
+            };
+            // A token is a secret: it is not shown while it is typed.
+            let line = self.prompt.secret(&format!(
+                "License token (not shown), or where it is (/dev/sdb1:/license.token, a path, a URL), or nothing{kept}:"
+            ))?;
+            let line = line.trim();
+            let text = match line {
+                "" => return Ok(()),
+                NOTHING => {
+                    self.draft.license = None;
+                    continue;
+                }
+                token if token.starts_with("v4.") => token.to_owned(),
+                place => match told(self.effects, Job::ReadLicense(place.to_owned())).pop() {
+                    Some(Message::License(Ok(text))) => text,
+                    Some(Message::License(Err(error))) => {
+                        self.say(&error)?;
+                        continue;
+                    }
+                    _ => continue,
+                },
+            };
+            let check = self.effects.check_license(&text, &self.subject.facts);
+            if let Some(about) = &check.about {
+                self.say(about)?;
+            }
+            self.say(&format!("{}: {}.", check.state, check.reason))?;
+            if check.usable {
+                self.draft.license = LicenseToken::parse(&text).ok();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Shows the plan, or what is in the way of one, until the operator agrees or leaves.
+    fn plan(mut self) -> Result<Asked, PromptError> {
+        loop {
+            let choices = self
+                .draft
+                .choices(&self.subject.facts, self.effects.zones());
+            let built = match &choices {
+                Ok(choices) => match self.effects.plan(choices) {
+                    Ok(plan) => Some(plan),
+                    Err(problems) => {
+                        self.say(&format!("\n{problems}"))?;
+                        None
+                    }
+                },
+                Err(problems) => {
+                    for problem in problems {
+                        self.prompt.say(&problem.message)?;
+                    }
+                    None
+                }
+            };
+            let mut words = String::from(
+                "d disk, h name and logins, n network, l license, r reason to install on hardware that is not approved, ",
+            );
+            let word = built.as_ref().map(|plan| {
+                if plan.disk.wipe {
+                    CONSENT
                 } else {
-                    "no link"
-                };
-                prompt.say(&format!("  {}. {}, {mac}, {link}", index + 1, nic.name))?;
+                    CONSENT_NOTHING_LOST
+                }
+            });
+            if let Some(plan) = &built {
+                self.say(&format!("\nThe plan:\n\n{}", plan.describe()))?;
+                if let Ok(hash) = plan.hash() {
+                    self.say(&format!("Plan       {hash}"))?;
+                }
+                if plan.disk.wipe {
+                    self.say(&format!(
+                        "\nEverything on {} will be lost, and cannot be brought back.",
+                        plan.disk.identity.path
+                    ))?;
+                }
+                words.push_str("s save the answers, ");
             }
-            InterfaceChoice::Name(
-                several[number(prompt, "Which for management?", several.len())?]
-                    .name
-                    .clone(),
-            )
+            self.say(&format!(
+                "\nTo change something, type a letter: {words}q leave."
+            ))?;
+            let question = match word {
+                Some(word) => format!("Type {word} to install, or a letter:"),
+                None => "Type a letter:".to_owned(),
+            };
+            let line = self.prompt.line(&question)?;
+            match (line.as_str(), built, choices) {
+                (line, Some(plan), _) if Some(line) == word => {
+                    self.say("The medium is being verified ...")?;
+                    for message in told(self.effects, Job::Verify) {
+                        if let Message::Verified(Err(errors)) = message {
+                            return Ok(Asked::NoRelease(errors));
+                        }
+                    }
+                    return Ok(Asked::Install(Box::new(plan)));
+                }
+                ("s", Some(_), Ok(choices)) => {
+                    let place = self.prompt.line(
+                        "Save them to which file? A path, or one on a device such as /dev/sdb1:/answers.toml:",
+                    )?;
+                    match export::to_toml(&choices) {
+                        Ok(text) => self.save(place, text)?,
+                        Err(error) => {
+                            self.say(&format!("The answers cannot be written down: {error}."))?;
+                        }
+                    }
+                }
+                ("d", ..) => self.disk()?,
+                ("h", ..) => self.system()?,
+                ("n", ..) => self.network()?,
+                ("l", ..) => self.license()?,
+                ("r", ..) => self.field("Why (kept in the report)", |draft| &mut draft.reason)?,
+                ("q" | "quit", ..) => return Ok(Asked::Declined),
+                _ => {}
+            }
         }
-    };
-    prompt.say("\nAddress:\n  1. from DHCP\n  2. fixed")?;
-    if number(prompt, "Which?", 2)? == 0 {
-        return Ok(NetworkChoice::simple(
-            interface,
-            AddressChoice::Dhcp,
-            Vec::new(),
-        ));
     }
-    let address = value(
-        prompt,
-        "Address with prefix length, for example 192.0.2.10/24:",
-        None,
-        Cidr::parse,
-    )?;
-    let gateway = value(prompt, "Router, or nothing:", None, |text| match text {
-        "" => Ok(None),
-        text => check_gateway(text, Some(address)).map(Some),
-    })?;
-    let dns = value(
-        prompt,
-        "Name servers with spaces between, or nothing:",
-        None,
-        |text| {
-            text.split_ascii_whitespace()
-                .map(check_name_server)
-                .collect()
-        },
-    )?;
-    let address = AddressChoice::Static(StaticAddress { address, gateway });
-    Ok(NetworkChoice::simple(interface, address, dns))
+
+    fn save(&mut self, place: String, text: String) -> Result<(), PromptError> {
+        for message in told(self.effects, Job::Save { place, text }) {
+            match message {
+                Message::Saved(Ok(place)) => self.say(&format!("The answers are in {place}."))?,
+                Message::Saved(Err(error)) => self.say(&error)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shown_list(names: &[String]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" [{}]", names.join(" "))
+    }
 }

@@ -19,6 +19,7 @@ mod verify;
 pub use context::Context;
 pub use identify::IdentifyError;
 pub use machine::{Machine, RealMachine, partition_path};
+pub use state::HOST_KEY_NOTE;
 
 use crate::plan::Plan;
 use steps::Runner;

@@ -10,6 +10,8 @@ use steps::{Reporter, Step, StepError};
 
 /// Kinds of ssh host keys. RSA is left out: no ssh of the last ten years needs it, and making one is slow.
 const HOST_KEYS: [&str; 2] = ["ed25519", "ecdsa"];
+/// What a note about the fingerprint of a host key starts with: the finish screen shows the rest.
+pub const HOST_KEY_NOTE: &str = "ssh host key ";
 /// Where Debian's base-files keeps what root's home starts with, and how it is called there.
 const HOME_FILES: [(&str, &str); 2] = [
     ("/usr/share/base-files/dot.bashrc", ".bashrc"),
@@ -28,7 +30,11 @@ impl Step<Context<'_>> for CreateState {
         "Create the state partition and the host's settings".into()
     }
 
-    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+    fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), StepError> {
         let device = context.partition_text(PartitionKind::State);
         context.run(Command::new("mkfs.ext4").args([
             "-q",
@@ -40,7 +46,7 @@ impl Step<Context<'_>> for CreateState {
             &device,
         ]))?;
         let state = context.mount(PartitionKind::State, "ext4", false)?;
-        fill(context, &state)?;
+        fill(context, &state, reporter)?;
         context.unmount(&state)
     }
 
@@ -49,7 +55,7 @@ impl Step<Context<'_>> for CreateState {
     }
 }
 
-fn fill(context: &Context<'_>, state: &Path) -> Result<(), StepError> {
+fn fill(context: &Context<'_>, state: &Path, reporter: &mut Reporter<'_>) -> Result<(), StepError> {
     let system = context.system;
     let overlay = state.join("etc").join(context.plan.release.root.id());
     let etc = overlay.join("upper");
@@ -72,7 +78,15 @@ fn fill(context: &Context<'_>, state: &Path) -> Result<(), StepError> {
         let comment = format!("root@{}", context.plan.system.hostname);
         let keygen =
             Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", &comment, "-f"]);
-        context.run(keygen.arg(key))?;
+        context.run(keygen.arg(&key))?;
+    }
+    // So that whoever logs in first can compare. `256 SHA256:... comment (ED25519)`, ssh-keygen(1).
+    let public = etc
+        .join("ssh")
+        .join(format!("ssh_host_{}_key.pub", HOST_KEYS[0]));
+    let shown = context.run(Command::new("ssh-keygen").args(["-l", "-f"]).arg(public))?;
+    if let Some(fingerprint) = shown.text().split_whitespace().nth(1) {
+        reporter.note(format!("{HOST_KEY_NOTE}ED25519 {fingerprint}"));
     }
 
     let home = state.join("root");

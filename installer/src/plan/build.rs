@@ -8,6 +8,7 @@ use hcl_checker::Known;
 use hcl_checker::facts::{Context, Facts, FirmwareKind};
 use hcl_checker::verdict::Verdict;
 use release::Manifest;
+use sha2::{Digest, Sha256};
 use slots::Console;
 
 /// What a plan is built from.
@@ -149,10 +150,15 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                 },
                 network,
                 hcl,
+                license_sha256: choices
+                    .license
+                    .as_ref()
+                    .map(|token| hex::encode(Sha256::digest(token.expose()))),
                 on_success: choices.on_success,
                 on_failure: choices.on_failure,
                 warnings,
                 root_password: choices.system.root_password.clone(),
+                license: choices.license.clone(),
             })
         }
         _ => Err(PlanProblems(problems)),

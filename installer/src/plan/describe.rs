@@ -92,6 +92,9 @@ impl Display for Description<'_> {
                 ""
             }
         )?;
+        if let Some(sha256) = &plan.license_sha256 {
+            writeln!(f, "License    one is installed, SHA-256 {sha256}")?;
+        }
         writeln!(
             f,
             "Then       {} (after a failure: {})",

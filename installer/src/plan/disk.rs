@@ -181,6 +181,19 @@ fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<String> {
     reasons
 }
 
+/// Why the disk cannot be installed to although an operator names it; empty when it can.
+pub fn unusable(disk: &Disk, medium: Option<&str>) -> Vec<String> {
+    let mut reasons = never(disk, medium, true);
+    reasons.extend(uses(disk));
+    if let (Some(size), Some(sector)) = (disk.size_bytes.value(), disk.logical_sector.value())
+        && reasons.is_empty()
+        && let Err(error) = Layout::plan(*size, *sector)
+    {
+        reasons.push(error.to_string());
+    }
+    reasons
+}
+
 /// True when the device at `path` is the disk, a link to it, or a part of it.
 fn is_on(disk: &Disk, path: &str) -> bool {
     let part = |partition: &Partition| partition.path == path;
@@ -289,7 +302,7 @@ fn uses(disk: &Disk) -> Vec<String> {
 }
 
 /// What is on a disk, in plain words.
-fn contents(disk: &Disk) -> Vec<String> {
+pub fn contents(disk: &Disk) -> Vec<String> {
     let mut list = Vec::new();
     if let Known::Value(content) = &disk.content {
         list.extend(content_words(&disk.path, content));

@@ -9,13 +9,14 @@ mod network_plan;
 mod problem;
 
 pub use build::{Input, build};
-pub use disk::{holds_bedplate, identity_of};
+pub use disk::{contents, holds_bedplate, identity_of, unusable};
 pub use hcl::Judge;
+pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 
 use crate::choices::{After, HclPolicy};
-use crate::values::{Hostname, PasswordHash, SshKey, Timezone};
+use crate::values::{Hostname, LicenseToken, PasswordHash, SshKey, Timezone};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slots::{Console, Layout};
@@ -39,6 +40,9 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// What the compatibility list said.
     pub hcl: HclPlan,
+    /// SHA-256 of the license token, lowercase hexadecimal; none without a license. The token itself is a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license_sha256: Option<String>,
     /// What follows success.
     pub on_success: After,
     /// What follows a failure.
@@ -48,6 +52,9 @@ pub struct Plan {
     /// Hash of root's password, kept apart from everything that is shown.
     #[serde(skip)]
     pub root_password: Option<PasswordHash>,
+    /// The license token, kept apart likewise.
+    #[serde(skip)]
+    pub license: Option<LicenseToken>,
 }
 
 /// What is laid down.

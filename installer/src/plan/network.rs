@@ -396,7 +396,7 @@ fn candidate(nic: &Nic, reasons: Vec<String>) -> DiskVerdict {
 }
 
 /// Names in the order in which people count: `eth2` before `eth10`.
-fn natural(name: &str) -> Vec<(String, u64)> {
+pub fn natural(name: &str) -> Vec<(String, u64)> {
     let mut parts = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {

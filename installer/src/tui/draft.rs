@@ -1,0 +1,200 @@
+//! What the operator typed so far, and the choices that it makes.
+
+use super::field::Field;
+use super::network_draft::NetworkDraft;
+use super::screens::Screen;
+use crate::choices::{After, Choices, DiskChoice, HclPolicy, SystemChoice};
+use crate::plan::holds_bedplate;
+use crate::selector::DiskSelector;
+use crate::values::{
+    HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone, ValueError, Zones,
+};
+use hcl_checker::Known;
+use hcl_checker::facts::{Disk, Facts};
+use serde::{Deserialize, Serialize};
+
+/// Something that is missing or wrong in what was typed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftProblem {
+    /// The screen on which it is put right.
+    pub screen: Screen,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl DraftProblem {
+    pub(super) fn new(screen: Screen, message: impl Into<String>) -> Self {
+        DraftProblem {
+            screen,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn about(screen: Screen, what: &str, error: &ValueError) -> Self {
+        Self::new(screen, format!("{what} {error}."))
+    }
+}
+
+/// What the operator typed so far. Kept as typed, so that going back loses nothing. Secrets are not serialized.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Keyboard layout, by its XKB name.
+    pub keymap: String,
+    /// Why the operator installs on hardware that is not approved.
+    pub reason: Field,
+    /// Device paths of the disks to install to.
+    pub disks: Vec<String>,
+    /// The management network.
+    pub network: NetworkDraft,
+    /// Name of the host.
+    pub hostname: Field,
+    /// Time zone.
+    pub timezone: Field,
+    /// Keys that were added.
+    pub ssh_keys: Vec<String>,
+    /// Hash of root's password.
+    #[serde(skip)]
+    pub root_password: Option<PasswordHash>,
+    /// License token that was found usable.
+    #[serde(skip)]
+    pub license: Option<LicenseToken>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Draft {
+            keymap: "us".to_owned(),
+            reason: Field::default(),
+            disks: Vec::new(),
+            network: NetworkDraft::default(),
+            hostname: Field::default(),
+            timezone: Field::with("Etc/UTC"),
+            ssh_keys: Vec::new(),
+            root_password: None,
+            license: None,
+        }
+    }
+}
+
+impl Draft {
+    /// The choices, or everything that is missing or wrong. Consent to lose what is on the disks is assumed where it is
+    /// needed: the operator types it with the plan in sight, and without that nothing runs.
+    pub fn choices(&self, facts: &Facts, zones: &Zones) -> Result<Choices, Vec<DraftProblem>> {
+        let mut problems = Vec::new();
+        let disk = self.disk(facts, &mut problems);
+        let system = self.system(zones, &mut problems);
+        let network = self.network.choice(&mut problems);
+        let hcl = self.hcl(&mut problems);
+        match (disk, system, network, hcl) {
+            (Some(disk), Some(system), Some(network), Some(hcl)) if problems.is_empty() => {
+                Ok(Choices {
+                    disk,
+                    system,
+                    network,
+                    hcl,
+                    license: self.license.clone(),
+                    on_success: After::Reboot,
+                    on_failure: After::Shell,
+                })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    fn disk(&self, facts: &Facts, problems: &mut Vec<DraftProblem>) -> Option<DiskChoice> {
+        let known = facts.disks.value().map_or(&[][..], Vec::as_slice);
+        let chosen = self
+            .disks
+            .first()
+            .and_then(|path| known.iter().find(|disk| disk.path == *path));
+        let Some(disk) = chosen else {
+            problems.push(DraftProblem::new(
+                Screen::Disks,
+                "No disk is chosen yet. Choose the one to install to.",
+            ));
+            return None;
+        };
+        Some(DiskChoice {
+            select: selector(disk, known),
+            wipe: needs_consent(disk),
+            reinstall: holds_bedplate(disk),
+        })
+    }
+
+    fn system(&self, zones: &Zones, problems: &mut Vec<DraftProblem>) -> Option<SystemChoice> {
+        let screen = Screen::System;
+        let mut keep = |what: &str, error: &ValueError| {
+            problems.push(DraftProblem::about(screen, what, error));
+        };
+        let hostname = HostnamePattern::parse(self.hostname.value())
+            .map_err(|error| keep("The name of the host", &error))
+            .ok();
+        let timezone = Timezone::parse(self.timezone.value(), zones)
+            .map_err(|error| keep("The time zone", &error))
+            .ok();
+        let keys: Vec<SshKey> = self
+            .ssh_keys
+            .iter()
+            .filter_map(|key| {
+                SshKey::parse(key)
+                    .map_err(|error| keep("An ssh key", &error))
+                    .ok()
+            })
+            .collect();
+        if self.root_password.is_none() && self.ssh_keys.is_empty() {
+            problems.push(DraftProblem::new(
+                screen,
+                "Nobody could log in: give root a password or an ssh key.",
+            ));
+        }
+        Some(SystemChoice {
+            hostname: hostname?,
+            root_password: self.root_password.clone(),
+            ssh_keys: keys,
+            timezone: timezone?,
+        })
+    }
+
+    fn hcl(&self, problems: &mut Vec<DraftProblem>) -> Option<HclPolicy> {
+        let reason = self.reason.value();
+        if reason.contains(char::is_control) {
+            problems.push(DraftProblem::new(
+                Screen::Hardware,
+                "The reason must be one line without control characters.",
+            ));
+            return None;
+        }
+        Some(if reason.is_empty() {
+            HclPolicy::Refuse
+        } else {
+            HclPolicy::Warn {
+                reason: reason.to_owned(),
+            }
+        })
+    }
+}
+
+/// True where something would be lost, or it is not known whether.
+pub fn needs_consent(disk: &Disk) -> bool {
+    !matches!(disk.holds_data(), Known::Value(false) | Known::Absent) || holds_bedplate(disk)
+}
+
+/// Names the disk so that an exported answer file finds it again whatever its path is then: by its serial number where no
+/// other disk has the same, else by its world wide name, else by its path.
+fn selector(disk: &Disk, all: &[Disk]) -> DiskSelector {
+    let usable = |text: &&String| !text.trim().is_empty() && text.trim() == text.as_str();
+    let alone = |fits: &dyn Fn(&Disk) -> bool| all.iter().filter(|disk| fits(disk)).count() == 1;
+    let mut select = DiskSelector::default();
+    if let Some(serial) = disk.serial.value().filter(usable)
+        && alone(&|other| other.serial.value() == Some(serial))
+    {
+        select.serial = Some(serial.clone());
+    } else if let Some(wwn) = disk.wwn.value().filter(usable)
+        && alone(&|other| other.has_wwn(wwn))
+    {
+        select.wwn = Some(wwn.clone());
+    } else {
+        select.path = Some(disk.path.clone());
+    }
+    select
+}

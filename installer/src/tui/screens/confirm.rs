@@ -1,0 +1,102 @@
+//! The typed consent.
+
+use super::super::app::{App, Verification};
+use super::super::effects::Job;
+use super::super::key::Key;
+use super::super::page::Page;
+use super::Screen;
+use crate::interview::{CONSENT, CONSENT_NOTHING_LOST};
+use crate::plan::Plan;
+use crate::values::show_size;
+
+/// What F1 says.
+pub const HELP: &str = "The last step before anything is written. Where data is on the disk, the whole word is asked for, so \
+that no habit types it. It cannot be pasted.\n\nJust before the first write the disk is identified once more by serial number, \
+world wide name and size; if another disk answers, nothing is written.";
+
+fn word(plan: &Plan) -> &'static str {
+    if plan.disk.wipe {
+        CONSENT
+    } else {
+        CONSENT_NOTHING_LOST
+    }
+}
+
+/// Takes a key.
+pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
+    match key {
+        Key::Esc => app.back(),
+        Key::Enter => {
+            let Some(plan) = app.plan() else {
+                app.go(Screen::Summary);
+                return;
+            };
+            if app.marks.consent.text() != word(plan) {
+                app.message = Some(format!("Type {} to agree, or Esc to go back.", word(plan)));
+                return;
+            }
+            if app.verification != Verification::Good {
+                app.message = Some(match app.verification {
+                    Verification::Failed(_) => {
+                        "The medium is damaged: nothing can be installed from it.".to_owned()
+                    }
+                    _ => "The medium is still being verified. Press Enter again in a moment."
+                        .to_owned(),
+                });
+                return;
+            }
+            jobs.push(Job::Install(Box::new(plan.clone())));
+            app.go(Screen::Progress);
+        }
+        _ => {
+            app.marks.consent.key(key);
+        }
+    }
+}
+
+/// Draws it.
+pub fn draw(app: &App, page: &mut Page<'_, '_>) {
+    let Some(plan) = app.plan() else {
+        page.text("There is no plan any more: go back to it.");
+        return;
+    };
+    let id = &plan.disk.identity;
+    let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    page.heading(&format!(
+        "Install Bedplate {} on {}?",
+        plan.release.version, id.path
+    ));
+    page.gap();
+    page.pair(
+        "Disk",
+        &format!("{}, {}", show_size(id.size), known(&id.model)),
+    );
+    page.pair("Serial number", &known(&id.serial));
+    page.pair("World wide name", &known(&id.wwn));
+    page.pair("Host", plan.system.hostname.as_str());
+    page.gap();
+    if plan.disk.wipe {
+        page.problem(&format!(
+            "Everything on {} will be lost, and cannot be brought back:",
+            id.path
+        ));
+        let room = usize::from(page.left().saturating_sub(4));
+        let lost = &plan.disk.loses;
+        let shown = if lost.len() > room {
+            room.saturating_sub(1)
+        } else {
+            lost.len()
+        };
+        for line in &lost[..shown] {
+            page.text(&format!("    {line}"));
+        }
+        if shown < lost.len() {
+            page.text(&format!("    and {} more", lost.len() - shown));
+        }
+    } else {
+        page.text("The disk is empty: nothing is lost.");
+    }
+    page.gap();
+    page.text(&format!("Type {} to agree.", word(plan)));
+    page.field("Consent", &app.marks.consent, true, "");
+}

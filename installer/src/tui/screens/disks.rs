@@ -1,0 +1,151 @@
+//! Where to install.
+
+use super::super::app::App;
+use super::super::draft::needs_consent;
+use super::super::effects::Job;
+use super::super::key::Key;
+use super::super::page::Page;
+use super::super::text::disk_line;
+use crate::plan::{contents, unusable};
+use hcl_checker::facts::Disk;
+
+/// What F1 says.
+pub const HELP: &str = "Enter takes the disk and goes on. Below the list stands what is on it now. Everything on the disk that \
+you take will be lost, after you have typed your consent at the end.\n\nDisks that cannot be taken are listed with the \
+reason: the medium that this system was started from, read-only disks, disks in use. F5 looks again, for example after a \
+disk was plugged in. A missing disk hides behind a controller in RAID or VMD mode, or has no driver.";
+
+/// Disks that can be taken together.
+const MOST: usize = 1;
+
+/// Why the disk cannot be taken; empty when it can.
+fn reasons(app: &App, disk: &Disk) -> Vec<String> {
+    let medium = app
+        .subject
+        .as_ref()
+        .and_then(|subject| subject.medium.as_deref());
+    unusable(disk, medium)
+}
+
+/// The first disk that can be taken and holds nothing, else the first that can be taken.
+pub fn first_focus(app: &App) -> usize {
+    let good = |empty: bool| {
+        app.disks()
+            .iter()
+            .position(|disk| reasons(app, disk).is_empty() && !(empty && needs_consent(disk)))
+    };
+    good(true).or(good(false)).unwrap_or(0)
+}
+
+/// Takes a key.
+pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
+    let count = app.disks().len();
+    match key {
+        Key::Esc => app.back(),
+        Key::F(5) => {
+            app.message = Some("The machine is looked at again.".to_owned());
+            jobs.push(Job::Open);
+        }
+        Key::Enter | Key::Char(' ') => {
+            let focus = app.focus().min(count.saturating_sub(1));
+            let Some(disk) = app.disks().get(focus).cloned() else {
+                return;
+            };
+            let reasons = reasons(app, &disk);
+            if !reasons.is_empty() {
+                app.message = Some(format!(
+                    "{} cannot be taken: {}.",
+                    disk.path,
+                    reasons.join("; ")
+                ));
+                return;
+            }
+            if !app.draft.disks.contains(&disk.path) {
+                while app.draft.disks.len() >= MOST {
+                    app.draft.disks.remove(0);
+                }
+                app.draft.disks.push(disk.path);
+            }
+            if key == Key::Enter {
+                app.go(super::Screen::Layout);
+            }
+        }
+        _ => {
+            app.move_focus(key, count);
+        }
+    }
+}
+
+/// Draws it.
+pub fn draw(app: &App, page: &mut Page<'_, '_>) {
+    page.heading("Which disk does Bedplate go on?");
+    let disks = app.disks();
+    if disks.is_empty() {
+        page.gap();
+        page.problem("This machine has no disk that the kernel knows.");
+        page.text(
+            "Check its controller: RAID and VMD modes hide disks, and some controllers need a driver. F5 looks again.",
+        );
+        return;
+    }
+    page.gap();
+    let glyphs = page.theme.glyphs;
+    let lines: Vec<String> = disks
+        .iter()
+        .map(|disk| {
+            let mark = if app.draft.disks.contains(&disk.path) {
+                glyphs.radio_on
+            } else if reasons(app, disk).is_empty() {
+                glyphs.radio_off
+            } else {
+                " - "
+            };
+            format!("{mark} {}", disk_line(disk))
+        })
+        .collect();
+    let focus = app.focus().min(disks.len() - 1);
+    let height = (disks.len() as u16).min(page.left().saturating_sub(8));
+    page.list(&lines, Some(focus), height);
+    page.gap();
+    let disk = &disks[focus];
+    page.heading(&format!(
+        "{}  {}",
+        disk.path,
+        disk.model.value().map_or("", String::as_str)
+    ));
+    let known = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
+    page.text(&format!(
+        "serial {}, world wide name {}",
+        known(disk.serial.value()),
+        known(disk.wwn.value())
+    ));
+    let why = reasons(app, disk);
+    if !why.is_empty() {
+        page.problem(&format!("It cannot be taken: {}.", why.join("; ")));
+        return;
+    }
+    let on_it = contents(disk);
+    if !needs_consent(disk) {
+        page.text("It is empty: nothing is lost.");
+    } else if crate::plan::holds_bedplate(disk) {
+        page.problem(
+            "It runs Bedplate. That host and everything in its storage repository would be lost.",
+        );
+    } else if on_it.is_empty() {
+        page.problem("What is on it is not known. All of it would be lost.");
+    } else {
+        page.problem("It holds data. All of it would be lost:");
+        let room = usize::from(page.left());
+        let shown = if on_it.len() > room {
+            room.saturating_sub(1)
+        } else {
+            on_it.len()
+        };
+        for line in &on_it[..shown] {
+            page.text(&format!("  {line}"));
+        }
+        if shown < on_it.len() {
+            page.text(&format!("  and {} more", on_it.len() - shown));
+        }
+    }
+}

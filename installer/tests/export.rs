@@ -1,0 +1,234 @@
+//! Choices that are written down as an answer file read back as the same choices.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+
+use common::{HASH, KEY, choices, zones};
+use hcl_checker::facts::Transport;
+use installer::answers::{self, export::to_toml};
+use installer::choices::{
+    AddressChoice, After, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
+    Ipv6Choice, NameChoice, NetworkChoice, StaticAddress, StaticAddress6, SystemChoice,
+    UplinkChoice,
+};
+use installer::selector::{DiskSelector, TRANSPORTS};
+use installer::values::{
+    Cidr, Cidr6, HostnamePattern, LicenseToken, Mac, PasswordHash, SshKey, Timezone,
+};
+use proptest::prelude::*;
+
+fn option<T: Clone + std::fmt::Debug + 'static>(
+    value: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<Option<T>> {
+    prop::option::of(value).boxed()
+}
+
+fn disk() -> impl Strategy<Value = DiskChoice> {
+    let text = || "[A-Za-z0-9\"'\\\\#=\u{e9}][A-Za-z0-9 \"'\\\\#=]{0,10}[A-Za-z0-9]";
+    let sizes = option((1..u64::MAX / 2, 1..u64::MAX / 2).prop_map(|(a, b)| (a.min(b), a.max(b))));
+    (
+        (
+            option(text()),
+            option(text()),
+            option("[A-Za-z0-9? ]{0,4}[*]?[A-Za-z0-9? ]{0,4}[A-Z]"),
+        ),
+        (
+            option(prop::sample::select(TRANSPORTS.to_vec())),
+            sizes,
+            option(any::<bool>()),
+        ),
+        any::<[bool; 2]>(),
+    )
+        .prop_map(
+            |((serial, wwn, model), (transport, sizes, rotational), [wipe, reinstall])| {
+                let transport: Option<Transport> = transport;
+                let select = DiskSelector {
+                    path: Some("/dev/disk/by-id/x".into()),
+                    serial,
+                    wwn,
+                    model: model.map(|model| glob::Pattern::new(&model).unwrap()),
+                    transport,
+                    size_min: sizes.map(|sizes| sizes.0),
+                    size_max: sizes.map(|sizes| sizes.1),
+                    rotational,
+                };
+                DiskChoice {
+                    select,
+                    wipe,
+                    reinstall,
+                }
+            },
+        )
+}
+
+fn system() -> impl Strategy<Value = SystemChoice> {
+    (
+        any::<bool>(),
+        1..3usize,
+        prop::sample::select(vec!["xen1", "xen-{serial}.example.org"]),
+    )
+        .prop_map(|(password, keys, name)| SystemChoice {
+            hostname: HostnamePattern::parse(name).unwrap(),
+            root_password: password.then(|| PasswordHash::parse(HASH).unwrap()),
+            ssh_keys: vec![SshKey::parse(KEY).unwrap(); keys],
+            timezone: Timezone::parse("Europe/Berlin", &zones()).unwrap(),
+        })
+}
+
+fn interface() -> impl Strategy<Value = InterfaceChoice> {
+    prop_oneof![
+        Just(InterfaceChoice::Name("eno1".into())),
+        Just(InterfaceChoice::Mac(
+            Mac::parse("52:54:00:00:00:01").unwrap()
+        )),
+        Just(InterfaceChoice::Pci("0000:3b:00.1".into())),
+    ]
+}
+
+fn uplink() -> impl Strategy<Value = UplinkChoice> {
+    let two = vec![
+        InterfaceChoice::Name("eno1".into()),
+        InterfaceChoice::Mac(Mac::parse("52:54:00:00:00:02").unwrap()),
+    ];
+    prop_oneof![
+        interface().prop_map(UplinkChoice::Interface),
+        prop::sample::select(vec![BondMode::ActiveBackup, BondMode::Lacp]).prop_map(move |mode| {
+            UplinkChoice::Bond {
+                mode,
+                interfaces: two.clone(),
+            }
+        }),
+    ]
+}
+
+fn bridge(name: &'static str) -> impl Strategy<Value = BridgeChoice> {
+    let ipv4 = StaticAddress {
+        address: Cidr::parse("192.0.2.10/24").unwrap(),
+        gateway: Some("192.0.2.1".parse().unwrap()),
+    };
+    let ipv6 = StaticAddress6 {
+        address: Cidr6::parse("2001:db8::10/64").unwrap(),
+        gateway: Some("fe80::1".parse().unwrap()),
+    };
+    (
+        uplink(),
+        option(1..=4094u16),
+        option(1280..=9216u32),
+        prop::sample::select(vec![
+            AddressChoice::Dhcp,
+            AddressChoice::Static(ipv4),
+            AddressChoice::None,
+        ]),
+        prop::sample::select(vec![
+            Ipv6Choice::Auto,
+            Ipv6Choice::Dhcp,
+            Ipv6Choice::Static(ipv6),
+            Ipv6Choice::None,
+        ]),
+        any::<bool>(),
+    )
+        .prop_map(
+            move |(uplink, vlan, mtu, address, ipv6, dns)| BridgeChoice {
+                name: name.to_owned(),
+                uplink,
+                vlan,
+                mtu,
+                // Without any address the management network is refused.
+                address: if name == "xenbr0"
+                    && ipv6 == Ipv6Choice::None
+                    && address == AddressChoice::None
+                {
+                    AddressChoice::Dhcp
+                } else {
+                    address
+                },
+                ipv6,
+                dns: if dns && name == "xenbr0" {
+                    vec!["192.0.2.53".parse().unwrap()]
+                } else {
+                    Vec::new()
+                },
+                search: if name == "xenbr0" {
+                    vec!["example.org".into()]
+                } else {
+                    Vec::new()
+                },
+                ntp: if name == "xenbr0" {
+                    vec!["ntp.example.org".into()]
+                } else {
+                    Vec::new()
+                },
+            },
+        )
+}
+
+fn any_choices() -> impl Strategy<Value = Choices> {
+    let after = || {
+        prop::sample::select(vec![
+            After::Reboot,
+            After::Poweroff,
+            After::Halt,
+            After::Shell,
+        ])
+    };
+    let names = prop::collection::vec(
+        Just(NameChoice {
+            mac: Mac::parse("52:54:00:00:00:09").unwrap(),
+            name: "mgmt0".into(),
+        }),
+        0..2,
+    );
+    let hcl = prop_oneof![
+        Just(HclPolicy::Refuse),
+        "[a-z\"#\u{e9}][a-z \"#]{0,8}[a-z]".prop_map(|reason| HclPolicy::Warn { reason }),
+    ];
+    (
+        disk(),
+        system(),
+        bridge("xenbr0"),
+        prop::collection::vec(bridge("xenbr1"), 0..2),
+        names,
+        hcl,
+        option("v4\\.public\\.[A-Za-z0-9_-]{1,20}"),
+        (after(), after()),
+    )
+        .prop_map(
+            |(disk, system, management, bridges, names, hcl, license, (on_success, on_failure))| {
+                Choices {
+                    disk,
+                    system,
+                    network: NetworkChoice {
+                        management,
+                        bridges,
+                        names,
+                    },
+                    hcl,
+                    license: license.map(|text: String| LicenseToken::parse(&text).unwrap()),
+                    on_success,
+                    on_failure,
+                }
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn they_read_back_the_same(choices in any_choices()) {
+        let text = to_toml(&choices).unwrap();
+        match answers::read(&text, "answers.toml", &zones(), None) {
+            Ok(read) => prop_assert_eq!(read, choices),
+            Err(problems) => prop_assert!(false, "{}\n{}", problems, text),
+        }
+    }
+}
+
+#[test]
+fn consent_is_explained_where_it_is_given() {
+    let text = format!(
+        "schema = 1\n[disk]\nwipe = true\n[disk.match]\nserial = \"S1\"\n[system]\nhostname = \"xen1\"\nssh_keys = [\"{KEY}\"]\n"
+    );
+    let with = to_toml(&choices(&text)).unwrap();
+    assert!(with.contains("is consent"), "{with}");
+    let without = to_toml(&choices(&text.replace("wipe = true\n", ""))).unwrap();
+    assert!(!without.contains("wipe"), "{without}");
+}

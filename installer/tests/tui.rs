@@ -1,0 +1,784 @@
+//! The screens, driven by keys, as they are drawn on terminals of two sizes.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+
+use common::{HASH, KEY, zones};
+use hcl_checker::facts::Facts;
+use installer::answers;
+use installer::choices::{AddressChoice, BondMode, HclPolicy, UplinkChoice};
+use installer::tui::app::{App, Leave, Outcome, Verification};
+use installer::tui::draw::{Seat, draw};
+use installer::tui::effects::{Effects, Job, Link, Message};
+use installer::tui::key::{Input, Key};
+use installer::tui::screens::Screen;
+use installer::tui::simulation::Simulation;
+use installer::tui::theme::Theme;
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+use steps::event::{Event, EventKind, Outcome as RunOutcome, PlannedStep};
+use steps::system::RecordingSystem;
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+const PASSWORD: &str = "correct horse";
+
+fn server() -> Facts {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tui/server.json");
+    Facts::from_json(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn system() -> RecordingSystem {
+    RecordingSystem::new().prints("openssl passwd -6 -stdin", &format!("{HASH}\n"))
+}
+
+/// An operator at a played machine.
+struct Player<'s> {
+    effects: Simulation<'s>,
+    app: App,
+    /// Jobs that were started, in words.
+    started: Vec<&'static str>,
+    /// Jobs that wait, where they are not done at once.
+    held: Vec<Job>,
+    hold: bool,
+}
+
+impl<'s> Player<'s> {
+    fn new(system: &'s RecordingSystem) -> Self {
+        let effects = Simulation::new(system, server(), zones(), Duration::ZERO).unwrap();
+        let (app, jobs) = App::new(&effects);
+        let mut player = Player {
+            effects,
+            app,
+            started: Vec::new(),
+            held: Vec::new(),
+            hold: false,
+        };
+        player.work(jobs);
+        player
+    }
+
+    fn work(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            self.started.push(match &job {
+                Job::Open => "open",
+                Job::Verify => "verify",
+                Job::TestNetwork(_) => "test-network",
+                Job::ReadLicense(_) => "read-license",
+                Job::Save { .. } => "save",
+                Job::Install(_) => "install",
+            });
+            if self.hold {
+                self.held.push(job);
+                continue;
+            }
+            let said = Mutex::new(Vec::new());
+            self.effects
+                .run(job, &|message| said.lock().unwrap().push(message));
+            for message in said.into_inner().unwrap() {
+                let more = self.app.message(message, &self.effects);
+                self.work(more);
+            }
+        }
+    }
+
+    fn key(&mut self, key: Key) {
+        let jobs = self.app.input(&Input::Key(key), &self.effects);
+        self.work(jobs);
+    }
+
+    fn keys(&mut self, keys: &[Key]) {
+        keys.iter().for_each(|key| self.key(*key));
+    }
+
+    fn text(&mut self, text: &str) {
+        text.chars().for_each(|c| self.key(Key::Char(c)));
+    }
+
+    fn paste(&mut self, text: &str) {
+        let jobs = self
+            .app
+            .input(&Input::Paste(text.to_owned()), &self.effects);
+        self.work(jobs);
+    }
+
+    fn frame(&self, size: (u16, u16)) -> String {
+        self.seen(size, &Seat::Leader, true)
+    }
+
+    fn seen(&self, (width, height): (u16, u16), seat: &Seat, utf8: bool) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        let theme = Theme::new(false, utf8);
+        terminal
+            .draw(|frame| draw(&self.app, &theme, seat, frame))
+            .unwrap();
+        let buffer = terminal.backend().buffer();
+        let rows = buffer.content().chunks(usize::from(width));
+        rows.map(|row| {
+            let line: String = row.iter().map(|cell| cell.symbol()).collect();
+            line.trim_end().to_owned() + "\n"
+        })
+        .collect()
+    }
+
+    /// Keeps the screen at both sizes.
+    fn snapshot(&self, name: &str) {
+        for size in SIZES {
+            insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), self.frame(size));
+        }
+    }
+
+    /// To the screen behind the hardware, with a reason.
+    fn reach_disks(&mut self) {
+        self.keys(&[Key::Enter, Key::Enter]);
+        assert_eq!(self.app.screen, Screen::Hardware);
+        self.text("spare ordered");
+        self.keys(&[Key::Enter]);
+        assert_eq!(self.app.screen, Screen::Disks, "{:?}", self.app.message);
+    }
+
+    fn take_disk(&mut self, path: &str) {
+        let at = self
+            .app
+            .disks()
+            .iter()
+            .position(|disk| disk.path == path)
+            .unwrap();
+        self.app.set_focus(at);
+        self.key(Key::Enter);
+    }
+
+    fn fill_system(&mut self) {
+        self.text("xen1.example.org");
+        self.keys(&[Key::Enter, Key::Ctrl('u')]);
+        self.text("Europe/Ber");
+        self.keys(&[Key::Right, Key::Enter]);
+        for _ in 0..2 {
+            self.text(PASSWORD);
+            self.key(Key::Enter);
+        }
+        self.paste(KEY);
+        self.keys(&[Key::Enter]);
+    }
+
+    /// To the plan, with the disk at `path` and everything else as it comes.
+    fn reach_summary(&mut self, path: &str) {
+        self.reach_disks();
+        self.take_disk(path);
+        self.keys(&[Key::Enter, Key::F(10)]);
+        assert_eq!(self.app.screen, Screen::System, "{:?}", self.app.message);
+        self.fill_system();
+        self.keys(&[Key::F(10), Key::F(10)]);
+        assert_eq!(self.app.screen, Screen::Summary, "{:?}", self.app.message);
+    }
+}
+
+#[test]
+fn every_screen_at_both_sizes() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.snapshot("01-welcome");
+    player.key(Key::Enter);
+    player.snapshot("02-medium");
+    player.key(Key::Enter);
+    player.snapshot("03-hardware");
+    player.keys(&[Key::Home, Key::Up, Key::PageUp, Key::Enter]);
+    player.snapshot("03-hardware-finding");
+    player.keys(&[Key::Esc, Key::PageDown, Key::Up]);
+    player.text("spare ordered");
+    player.key(Key::F(10));
+    player.snapshot("04-disks");
+    player.take_disk("/dev/sde");
+    player.snapshot("04-disks-in-use");
+    player.take_disk("/dev/sdb");
+    player.snapshot("05-layout");
+    player.key(Key::Enter);
+    player.snapshot("06-network");
+    player.keys(&[Key::Char(' '), Key::Down, Key::Char(' ')]);
+    player.keys(&[
+        Key::Down,
+        Key::Down,
+        Key::Down,
+        Key::Right,
+        Key::Down,
+        Key::Right,
+    ]);
+    player.key(Key::Down);
+    player.text("192.0.2.10/24");
+    player.key(Key::Enter);
+    player.text("192.0.2.1");
+    player.snapshot("06-network-bond-fixed");
+    player.key(Key::F(10));
+    player.snapshot("07-system");
+    player.fill_system();
+    player.snapshot("07-system-filled");
+    player.key(Key::F(10));
+    player.snapshot("08-license");
+    player.keys(&[Key::Right, Key::Down]);
+    player.paste("v4.public.abc");
+    player.key(Key::Enter);
+    player.snapshot("08-license-refused");
+    player.keys(&[Key::PageUp, Key::Left, Key::F(10)]);
+    player.snapshot("09-plan");
+    player.key(Key::Enter);
+    player.text("WIP");
+    player.snapshot("10-confirm");
+    player.key(Key::F(1));
+    player.snapshot("help");
+    player.keys(&[Key::F(1), Key::Char('E')]);
+    assert_eq!(player.app.marks.consent.text(), "WIPE");
+    player.key(Key::Enter);
+    assert_eq!(player.app.run.good, Some(true));
+    player.snapshot("12-finish");
+    player.key(Key::Enter);
+    assert!(matches!(player.app.leave, Some(Leave::Over(_))));
+}
+
+fn event(ms: u64, kind: EventKind) -> Message {
+    Message::Event(Event {
+        v: 1,
+        seq: 0,
+        ms,
+        unix: 0,
+        kind,
+    })
+}
+
+/// A run as far as the middle of the second step.
+fn half_way(player: &mut Player<'_>) {
+    let step = |id: &str, title: &str| PlannedStep {
+        id: id.into(),
+        title: title.into(),
+    };
+    let steps = vec![
+        step("verify-release", "Verify the release on the medium"),
+        step("slot-a", "Write the root image to slot A and read it back"),
+        step("boot-loaders", "Write the boot loaders"),
+    ];
+    for message in [
+        event(1000, EventKind::Plan { steps }),
+        event(
+            1000,
+            EventKind::Started {
+                step: "verify-release".into(),
+            },
+        ),
+        event(
+            3000,
+            EventKind::Done {
+                step: "verify-release".into(),
+                took_ms: 2000,
+            },
+        ),
+        event(
+            3000,
+            EventKind::Started {
+                step: "slot-a".into(),
+            },
+        ),
+        event(
+            3500,
+            EventKind::Warning {
+                step: None,
+                message: "the disk is slow".into(),
+            },
+        ),
+        event(
+            6000,
+            EventKind::Progress {
+                step: "slot-a".into(),
+                bytes: 200_000_000,
+                total: 400_000_000,
+                rate: 66_000_000,
+            },
+        ),
+    ] {
+        player.app.message(message, &player.effects);
+    }
+}
+
+fn installing<'s>(system: &'s RecordingSystem) -> Player<'s> {
+    let mut player = Player::new(system);
+    player.reach_summary("/dev/sdb");
+    player.key(Key::Enter);
+    player.hold = true;
+    player.text("WIPE");
+    player.key(Key::Enter);
+    assert_eq!(player.app.screen, Screen::Progress);
+    player.app.tick(&player.effects);
+    half_way(&mut player);
+    player
+}
+
+#[test]
+fn progress_and_failure() {
+    let system = system();
+    let mut player = installing(&system);
+    player.snapshot("11-install");
+    // 6 of 19 parts are done, and half of the 12 of the second step; that took 5 s.
+    assert!((player.app.run.fraction() - 12.0 / 19.0).abs() < 1e-9);
+    assert_eq!(player.app.run.seconds_left(), Some(3));
+    player.key(Key::Esc);
+    assert_eq!(player.app.screen, Screen::Progress);
+    player.key(Key::Char('l'));
+    player.snapshot("11-install-log");
+    player.key(Key::Esc);
+
+    let errors = vec![
+        "cannot write /dev/sdb3".to_owned(),
+        "no space left on device".to_owned(),
+    ];
+    let failed = EventKind::Failed {
+        step: "slot-a".into(),
+        errors: errors.clone(),
+    };
+    player.app.message(event(7000, failed), &player.effects);
+    let report = steps::Report::failed_early(Default::default(), 0, errors);
+    assert_eq!(report.result, RunOutcome::Failed);
+    let ended = installer::tui::effects::Ended {
+        report,
+        fingerprint: None,
+    };
+    player
+        .app
+        .message(Message::Ended(Box::new(ended)), &player.effects);
+    player.snapshot("12-finish-failed");
+    player.key(Key::Enter);
+    assert_eq!(
+        player.app.leave,
+        Some(Leave::Over(installer::choices::After::Shell))
+    );
+}
+
+#[test]
+fn who_does_not_lead_sees_who_does_and_small_terminals_say_so() {
+    let system = system();
+    let player = Player::new(&system);
+    let free = player.seen((80, 24), &Seat::Free, true);
+    assert!(
+        free.contains("Press any key on the console that you want to use."),
+        "{free}"
+    );
+    let mirror = player.seen((80, 24), &Seat::Mirror("ttyS0".into()), true);
+    assert!(
+        mirror.contains("ttyS0 leads") && mirror.contains("Ctrl-T"),
+        "{mirror}"
+    );
+    for size in [(79, 24), (80, 23), (20, 5), (1, 1)] {
+        let frame = player.seen(size, &Seat::Leader, true);
+        assert!(!frame.contains("Continue"), "{frame}");
+    }
+    let small = player.seen((60, 10), &Seat::Leader, true);
+    assert!(small.contains("has 60 columns and 10 rows"), "{small}");
+}
+
+#[test]
+fn without_utf8_everything_is_ascii() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_summary("/dev/sdb");
+    for screen in Screen::ALL {
+        player.app.go(screen);
+        for size in SIZES {
+            let frame = player.seen(size, &Seat::Leader, false);
+            assert!(frame.is_ascii(), "{screen:?}\n{frame}");
+        }
+        player.app.help = true;
+        assert!(player.seen((80, 24), &Seat::Leader, false).is_ascii());
+        player.app.help = false;
+    }
+}
+
+#[test]
+fn every_help_fits_the_smallest_terminal() {
+    let system = system();
+    let mut player = Player::new(&system);
+    for screen in Screen::ALL {
+        player.app.go(screen);
+        player.app.help = false;
+        player.key(Key::F(1));
+        let frame = player.frame((80, 24));
+        assert!(
+            frame.contains("Any key closes this."),
+            "{screen:?}\n{frame}"
+        );
+    }
+}
+
+#[test]
+fn going_back_and_forth_loses_nothing() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_summary("/dev/sdb");
+    let Outcome::Ready(before) = std::mem::take(&mut player.app.outcome) else {
+        panic!("no plan")
+    };
+    for _ in 0..8 {
+        player.key(Key::Esc);
+    }
+    assert_eq!(player.app.screen, Screen::Welcome);
+    for _ in 0..8 {
+        player.key(Key::F(10));
+    }
+    assert_eq!(
+        player.app.screen,
+        Screen::Summary,
+        "{:?}",
+        player.app.message
+    );
+    player.app.replan(&player.effects);
+    let Outcome::Ready(after) = &player.app.outcome else {
+        panic!("no plan any more")
+    };
+    assert_eq!(before.0, after.0);
+    assert_eq!(before.1.hash().unwrap(), after.1.hash().unwrap());
+}
+
+#[test]
+fn the_choices_are_what_was_typed_and_can_be_saved() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_disks();
+    player.take_disk("/dev/sdb");
+    player.key(Key::Enter);
+    // A bond of the first two with LACP.
+    player.keys(&[
+        Key::Char(' '),
+        Key::Down,
+        Key::Char(' '),
+        Key::Down,
+        Key::Down,
+        Key::Down,
+        Key::Right,
+    ]);
+    player.key(Key::F(10));
+    player.fill_system();
+    player.keys(&[Key::F(10), Key::F(10), Key::F(2), Key::Ctrl('u')]);
+    player.text("/run/answers.toml");
+    player.key(Key::Enter);
+    assert_eq!(player.started.last(), Some(&"save"));
+    let Outcome::Ready(ready) = &player.app.outcome else {
+        panic!("no plan")
+    };
+    let choices = &ready.0;
+    assert_eq!(choices.disk.select.serial.as_deref(), Some("W1"));
+    assert!(choices.disk.wipe && !choices.disk.reinstall);
+    assert_eq!(
+        choices.system.root_password.as_ref().unwrap().expose(),
+        HASH
+    );
+    assert_eq!(choices.system.timezone.as_str(), "Europe/Berlin");
+    assert_eq!(
+        choices.hcl,
+        HclPolicy::Warn {
+            reason: "spare ordered".into()
+        }
+    );
+    assert_eq!(choices.network.management.address, AddressChoice::Dhcp);
+    let UplinkChoice::Bond { mode, interfaces } = &choices.network.management.uplink else {
+        panic!("no bond")
+    };
+    assert_eq!((*mode, interfaces.len()), (BondMode::Lacp, 2));
+    let saved = String::from_utf8(system.content("/run/answers.toml").unwrap()).unwrap();
+    assert_eq!(
+        &answers::read(&saved, "saved", &zones(), None).unwrap(),
+        choices
+    );
+}
+
+#[test]
+fn secrets_are_in_no_frame_and_no_state() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_disks();
+    player.take_disk("/dev/sdb");
+    player.keys(&[Key::Enter, Key::F(10)]);
+    player.keys(&[Key::Down, Key::Down]);
+    player.text(PASSWORD);
+    let look = |player: &Player<'_>| {
+        let state = serde_json::to_string(&player.app).unwrap();
+        for secret in [PASSWORD, "v4.public.secret", "TVLlQcb"] {
+            assert!(!state.contains(secret), "{secret} is in the state");
+            for size in SIZES {
+                assert!(
+                    !player.frame(size).contains(secret),
+                    "{secret} is on the screen"
+                );
+            }
+        }
+    };
+    look(&player);
+    player.key(Key::Enter);
+    player.text(PASSWORD);
+    player.key(Key::Enter);
+    look(&player);
+    assert!(player.app.marks.password.text().is_empty());
+    player.keys(&[Key::PageUp]);
+    player.text("xen1");
+    player.keys(&[Key::F(10), Key::Right, Key::Down]);
+    player.paste("v4.public.secret");
+    look(&player);
+    player.key(Key::Enter);
+    look(&player);
+    assert!(!system.command_lines().concat().contains(PASSWORD));
+}
+
+#[test]
+fn the_state_can_be_kept_and_taken_up_again() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_disks();
+    player.take_disk("/dev/sdb");
+    for screen in [
+        Screen::Layout,
+        Screen::Network,
+        Screen::Hardware,
+        Screen::Disks,
+    ] {
+        player.app.go(screen);
+        let before = player.frame((120, 40));
+        let json = serde_json::to_string(&player.app).unwrap();
+        player.app = serde_json::from_str(&json).unwrap();
+        assert_eq!(player.frame((120, 40)), before);
+    }
+}
+
+#[test]
+fn only_the_whole_word_and_a_verified_medium_start_it() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_summary("/dev/sdb");
+    player.key(Key::Enter);
+    player.hold = true;
+    for wrong in ["", "wipe", "yes", "WIP", "WIPE "] {
+        player.key(Key::Ctrl('u'));
+        player.text(wrong);
+        player.key(Key::Enter);
+        assert_eq!(
+            player.app.screen,
+            Screen::Confirm,
+            "{wrong:?} was taken for consent"
+        );
+    }
+    player.key(Key::Ctrl('u'));
+    player.paste("WIPE");
+    player.key(Key::Enter);
+    assert_eq!(player.app.screen, Screen::Confirm, "consent was pasted");
+    player.text("WIPE");
+    let reading = Verification::Reading {
+        done: 1,
+        total: 2,
+        ms: 3,
+    };
+    for state in [reading, Verification::Failed(vec!["damaged".into()])] {
+        player.app.verification = state;
+        player.key(Key::Enter);
+        assert_eq!(player.app.screen, Screen::Confirm);
+        assert!(player.app.message.is_some());
+    }
+    assert!(!player.started.contains(&"install"));
+    player.app.verification = Verification::Good;
+    player.key(Key::Enter);
+    assert_eq!(player.started.last(), Some(&"install"));
+}
+
+#[test]
+fn an_empty_disk_is_not_wiped() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_summary("/dev/nvme0n1");
+    let plan = player.app.plan().unwrap();
+    assert!(!plan.disk.wipe && plan.disk.loses.is_empty());
+    player.key(Key::Enter);
+    assert!(player.frame((80, 24)).contains("Type yes to agree"));
+    player.text("yes");
+    player.key(Key::Enter);
+    assert!(player.started.contains(&"install"));
+}
+
+#[test]
+fn a_damaged_medium_ends_at_its_screen() {
+    let system = system();
+    let mut player = Player::new(&system);
+    let errors = vec!["the artifact xen.efi is damaged".to_owned()];
+    player
+        .app
+        .message(Message::Verified(Err(errors)), &player.effects);
+    player.keys(&[Key::Enter, Key::Enter]);
+    assert_eq!(player.app.screen, Screen::Verify);
+    player.snapshot("02-medium-damaged");
+    player.key(Key::F(5));
+    assert_eq!(player.app.verification, Verification::Good);
+}
+
+#[test]
+fn leaving_is_asked_for() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.keys(&[Key::Esc, Key::Char('n')]);
+    assert_eq!(player.app.leave, None);
+    player.key(Key::Esc);
+    player.snapshot("leave");
+    player.key(Key::Char('y'));
+    assert_eq!(player.app.leave, Some(Leave::Declined));
+}
+
+#[test]
+fn links_are_live() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.app.go(Screen::Network);
+    assert!(player.frame((80, 24)).contains("no link"));
+    player.app.links = vec![Link {
+        name: "eno1".into(),
+        up: true,
+        speed_mbit: Some(2500),
+        addresses: vec![],
+    }];
+    let frame = player.frame((80, 24));
+    assert!(
+        frame.contains("link 2500 Mbit/s") && !frame.contains("no link"),
+        "{frame}"
+    );
+    player.app.tick(&player.effects);
+    assert!(player.frame((80, 24)).contains("no link"));
+}
+
+#[test]
+fn what_is_wrong_is_told_where_it_is_typed() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_disks();
+    player.take_disk("/dev/sdb");
+    player.key(Key::Enter);
+    let vlan = player.app.marks.focus[Screen::Network.index()] + 6;
+    player.app.set_focus(vlan);
+    player.text("5000");
+    player.key(Key::F(10));
+    assert_eq!(player.app.screen, Screen::Network);
+    assert!(
+        player.app.message.as_ref().unwrap().contains("1 to 4094"),
+        "{:?}",
+        player.app.message
+    );
+    player.key(Key::Ctrl('u'));
+    player.key(Key::F(10));
+    player.key(Key::F(10));
+    assert!(
+        player
+            .app
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("name of the host")
+    );
+    player.text("xen1");
+    player.key(Key::F(10));
+    assert!(
+        player
+            .app
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("Nobody could log in")
+    );
+    player.keys(&[Key::Down, Key::Down]);
+    player.text("short");
+    player.key(Key::F(10));
+    assert!(
+        player
+            .app
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("8 characters")
+    );
+}
+
+#[test]
+fn a_license_is_checked_against_the_keys_and_kept_as_a_secret() {
+    let key = license::KeyPair::generate().unwrap();
+    let keys = license::PublicKeys::from_texts([key.public_text().unwrap().as_str()]).unwrap();
+    let claims = license::Claims {
+        schema: 1,
+        id: "L-1".into(),
+        customer: "Example Inc.".into(),
+        sockets: 4,
+        not_before: 1,
+        updates_until: 4_000_000_000,
+        binding: license::Binding::Site("lab".into()),
+    };
+    let token = license::issue(&key, &claims).unwrap();
+    // As a mail program breaks it.
+    let broken = format!("{}\n{}", &token[..40], &token[40..]);
+    let system = system()
+        .file(
+            "/usr/share/bedplate/license-keys.json",
+            keys.to_json().unwrap(),
+        )
+        .file("/run/license", broken);
+    let mut player = Player::new(&system);
+    player.reach_summary("/dev/sdb");
+    player.key(Key::Esc);
+    player.keys(&[Key::PageUp, Key::Left, Key::Down]);
+    player.text("/run/missing");
+    player.keys(&[Key::Enter, Key::F(10)]);
+    assert_eq!(player.app.screen, Screen::License);
+    player.key(Key::Up);
+    player.key(Key::Ctrl('u'));
+    player.text("/run/license");
+    player.key(Key::Enter);
+    let check = player.app.marks.license.clone().unwrap();
+    assert!(check.usable, "{check:?}");
+    assert!(check.reason.contains("2 of 4 sockets"), "{check:?}");
+    player.key(Key::F(10));
+    assert_eq!(player.app.screen, Screen::Summary);
+    let plan = player.app.plan().unwrap();
+    assert_eq!(plan.license.as_ref().unwrap().expose(), token);
+    let state = serde_json::to_string(&player.app).unwrap();
+    let shown =
+        player.frame((120, 40)) + &plan.to_json().unwrap() + &state + &plan.describe().to_string();
+    assert!(!shown.contains(&token[20..60]), "{shown}");
+    assert!(shown.contains(plan.license_sha256.as_ref().unwrap()));
+}
+
+fn any_key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        8 => prop::sample::select(vec![
+            Key::Enter, Key::Tab, Key::Down, Key::Up, Key::Left, Key::Right, Key::F(10), Key::Char(' '),
+        ]),
+        3 => prop::sample::select(vec![
+            Key::Esc, Key::BackTab, Key::Backspace, Key::Delete, Key::Home, Key::End, Key::PageUp, Key::PageDown,
+            Key::F(1), Key::F(2), Key::F(5), Key::F(9), Key::Ctrl('u'), Key::Ctrl('w'),
+        ]),
+        2 => prop::sample::select("WIPEyesl10./:a".chars().collect::<Vec<_>>()).prop_map(Key::Char),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_keys_break_it_and_nothing_starts_without_consent(keys in prop::collection::vec(any_key(), 0..120)) {
+        let system = system();
+        let mut player = Player::new(&system);
+        for key in keys {
+            let ready = player.app.screen == Screen::Confirm && player.app.plan().is_some_and(|plan| {
+                let word = if plan.disk.wipe { "WIPE" } else { "yes" };
+                player.app.marks.consent.text() == word
+            });
+            let before = player.started.iter().filter(|job| **job == "install").count();
+            player.key(key);
+            let after = player.started.iter().filter(|job| **job == "install").count();
+            prop_assert!(after == before || (ready && key == Key::Enter));
+            player.frame((80, 24));
+            if player.app.leave.is_some() {
+                break;
+            }
+        }
+        player.frame((120, 40));
+    }
+}
