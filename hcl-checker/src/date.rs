@@ -37,7 +37,7 @@ impl Date {
     }
 
     /// Days since 1970-01-01. Past the year 9999 it stays there.
-    fn from_days(mut days: u64) -> Self {
+    pub(crate) fn from_days(mut days: u64) -> Self {
         for year in 1970..=9999 {
             for month in 1..=12 {
                 let length = u64::from(days_of(year, month));

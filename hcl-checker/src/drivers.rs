@@ -100,6 +100,22 @@ impl DriverIndex {
         })
     }
 
+    /// What was taken down elsewhere of a kernel, in a report.
+    #[cfg(feature = "certify")]
+    pub(crate) fn recorded(
+        release: String,
+        aliases: AliasIndex,
+        names: BTreeSet<String>,
+        lacking: BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        Self {
+            release,
+            xen: None,
+            aliases,
+            modules: Modules::Listed { names, lacking },
+        }
+    }
+
     /// Every driver that claims a device with this modalias. Several are common.
     ///
     /// An alias is no proof: depmod may have run before the file was left out of an image, so the file is looked for.

@@ -4,6 +4,8 @@
 //! [`verdict::judge`] puts both together without touching anything. [`modalias`] alone needs no other crate and is
 //! all that is left without the feature `check`.
 
+#[cfg(feature = "certify")]
+pub mod certify;
 #[cfg(feature = "check")]
 pub mod date;
 #[cfg(feature = "check")]
@@ -19,6 +21,8 @@ pub mod known;
 #[cfg(feature = "check")]
 pub mod list;
 pub mod modalias;
+#[cfg(feature = "certify")]
+pub mod report;
 #[cfg(feature = "check")]
 pub mod root;
 #[cfg(feature = "check")]

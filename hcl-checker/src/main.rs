@@ -4,6 +4,7 @@ mod cli;
 
 use clap::{Parser, Subcommand};
 use cli::WRONG_USE;
+use hcl_checker::certify::guest_program;
 use std::io;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -29,6 +30,18 @@ enum Command {
     Lint(cli::lint::LintArgs),
     /// Write the compatibility list as a page of the web.
     Site(cli::site::SiteArgs),
+    /// Test this machine and write a signed report.
+    Certify(Box<cli::certify::CertifyArgs>),
+    /// Be the other end of the network tests of `certify` on another machine.
+    Peer(cli::peer::PeerArgs),
+    /// Check a report, or make entries of the list from it.
+    Report(cli::report::ReportArgs),
+    /// What runs in the test guests of `certify`.
+    #[command(hide = true)]
+    TestGuest {
+        /// Seconds until it switches the guest off.
+        seconds: u64,
+    },
     /// Write the compatibility list as one file.
     Bundle(cli::bundle::BundleArgs),
     /// Print the JSON Schema of what `--json` writes.
@@ -56,6 +69,12 @@ fn main() -> ExitCode {
         Command::Facts(args) => cli::facts::run(&args),
         Command::Check(args) => cli::check::run(&args),
         Command::Lint(args) => cli::lint::run(&args),
+        Command::Certify(args) => cli::certify::run(&args),
+        Command::Peer(args) => cli::peer::run(&args),
+        Command::Report(args) => cli::report::run(&args),
+        Command::TestGuest { seconds } => {
+            guest_program::run(seconds).map(|()| 0).map_err(Into::into)
+        }
         Command::Bundle(args) => cli::bundle::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
         Command::Site(args) => cli::site::run(&args),

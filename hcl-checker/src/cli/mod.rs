@@ -1,9 +1,12 @@
 //! The commands, a file each, and what they share.
 
 pub mod bundle;
+pub mod certify;
 pub mod check;
 pub mod facts;
 pub mod lint;
+pub mod peer;
+pub mod report;
 pub mod schema;
 pub mod site;
 

@@ -208,7 +208,7 @@ fn yes_no(known: &Known<bool>) -> String {
 }
 
 /// Bytes with a unit: binary ones for memory, decimal ones for disks, as both are sold. Integers only.
-fn size(bytes: u64, base: u64) -> String {
+pub(crate) fn size(bytes: u64, base: u64) -> String {
     let units = if base == 1024 {
         ["KiB", "MiB", "GiB", "TiB"]
     } else {

@@ -1,0 +1,205 @@
+//! The logs of kernel and hypervisor: errors that nobody looked at.
+
+use super::{Bench, Outcome, TestError};
+use crate::facts::Context;
+use steps::Command;
+
+/// `LOG_ERR` of syslog(3); smaller is worse.
+const ERROR: u32 = 3;
+/// Lines that the report tells; the evidence has all.
+const TOLD: usize = 10;
+/// A log that starts later than this many seconds after boot has lost its start.
+const START: f64 = 5.0;
+
+/// Words that mean trouble at any level.
+const BAD: [&str; 9] = [
+    "hardware error",
+    "machine check",
+    "bug:",
+    "call trace",
+    "i/o error",
+    "blocked for more than",
+    "soft lockup",
+    "hard lockup",
+    "uncorrected",
+];
+
+/// The same for Xen, whose log has no levels.
+const BAD_XEN: [&str; 7] = [
+    "machine check",
+    "mce:",
+    "hardware error",
+    "io_page_fault",
+    "fault addr",
+    "xen bug",
+    "panic",
+];
+
+/// What the kernel calls an error, though it is a remark about tables of the firmware that it works around.
+const REMARKS: [&str; 2] = ["ACPI BIOS Error", "ACPI Error:"];
+
+/// A line of the kernel's log.
+#[derive(Debug, PartialEq)]
+struct Line<'a> {
+    level: u32,
+    seconds: Option<f64>,
+    text: &'a str,
+}
+
+/// `<3>[   12.345678] text`, as `dmesg --raw` writes it. The number holds the facility above the level.
+fn parse(line: &str) -> Option<Line<'_>> {
+    let (number, rest) = line.strip_prefix('<')?.split_once('>')?;
+    let level = number.parse::<u32>().ok()? & 7;
+    let (seconds, text) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((seconds, text)) => (seconds.trim().parse().ok(), text.trim_start()),
+        None => (None, rest),
+    };
+    Some(Line {
+        level,
+        seconds,
+        text,
+    })
+}
+
+fn has(text: &str, words: &[&str]) -> bool {
+    let text = text.to_ascii_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
+
+fn is_bad(line: &Line<'_>) -> bool {
+    let remark = REMARKS.iter().any(|remark| line.text.starts_with(remark));
+    has(line.text, &BAD) || (line.level <= ERROR && !remark)
+}
+
+fn is_bad_xen(line: &str) -> bool {
+    // Xen prints its own command line and options, which may name these words.
+    has(line, &BAD_XEN) && !has(line, &["command line", "cmdline"])
+}
+
+/// Reads the logs and judges them.
+pub(super) fn run(bench: &mut Bench<'_>) -> Result<Outcome, TestError> {
+    let mut outcome = Outcome::new();
+    let log = bench.system.run(&Command::new("dmesg").arg("--raw"))?;
+    bench.keep("kernel.log", &log.stdout)?;
+    judge_kernel(&String::from_utf8_lossy(&log.stdout), &mut outcome);
+    if bench.facts.context.value() == Some(&Context::Dom0) {
+        let log = bench.system.run(&Command::new("xl").arg("dmesg"))?;
+        bench.keep("xen.log", &log.stdout)?;
+        judge_xen(&String::from_utf8_lossy(&log.stdout), &mut outcome);
+    }
+    Ok(outcome)
+}
+
+fn judge_kernel(text: &str, outcome: &mut Outcome) {
+    let lines: Vec<Line<'_>> = text.lines().filter_map(parse).collect();
+    let bad: Vec<&str> = lines
+        .iter()
+        .filter(|line| is_bad(line))
+        .map(|line| line.text)
+        .collect();
+    outcome.measured(
+        "lines of the kernel's log",
+        lines.len().to_string(),
+        "",
+        "dmesg --raw",
+    );
+    let whole = lines
+        .first()
+        .and_then(|line| line.seconds)
+        .is_some_and(|seconds| seconds < START);
+    outcome.measured(
+        "the log reaches back to the boot",
+        if whole {
+            "yes"
+        } else {
+            "no, older lines are lost"
+        },
+        "yes",
+        "dmesg --raw",
+    );
+    outcome.measured(
+        "errors of the kernel",
+        bad.len().to_string(),
+        "0",
+        "dmesg --raw",
+    );
+    outcome.expect(!lines.is_empty(), || "the kernel's log is empty".to_owned());
+    tell("kernel", &bad, outcome);
+}
+
+fn judge_xen(text: &str, outcome: &mut Outcome) {
+    let bad: Vec<&str> = text.lines().filter(|line| is_bad_xen(line)).collect();
+    outcome.measured("errors of Xen", bad.len().to_string(), "0", "xl dmesg");
+    tell("Xen", &bad, outcome);
+}
+
+fn tell(whose: &str, bad: &[&str], outcome: &mut Outcome) {
+    outcome.expect(bad.is_empty(), || {
+        let more = bad.len().saturating_sub(TOLD);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let first: Vec<&str> = bad.iter().copied().take(TOLD).collect();
+        format!("{whose}: {}{more}", first.join(" | "))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certify::Status;
+
+    fn kernel(text: &str) -> Outcome {
+        let mut outcome = Outcome::new();
+        judge_kernel(text, &mut outcome);
+        outcome
+    }
+
+    #[test]
+    fn levels_and_words_decide() {
+        let fine = "<5>[    0.000000] Linux version 6.12\n<6>[    1.0] EXT4-fs mounted\n<28>[   9.1] systemd[1]: odd\n";
+        assert_eq!(kernel(fine).status, Status::Passed, "{:?}", kernel(fine));
+        let error = format!("{fine}<3>[   10.5] ata1: exception Emask 0x0\n");
+        assert_eq!(kernel(&error).reason, "kernel: ata1: exception Emask 0x0");
+        // 27 is LOG_DAEMON with LOG_ERR.
+        assert_eq!(kernel("<27>[ 1.0] broken").status, Status::Failed);
+        let word = format!("{fine}<6>[   11.0] {{1}}[Hardware Error]: event severity: corrected\n");
+        assert_eq!(kernel(&word).status, Status::Failed);
+        let remark = format!("{fine}<3>[    0.3] ACPI BIOS Error (bug): Could not resolve\n");
+        assert_eq!(kernel(&remark).status, Status::Passed);
+    }
+
+    #[test]
+    fn a_log_without_its_start_is_told_and_an_empty_one_fails() {
+        let late = kernel("<6>[  900.0] eth0: up\n");
+        assert!(late.measurements[1].observed.starts_with("no"));
+        assert_eq!(kernel("").status, Status::Failed);
+        assert_eq!(kernel("nonsense\n<x>[] y\n<").status, Status::Failed);
+    }
+
+    #[test]
+    fn xen_has_words_only() {
+        let judge = |text: &str| {
+            let mut outcome = Outcome::new();
+            judge_xen(text, &mut outcome);
+            outcome.status
+        };
+        let fine = "(XEN) Command line: noreboot=no mce=verbose panic\n(XEN) Xen version 4.20\n";
+        assert_eq!(judge(fine), Status::Passed);
+        let fault = "(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:03:00.0 d0 addr 00000000\n";
+        assert_eq!(judge(fault), Status::Failed);
+    }
+
+    #[test]
+    fn many_errors_are_told_in_short() {
+        let text: String = (0..50).map(|n| format!("<3>[ 1.0] error {n}\n")).collect();
+        let outcome = kernel(&text);
+        assert!(
+            outcome.reason.ends_with("error 9 and 40 more"),
+            "{}",
+            outcome.reason
+        );
+    }
+}

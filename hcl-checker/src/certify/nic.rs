@@ -1,0 +1,460 @@
+//! Network interfaces: link, data, datagrams, large frames, VLANs.
+
+use super::change::{NO_VLANS, ip, knows_no_vlans, read_text};
+use super::peer::{Counted, PEER_ADDRESS, Route, Session, SessionError, TEST_ADDRESS};
+use super::plan::duration;
+use super::{Bench, Change, Outcome, PeerAt, TestError};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+use steps::System;
+
+/// `IFF_UP` of Linux's uapi/linux/if.h, in /sys/class/net/*/flags.
+const IFF_UP: u64 = 1;
+/// How long a link takes after the interface came up: negotiation of 10GBASE-T takes some seconds.
+const LINK: Duration = Duration::from_secs(15);
+/// Bytes of a datagram that no link has to split, in a VLAN neither.
+const DATAGRAM: usize = 1200;
+/// One of so many datagrams may be lost.
+const LOSS: u64 = 10_000;
+/// What "jumbo" means to servers and storage.
+const JUMBO_MTU: u32 = 9000;
+const IPV4_AND_UDP: usize = 28;
+const IPV6_AND_UDP: usize = 48;
+
+/// An interface has a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkTest {
+    /// The interface.
+    pub interface: String,
+}
+
+/// Data in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThroughputTest {
+    /// The interface.
+    pub interface: String,
+    /// The other end.
+    pub peer: PeerAt,
+    /// Seconds in each direction.
+    pub seconds: u64,
+    /// Mbit/s that must be reached; none where the link tells no speed.
+    pub expected_mbit: Option<u32>,
+}
+
+/// Datagrams, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossTest {
+    /// The interface.
+    pub interface: String,
+    /// The other end.
+    pub peer: PeerAt,
+    /// Seconds.
+    pub seconds: u64,
+    /// Rate, Mbit/s of payload.
+    pub mbit: u32,
+}
+
+/// MTU 9000.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JumboTest {
+    /// The interface.
+    pub interface: String,
+    /// The other end.
+    pub peer: PeerAt,
+}
+
+/// A VLAN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VlanTest {
+    /// The interface below.
+    pub interface: String,
+    /// The other end.
+    pub peer: PeerAt,
+    /// The VLAN's number.
+    pub id: u16,
+}
+
+impl From<SessionError> for TestError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::NotReached { .. } => Self::CannotRun(error.to_string()),
+            other => Self::Trouble(other.to_string()),
+        }
+    }
+}
+
+fn file(interface: &str, name: &str) -> String {
+    format!("/sys/class/net/{interface}/{name}")
+}
+
+fn number(system: &dyn System, interface: &str, name: &str) -> Option<u64> {
+    read_text(system, &file(interface, name)).ok()?.parse().ok()
+}
+
+/// Brings it up where it is down, and waits for its link.
+fn bring_up(bench: &mut Bench<'_>, interface: &str) -> Result<bool, TestError> {
+    let flags = read_text(bench.system, &file(interface, "flags"))?;
+    let up = crate::hex::parse(&flags).is_some_and(|flags| flags & IFF_UP != 0);
+    if !up {
+        bench.change(Change::Up {
+            interface: interface.to_owned(),
+        })?;
+    }
+    wait_for_link(bench, interface)
+}
+
+fn wait_for_link(bench: &mut Bench<'_>, interface: &str) -> Result<bool, TestError> {
+    let start = Instant::now();
+    while start.elapsed() < LINK {
+        if number(bench.system, interface, "carrier") == Some(1) {
+            return Ok(true);
+        }
+        bench.wait(Duration::from_millis(100))?;
+    }
+    Ok(false)
+}
+
+/// Looks for a link.
+pub(super) fn link(bench: &mut Bench<'_>, test: &LinkTest) -> Result<Outcome, TestError> {
+    let interface = &test.interface;
+    let mut outcome = Outcome::new();
+    if !bring_up(bench, interface)? {
+        return Err(TestError::CannotRun(format!(
+            "{interface} has no link after {} s; plug in a cable to test it",
+            LINK.as_secs()
+        )));
+    }
+    outcome.measured("link", "yes", "yes", file(interface, "carrier"));
+    let speed = number(bench.system, interface, "speed")
+        .map_or("not told".to_owned(), |speed| format!("{speed} Mbit/s"));
+    outcome.measured("speed", speed, "", file(interface, "speed"));
+    let duplex = read_text(bench.system, &file(interface, "duplex"));
+    let duplex = duplex.unwrap_or_else(|_| "not told".to_owned());
+    outcome.measured("duplex", &duplex, "full", file(interface, "duplex"));
+    outcome.expect(duplex != "half", || {
+        format!("{interface} negotiated half duplex")
+    });
+    Ok(outcome)
+}
+
+/// The way to the peer, with the address that was asked for.
+fn route(bench: &mut Bench<'_>, interface: &str, peer: &PeerAt) -> Result<Route, TestError> {
+    if !bring_up(bench, interface)? {
+        return Err(TestError::CannotRun(format!("{interface} has no link")));
+    }
+    if let Some(address) = &peer.own_address {
+        let show = ip(&["-oneline", "address", "show", "dev", interface]);
+        let has = bench.system.run(&show)?;
+        if !has.text().split_whitespace().any(|word| word == address) {
+            bench.change(Change::Address {
+                interface: interface.to_owned(),
+                address: address.clone(),
+            })?;
+        }
+    }
+    Ok(Route {
+        interface: interface.to_owned(),
+        peer: peer.address.clone(),
+    })
+}
+
+/// Errors that the interface counts: `Documentation/ABI/testing/sysfs-class-net-statistics`.
+fn errors(system: &dyn System, interface: &str) -> u64 {
+    let counters = ["rx_errors", "tx_errors", "rx_crc_errors"];
+    let counts = counters.map(|name| number(system, interface, &format!("statistics/{name}")));
+    counts.into_iter().flatten().sum()
+}
+
+/// Sends and receives as fast as it goes.
+pub(super) fn throughput(
+    bench: &mut Bench<'_>,
+    test: &ThroughputTest,
+) -> Result<Outcome, TestError> {
+    let interface = &test.interface;
+    let route = route(bench, interface, &test.peer)?;
+    let session = Session::open(&route)?;
+    let before = errors(bench.system, interface);
+    let time = duration(test.seconds);
+    let stop = bench.stop.clone();
+    let mut outcome = Outcome::new();
+
+    let start = Instant::now();
+    let up = session.upload(&|| !stop.is_asked() && start.elapsed() < time)?;
+    bench.go_on()?;
+    bench.progress(1, 2);
+    let down = session.download(time, &|| !stop.is_asked())?;
+    bench.go_on()?;
+
+    let expected = match test.expected_mbit {
+        Some(mbit) => format!("{mbit} Mbit/s at least"),
+        None => String::new(),
+    };
+    let source = format!("TCP to {} through {interface}", test.peer.address);
+    for (name, carried) in [("sent", up), ("received", down)] {
+        let mbit = carried.mbit();
+        outcome.measured(name, format!("{mbit} Mbit/s"), &expected, &source);
+        outcome.expect(carried.bytes > 0, || format!("nothing was {name}"));
+        if let Some(least) = test.expected_mbit {
+            outcome.expect(mbit >= u64::from(least), || {
+                format!("{name} {mbit} Mbit/s, which is less than {least}")
+            });
+        }
+    }
+    let new = errors(bench.system, interface).saturating_sub(before);
+    outcome.measured(
+        "errors of the interface",
+        new.to_string(),
+        "0",
+        file(interface, "statistics"),
+    );
+    outcome.expect(new == 0, || format!("{interface} counted {new} errors"));
+    Ok(outcome)
+}
+
+/// Sends datagrams at a rate that the link carries with ease, and counts them.
+pub(super) fn loss(bench: &mut Bench<'_>, test: &LossTest) -> Result<Outcome, TestError> {
+    let route = route(bench, &test.interface, &test.peer)?;
+    let mut session = Session::open(&route)?;
+    let per_second = u64::from(test.mbit) * 1_000_000 / 8 / DATAGRAM as u64;
+    let count = per_second.max(1) * test.seconds.max(1);
+    let stop = bench.stop.clone();
+    let counted = session.datagrams(count, DATAGRAM, per_second.max(1), &|| !stop.is_asked())?;
+    bench.go_on()?;
+    let source = format!("UDP to {} through {}", test.peer.address, test.interface);
+    let mut outcome = Outcome::new();
+    judge_loss(&mut outcome, counted, &source);
+    Ok(outcome)
+}
+
+fn judge_loss(outcome: &mut Outcome, counted: Counted, source: &str) {
+    let Counted {
+        sent,
+        arrived,
+        returned,
+        late,
+    } = counted;
+    let allowed = sent / LOSS;
+    let lost_out = sent.saturating_sub(arrived);
+    let lost_back = arrived.saturating_sub(returned);
+    outcome.measured("datagrams sent", sent.to_string(), "", source);
+    for (name, lost) in [
+        ("lost on the way out", lost_out),
+        ("lost on the way back", lost_back),
+    ] {
+        outcome.measured(name, lost.to_string(), format!("{allowed} at most"), source);
+        outcome.expect(lost <= allowed, || {
+            format!("{lost} of {sent} datagrams were {name}")
+        });
+    }
+    outcome.measured("out of order", late.to_string(), "", source);
+    outcome.expect(sent > 0, || "no datagram was sent".to_owned());
+}
+
+/// How many datagrams were split or put together again so far, by the kernel's count (RFC 4293, RFC 2465).
+fn fragments(system: &dyn System, v6: bool) -> Result<u64, TestError> {
+    if v6 {
+        let text = read_text(system, "/proc/net/snmp6")?;
+        return Ok(sum_of_lines(&text, &["Ip6FragCreates", "Ip6ReasmReqds"]));
+    }
+    let text = read_text(system, "/proc/net/snmp")?;
+    Ok(sum_of_columns(&text, &["FragCreates", "ReasmReqds"]))
+}
+
+/// `name  number` lines.
+fn sum_of_lines(text: &str, names: &[&str]) -> u64 {
+    let numbers = text.lines().filter_map(|line| {
+        let (name, number) = line.split_once(char::is_whitespace)?;
+        names
+            .contains(&name)
+            .then(|| number.trim().parse::<u64>().ok())?
+    });
+    numbers.sum()
+}
+
+/// Two lines that start with `Ip:`, names above numbers.
+fn sum_of_columns(text: &str, names: &[&str]) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip:"));
+    let (Some(head), Some(row)) = (lines.next(), lines.next()) else {
+        return 0;
+    };
+    let columns = head.split_whitespace().zip(row.split_whitespace());
+    columns
+        .filter(|(name, _)| names.contains(name))
+        .filter_map(|(_, number)| number.parse::<u64>().ok())
+        .sum()
+}
+
+/// Sends frames of 9000 bytes both ways, none of them in pieces.
+pub(super) fn jumbo(bench: &mut Bench<'_>, test: &JumboTest) -> Result<Outcome, TestError> {
+    let interface = &test.interface;
+    let route = route(bench, interface, &test.peer)?;
+    let mut outcome = Outcome::new();
+    let mut session = Session::open(&route)?;
+    match session.mtu(JUMBO_MTU) {
+        Ok(()) => {}
+        Err(SessionError::Refused(reason)) => {
+            return Err(TestError::CannotRun(format!(
+                "the peer did not take MTU {JUMBO_MTU}: {reason}"
+            )));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let mtu = number(bench.system, interface, "mtu").and_then(|mtu| u32::try_from(mtu).ok());
+    let Some(from) = mtu else {
+        return Err(TestError::Trouble(format!("{interface} tells no MTU")));
+    };
+    if from != JUMBO_MTU {
+        let change = bench.change(Change::Mtu {
+            interface: interface.clone(),
+            from,
+            to: JUMBO_MTU,
+        });
+        match change {
+            Ok(()) => {}
+            Err(TestError::Trouble(reason)) => {
+                outcome.fail(format!(
+                    "{interface} does not take MTU {JUMBO_MTU}: {reason}"
+                ));
+                return Ok(outcome);
+            }
+            Err(other) => return Err(other),
+        }
+        // Some drivers set the port up anew.
+        wait_for_link(bench, interface)?;
+    }
+    outcome.measured(
+        "MTU",
+        JUMBO_MTU.to_string(),
+        JUMBO_MTU.to_string(),
+        file(interface, "mtu"),
+    );
+    let headers = if session.is_v6() {
+        IPV6_AND_UDP
+    } else {
+        IPV4_AND_UDP
+    };
+    let size = JUMBO_MTU as usize - headers;
+    let before = fragments(bench.system, session.is_v6())?;
+    let stop = bench.stop.clone();
+    let counted = session.datagrams(100, size, 100, &|| !stop.is_asked())?;
+    bench.go_on()?;
+    let source = format!(
+        "UDP of {size} bytes to {} through {interface}",
+        test.peer.address
+    );
+    judge_loss(&mut outcome, counted, &source);
+    let pieces = fragments(bench.system, session.is_v6())?.saturating_sub(before);
+    outcome.measured(
+        "datagrams in pieces",
+        pieces.to_string(),
+        "0",
+        "/proc/net/snmp",
+    );
+    outcome.expect(pieces == 0, || {
+        format!("{pieces} datagrams were split, so the frames were smaller than {JUMBO_MTU} bytes")
+    });
+    Ok(outcome)
+}
+
+/// Sends through a VLAN that exists for this test only.
+pub(super) fn vlan(bench: &mut Bench<'_>, test: &VlanTest) -> Result<Outcome, TestError> {
+    let route_below = route(bench, &test.interface, &test.peer)?;
+    let mut control = Session::open(&route_below)?;
+    match control.vlan(test.id) {
+        Ok(()) => {}
+        Err(SessionError::Refused(reason)) => {
+            return Err(TestError::CannotRun(format!(
+                "the peer made no VLAN {}: {reason}",
+                test.id
+            )));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let name = format!("hclv{}", test.id);
+    make_vlan(bench, test, &name)?;
+    bench.change(Change::Address {
+        interface: name.clone(),
+        address: TEST_ADDRESS.to_owned(),
+    })?;
+    bench.change(Change::Up {
+        interface: name.clone(),
+    })?;
+    wait_for_link(bench, &name)?;
+    let host = PEER_ADDRESS.split('/').next().unwrap_or_default();
+    let route = Route {
+        interface: name.clone(),
+        peer: format!("{host}:{}", control.port()),
+    };
+    let mut outcome = Outcome::new();
+    let source = format!("UDP to {} through {name}", route.peer);
+    let stop = bench.stop.clone();
+    // Below it is reached, so what does not come through here is lost in the VLAN.
+    let counted = match Session::open(&route) {
+        Ok(mut session) => session.datagrams(1000, DATAGRAM, 1000, &|| !stop.is_asked())?,
+        Err(SessionError::NotReached { source, .. }) => {
+            outcome.fail(format!(
+                "VLAN {} does not reach the peer ({source}); does every switch between let it through?",
+                test.id
+            ));
+            return Ok(outcome);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    bench.go_on()?;
+    judge_loss(&mut outcome, counted, &source);
+    Ok(outcome)
+}
+
+fn make_vlan(bench: &mut Bench<'_>, test: &VlanTest, name: &str) -> Result<(), TestError> {
+    let change = Change::Vlan {
+        parent: test.interface.clone(),
+        name: name.to_owned(),
+        id: test.id,
+    };
+    match bench.change(change) {
+        Err(TestError::Trouble(text)) if knows_no_vlans(&text) => {
+            Err(TestError::CannotRun(format!("here {NO_VLANS}")))
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certify::Status;
+
+    #[test]
+    fn loss_is_judged_in_each_direction() {
+        let judge = |sent, arrived, returned| {
+            let mut outcome = Outcome::new();
+            let counted = Counted {
+                sent,
+                arrived,
+                returned,
+                late: 0,
+            };
+            judge_loss(&mut outcome, counted, "test");
+            (outcome.status, outcome.reason)
+        };
+        assert_eq!(judge(100, 100, 100).0, Status::Passed);
+        assert_eq!(judge(20_000, 19_998, 19_998).0, Status::Passed);
+        let (status, reason) = judge(100, 99, 99);
+        assert_eq!(status, Status::Failed);
+        assert_eq!(reason, "1 of 100 datagrams were lost on the way out");
+        assert!(judge(100, 100, 99).1.contains("way back"));
+        assert_eq!(judge(0, 0, 0).0, Status::Failed);
+    }
+
+    #[test]
+    fn fragments_are_read_from_the_kernels_tables() {
+        let v4 = "Ip: Forwarding ReasmReqds FragOKs FragFails FragCreates\nIp: 1 20 3 0 4\nIcmp: InMsgs\nIcmp: 5\n";
+        assert_eq!(sum_of_columns(v4, &["FragCreates", "ReasmReqds"]), 24);
+        let v6 = "Ip6InReceives                   \t9\nIp6ReasmReqds                   \t2\nIp6FragCreates                  \t3\n";
+        assert_eq!(sum_of_lines(v6, &["Ip6FragCreates", "Ip6ReasmReqds"]), 5);
+        assert_eq!(
+            sum_of_columns("", &["FragCreates"]) + sum_of_lines("", &["x"]),
+            0
+        );
+    }
+}

@@ -1,0 +1,419 @@
+//! Which tests a machine asks for.
+
+use super::{Action, PlannedTest, Task};
+use crate::certify::nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest};
+use crate::certify::{CrashOf, GuestKind, MemoryTest, Options, PeerAt, StorageTest, Surroundings};
+use crate::facts::{Context, Facts, NicKind};
+use crate::known::Known;
+
+/// Virtual functions made in a test: enough to show that it works.
+const MAX_VFS: u32 = 8;
+/// From a restart to the end of the next boot of a large server, whose firmware alone takes minutes.
+const RESTART: u64 = 600;
+
+pub(super) struct Builder<'a> {
+    facts: &'a Facts,
+    surroundings: &'a Surroundings,
+    options: &'a Options,
+    tests: Vec<PlannedTest>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        facts: &'a Facts,
+        surroundings: &'a Surroundings,
+        options: &'a Options,
+    ) -> Self {
+        Self {
+            facts,
+            surroundings,
+            options,
+            tests: Vec::new(),
+        }
+    }
+
+    /// Every test, in the order in which they run: what may take the machine down comes last.
+    pub(super) fn all(mut self) -> Vec<PlannedTest> {
+        self.cpu();
+        self.guests();
+        self.memory();
+        self.storage();
+        self.nics();
+        self.sriov();
+        self.add(
+            "log",
+            "Look for errors in the logs of kernel and hypervisor",
+            5,
+            "",
+            Action::Run(Task::KernelLog),
+        );
+        self.restart();
+        self.tests
+    }
+
+    fn add(&mut self, id: &str, title: &str, seconds: u64, changes: &str, action: Action) {
+        // Nearly everything below opens devices or changes settings.
+        let action = match action {
+            Action::Run(task) if !self.surroundings.root && task.needs_root() => {
+                Action::Skip("only root can do this; run it as root".to_owned())
+            }
+            other => other,
+        };
+        self.tests.push(PlannedTest {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            seconds,
+            changes: changes.to_owned(),
+            action,
+        });
+    }
+
+    fn cpu(&mut self) {
+        self.add(
+            "cpu.topology",
+            "Count CPUs and run on each",
+            2,
+            "",
+            Action::Run(Task::Topology),
+        );
+        self.add(
+            "cpu.virtualization",
+            "Look whether Xen can virtualize",
+            1,
+            "",
+            Action::Run(Task::Virtualization),
+        );
+        let seconds = self.options.cpu_seconds;
+        self.add(
+            "cpu.load",
+            "Calculate on every CPU",
+            seconds,
+            "",
+            Action::Run(Task::CpuLoad { seconds }),
+        );
+    }
+
+    fn guests(&mut self) {
+        for kind in [GuestKind::Pv, GuestKind::Pvh, GuestKind::Hvm] {
+            let action = match (self.facts.context.value(), &self.surroundings.guest_kernel) {
+                (Some(Context::Dom0), Some(kernel)) => Action::Run(Task::Guest {
+                    kind,
+                    kernel: kernel.clone(),
+                }),
+                (Some(Context::Dom0), None) => Action::Skip(
+                    "no kernel for a guest was found; name one with --guest-kernel FILE".to_owned(),
+                ),
+                _ => Action::Skip(
+                    "Xen does not run here; certify on a host that was booted with Xen".to_owned(),
+                ),
+            };
+            let name = kind.name();
+            self.add(
+                &format!("guest.{name}"),
+                &format!(
+                    "Start a guest of kind {} and hear from it",
+                    name.to_uppercase()
+                ),
+                30,
+                "a guest named hcl-checker-*, removed again",
+                action,
+            );
+        }
+    }
+
+    fn memory(&mut self) {
+        let test = MemoryTest {
+            seconds: self.options.memory_seconds,
+            limit_bytes: self.options.memory_limit,
+        };
+        self.add(
+            "memory",
+            "Write and read patterns in free memory",
+            test.seconds,
+            "",
+            Action::Run(Task::Memory(test)),
+        );
+    }
+
+    fn storage(&mut self) {
+        if self.options.erase.is_empty() {
+            let reason =
+                "no disk may be erased; name one with --erase-disk PATH, whose content is lost";
+            self.add(
+                "disk",
+                "Write, verify and read a disk",
+                0,
+                "",
+                Action::Skip(reason.to_owned()),
+            );
+            return;
+        }
+        for path in self.options.erase.clone() {
+            let disks = self
+                .facts
+                .disks
+                .value()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let is_it = |name: &str| path.to_str() == Some(name);
+            let known = disks
+                .iter()
+                .find(|disk| is_it(&disk.path) || disk.by_id.iter().any(|name| is_it(name)));
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            let test = StorageTest {
+                path: path.clone(),
+                disk: known.map(|disk| disk.name.clone()),
+                serial: known.and_then(|disk| disk.serial.value().cloned()),
+                wwn: known.and_then(|disk| disk.wwn.value().cloned()),
+                size_bytes: known.and_then(|disk| disk.size_bytes.value().copied()),
+                seconds: self.options.disk_seconds,
+                limit_bytes: self.options.disk_limit,
+            };
+            self.add(
+                &format!("disk.{name}"),
+                &format!("Write, verify and read {}", path.display()),
+                // Writing and verifying have half of the time each; the random reads come on top.
+                self.options.disk_seconds + self.options.disk_seconds / 2,
+                &format!("the content of {} is lost", path.display()),
+                Action::Run(Task::Storage(test)),
+            );
+        }
+    }
+
+    fn nics(&mut self) {
+        let nics = self
+            .facts
+            .nics
+            .value()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let wired: Vec<String> = nics
+            .iter()
+            .filter(|nic| nic.kind == Known::Value(NicKind::Ethernet))
+            .map(|nic| nic.name.clone())
+            .collect();
+        let named = self.options.peers.keys();
+        // Bridges and bonds are no hardware, and traffic through them is: dom0 has its address on a bridge.
+        let software = named.filter(|name| !wired.contains(name)).cloned();
+        let mut names: Vec<String> = wired.iter().cloned().chain(software).collect();
+        names.sort_unstable();
+        if names.is_empty() {
+            self.add(
+                "nic",
+                "Test network interfaces",
+                0,
+                "",
+                Action::Skip("no wired network interface was found".to_owned()),
+            );
+        }
+        for name in names {
+            self.nic(&name);
+        }
+    }
+
+    fn nic(&mut self, name: &str) {
+        let interface = name.to_owned();
+        let speed = self.link_speed(name);
+        let seconds = self.options.net_seconds;
+        self.add(
+            &format!("nic.{name}.link"),
+            &format!("Look for a link on {name}"),
+            3,
+            &format!("{name} is up, if it was down"),
+            Action::Run(Task::Link(LinkTest {
+                interface: interface.clone(),
+            })),
+        );
+        let peer = self.options.peers.get(name).cloned();
+        let with_peer = |task: &dyn Fn(PeerAt) -> Task| match &peer {
+            Some(peer) => Action::Run(task(peer.clone())),
+            None => Action::Skip(format!(
+                "no peer was named; run `hcl-checker peer` on a machine that {name} reaches and give --peer {name}=ADDRESS"
+            )),
+        };
+        let own = match peer.as_ref().and_then(|peer| peer.own_address.as_ref()) {
+            Some(address) => format!("address {address} on {name}"),
+            None => String::new(),
+        };
+        let throughput = with_peer(&|peer| {
+            Task::Throughput(ThroughputTest {
+                interface: interface.clone(),
+                peer,
+                seconds,
+                expected_mbit: expected_mbit(speed),
+            })
+        });
+        let loss = with_peer(&|peer| {
+            Task::Loss(LossTest {
+                interface: interface.clone(),
+                peer,
+                seconds,
+                mbit: paced_mbit(speed),
+            })
+        });
+        let jumbo = with_peer(&|peer| {
+            Task::Jumbo(JumboTest {
+                interface: interface.clone(),
+                peer,
+            })
+        });
+        let vlan = match self.options.vlan {
+            Some(id) => with_peer(&|peer| {
+                Task::Vlan(VlanTest {
+                    interface: interface.clone(),
+                    peer,
+                    id,
+                })
+            }),
+            None => Action::Skip(
+                "no VLAN was named; give one that the switch lets through with --vlan ID"
+                    .to_owned(),
+            ),
+        };
+        self.add(
+            &format!("nic.{name}.throughput"),
+            &format!("Send and receive data through {name}"),
+            2 * seconds,
+            &own,
+            throughput,
+        );
+        self.add(
+            &format!("nic.{name}.loss"),
+            &format!("Count datagrams through {name}"),
+            seconds + 2,
+            &own,
+            loss,
+        );
+        self.add(
+            &format!("nic.{name}.jumbo"),
+            &format!("Send frames of 9000 bytes through {name}"),
+            5,
+            &format!("MTU 9000 on {name} and at the peer"),
+            jumbo,
+        );
+        self.add(
+            &format!("nic.{name}.vlan"),
+            &format!("Send through a VLAN on {name}"),
+            5,
+            &format!("a VLAN interface on {name} and at the peer"),
+            vlan,
+        );
+    }
+
+    fn link_speed(&self, name: &str) -> Option<u32> {
+        let nics = self.facts.nics.value()?;
+        let nic = nics.iter().find(|nic| nic.name == name)?;
+        nic.speed_mbit.value().copied()
+    }
+
+    fn sriov(&mut self) {
+        let functions = self
+            .facts
+            .pci
+            .value()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        for function in functions {
+            let Some(sriov) = function.sriov.value().filter(|sriov| sriov.total > 0) else {
+                continue;
+            };
+            let address = function.address.clone();
+            let action = if !self.options.sriov {
+                Action::Skip(
+                    "not asked for; --sriov makes virtual functions, and some drivers reset the port for it".to_owned(),
+                )
+            } else if sriov.enabled > 0 {
+                Action::Skip(format!(
+                    "{} virtual functions are in use; set them to 0 first",
+                    sriov.enabled
+                ))
+            } else {
+                Action::Run(Task::Sriov {
+                    address: address.clone(),
+                    count: sriov.total.min(MAX_VFS),
+                })
+            };
+            self.add(
+                &format!("sriov.{address}"),
+                &format!("Make and remove virtual functions of {address}"),
+                10,
+                &format!("virtual functions of {address}"),
+                action,
+            );
+        }
+    }
+
+    fn restart(&mut self) {
+        let surroundings = self.surroundings;
+        let possible = |task: Task| {
+            if !surroundings.systemd {
+                Action::Skip(
+                    "systemd does not run here, so nothing can restart the machine".to_owned(),
+                )
+            } else if !surroundings.folder_survives {
+                Action::Skip(
+                    "the folder of this run is lost by a restart; name one on a disk with --out"
+                        .to_owned(),
+                )
+            } else {
+                Action::Run(task)
+            }
+        };
+        let restart = if self.options.restart {
+            possible(Task::Restart)
+        } else {
+            Action::Skip("not asked for; --restart restarts the machine".to_owned())
+        };
+        let unit = "the machine restarts; a unit that goes on with the run, removed again";
+        self.add(
+            "restart",
+            "Restart, and come back with everything",
+            RESTART,
+            unit,
+            restart,
+        );
+        let mut crashes = vec![(CrashOf::Kernel, &surroundings.kernel_dump)];
+        if self.facts.context.value() == Some(&Context::Dom0) {
+            crashes.push((CrashOf::Xen, &surroundings.xen_dump));
+        }
+        let mut planned = Vec::new();
+        for (whom, dump) in crashes {
+            let action = if !self.options.crash.contains(&whom) {
+                Action::Skip(format!(
+                    "not asked for; --crash {} crashes it on purpose",
+                    whom.name()
+                ))
+            } else if dump.is_none() {
+                Action::Skip(
+                    "nothing would keep the dump: neither a crash kernel (kdump) nor pstore is set up".to_owned(),
+                )
+            } else {
+                possible(Task::Crash { whom })
+            };
+            planned.push((whom.name(), action));
+        }
+        for (name, action) in planned {
+            self.add(
+                &format!("crash.{name}"),
+                &format!("Crash the {name} and collect the dump"),
+                RESTART,
+                unit,
+                action,
+            );
+        }
+    }
+}
+
+/// What TCP must reach: four fifths of the link. Beyond 10 Gbit/s one process is no fair measure of a card, so 8 Gbit/s
+/// are asked of every faster one; without a known link speed, nothing is.
+fn expected_mbit(speed: Option<u32>) -> Option<u32> {
+    speed.map(|speed| (speed / 5 * 4).min(8000))
+}
+
+/// At which rate datagrams are sent to count them: a tenth of the link, so that no healthy link loses any.
+fn paced_mbit(speed: Option<u32>) -> u32 {
+    speed.map_or(50, |speed| (speed / 10).clamp(1, 200))
+}

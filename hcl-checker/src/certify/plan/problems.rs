@@ -1,0 +1,66 @@
+//! Mistakes in the options of a run.
+
+use crate::certify::{CrashOf, Options, Surroundings};
+use crate::facts::{Context, DiskKind, Facts};
+use crate::known::Known;
+
+/// All of them, each with what to do.
+pub(super) fn problems(
+    facts: &Facts,
+    surroundings: &Surroundings,
+    options: &Options,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    for path in &options.erase {
+        if !path.starts_with("/dev") {
+            problems.push(format!(
+                "{}: no device; name a disk or volume below /dev",
+                path.display()
+            ));
+        }
+        let disks = facts.disks.value().map(Vec::as_slice).unwrap_or_default();
+        let is_it = |name: &str| path.to_str() == Some(name);
+        let disk = disks
+            .iter()
+            .find(|disk| is_it(&disk.path) || disk.by_id.iter().any(|name| is_it(name)));
+        if let Some(disk) = disk {
+            if disk.kind == DiskKind::Optical {
+                problems.push(format!("{}: an optical drive", disk.path));
+            }
+            if disk.is_in_use() {
+                problems.push(format!(
+                    "{}: in use now (mounted, or part of LVM, RAID or a mapping), so it is not erased; name a disk that nothing uses",
+                    disk.path
+                ));
+            }
+            if disk.read_only == Known::Value(true) {
+                problems.push(format!("{}: it refuses to be written", disk.path));
+            }
+        }
+    }
+    for (interface, peer) in &options.peers {
+        if !surroundings.interfaces.contains(interface) {
+            problems.push(format!(
+                "--peer {interface}: there is no such interface; there are {}",
+                surroundings.interfaces.join(", ")
+            ));
+        }
+        let port = peer
+            .address
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(1..))) {
+            problems.push(format!(
+                "--peer {interface}={}: no address with a port",
+                peer.address
+            ));
+        }
+    }
+    if options.vlan.is_some_and(|id| !(1..=4094).contains(&id)) {
+        problems.push("--vlan: VLANs have the numbers 1 to 4094 (IEEE 802.1Q)".to_owned());
+    }
+    if options.crash.contains(&CrashOf::Xen) && facts.context.value() != Some(&Context::Dom0) {
+        problems.push("--crash xen: Xen does not run here".to_owned());
+    }
+    problems
+}

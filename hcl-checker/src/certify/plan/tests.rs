@@ -1,0 +1,262 @@
+//! Plans of machines.
+
+use super::*;
+use crate::certify::PeerAt;
+use crate::facts::{Context, Disk, Nic, NicKind, PciFunction, Sriov, Xen};
+use crate::known::Known;
+
+/// A host under Xen with a disk, an interface and a card that can have virtual functions.
+fn facts() -> Facts {
+    Facts {
+        context: Known::Value(Context::Dom0),
+        xen: Known::Value(Xen::default()),
+        disks: Known::Value(vec![Disk {
+            name: "sda".to_owned(),
+            path: "/dev/sda".to_owned(),
+            by_id: vec!["/dev/disk/by-id/ata-one".to_owned()],
+            serial: Known::Value("S1".to_owned()),
+            size_bytes: Known::Value(1 << 40),
+            ..Disk::default()
+        }]),
+        nics: Known::Value(vec![Nic {
+            name: "eth0".to_owned(),
+            kind: Known::Value(NicKind::Ethernet),
+            speed_mbit: Known::Value(25_000),
+            ..Nic::default()
+        }]),
+        pci: Known::Value(vec![PciFunction {
+            address: "0000:01:00.0".to_owned(),
+            sriov: Known::Value(Sriov {
+                total: 64,
+                enabled: 0,
+            }),
+            ..PciFunction::default()
+        }]),
+        ..Facts::default()
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        root: true,
+        interfaces: ["eth0", "lo", "xenbr0"].map(str::to_owned).to_vec(),
+        guest_kernel: Some(PathBuf::from("/boot/vmlinuz")),
+        kernel_dump: Some("kdump".to_owned()),
+        xen_dump: None,
+        systemd: true,
+        folder_survives: true,
+    }
+}
+
+/// Everything that can be asked for.
+fn everything() -> Options {
+    let mut options = Options {
+        erase: vec![PathBuf::from("/dev/disk/by-id/ata-one")],
+        vlan: Some(5),
+        sriov: true,
+        restart: true,
+        crash: vec![CrashOf::Kernel, CrashOf::Xen],
+        ..Options::default()
+    };
+    for name in ["eth0", "xenbr0"] {
+        let peer = PeerAt {
+            address: "192.0.2.2:47470".to_owned(),
+            own_address: None,
+        };
+        options.peers.insert(name.to_owned(), peer);
+    }
+    options
+}
+
+fn plan(facts: &Facts, surroundings: &Surroundings, options: &Options) -> Plan {
+    Plan::build(facts, surroundings, options).expect("a plan")
+}
+
+/// Why a test is skipped; none where it runs.
+fn skipped<'a>(plan: &'a Plan, id: &str) -> Option<&'a str> {
+    let test = plan.tests.iter().find(|test| test.id == id);
+    match &test
+        .unwrap_or_else(|| panic!("no test {id} in {plan}"))
+        .action
+    {
+        Action::Skip(reason) => Some(reason),
+        Action::Run(_) => None,
+    }
+}
+
+#[test]
+fn by_default_nothing_is_erased_restarted_or_set_up() {
+    let plan = plan(&facts(), &surroundings(), &Options::default());
+    let runs: Vec<&str> = plan
+        .tests
+        .iter()
+        .filter(|test| matches!(test.action, Action::Run(_)))
+        .map(|test| test.id.as_str())
+        .collect();
+    let expected = [
+        "cpu.topology",
+        "cpu.virtualization",
+        "cpu.load",
+        "guest.pv",
+        "guest.pvh",
+        "guest.hvm",
+        "memory",
+        "nic.eth0.link",
+        "log",
+    ];
+    assert_eq!(runs, expected);
+    for test in &plan.tests {
+        if let Action::Skip(reason) = &test.action {
+            assert!(
+                reason.contains("--"),
+                "{}: {reason}: tells no way to run it",
+                test.id
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_for_runs_and_what_takes_the_machine_down_comes_last() {
+    let plan = plan(&facts(), &surroundings(), &everything());
+    for id in [
+        "disk.ata-one",
+        "nic.eth0.vlan",
+        "nic.xenbr0.jumbo",
+        "sriov.0000:01:00.0",
+        "restart",
+        "crash.kernel",
+    ] {
+        assert_eq!(skipped(&plan, id), None, "{id}");
+    }
+    assert!(skipped(&plan, "crash.xen").is_some_and(|reason| reason.contains("kdump")));
+    let ids: Vec<&str> = plan.tests.iter().map(|test| test.id.as_str()).collect();
+    assert_eq!(
+        ids[ids.len() - 4..],
+        ["log", "restart", "crash.kernel", "crash.xen"]
+    );
+    let unique: std::collections::BTreeSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+    let task = |id: &str| {
+        let test = plan.tests.iter().find(|test| test.id == id).expect("test");
+        test.action.clone()
+    };
+    assert!(matches!(
+        task("sriov.0000:01:00.0"),
+        Action::Run(Task::Sriov { count: 8, .. })
+    ));
+    let Action::Run(Task::Throughput(throughput)) = task("nic.eth0.throughput") else {
+        panic!("{plan}")
+    };
+    assert_eq!(
+        throughput.expected_mbit,
+        Some(8000),
+        "no more than 8 Gbit/s are asked of 25"
+    );
+    let Action::Run(Task::Storage(storage)) = task("disk.ata-one") else {
+        panic!("{plan}")
+    };
+    assert_eq!(
+        (storage.disk.as_deref(), storage.serial.as_deref()),
+        (Some("sda"), Some("S1"))
+    );
+}
+
+#[test]
+fn what_cannot_run_here_says_why() {
+    let mut facts = facts();
+    facts.context = Known::Value(Context::Bare);
+    let mut options = everything();
+    options.crash = vec![CrashOf::Kernel];
+    let poor = Surroundings {
+        interfaces: surroundings().interfaces,
+        ..Surroundings::default()
+    };
+    let plan_of_user = plan(&facts, &poor, &options);
+    assert!(skipped(&plan_of_user, "memory").is_some_and(|reason| reason.contains("root")));
+    assert_eq!(skipped(&plan_of_user, "cpu.load"), None);
+    assert!(
+        skipped(&plan_of_user, "guest.pv")
+            .is_some_and(|reason| reason.contains("Xen does not run"))
+    );
+    assert!(skipped(&plan_of_user, "restart").is_some_and(|reason| reason.contains("systemd")));
+    assert!(skipped(&plan_of_user, "crash.kernel").is_some_and(|reason| reason.contains("dump")));
+    let lost = Surroundings {
+        folder_survives: false,
+        ..surroundings()
+    };
+    let plan_in_memory = plan(&facts, &lost, &options);
+    assert!(skipped(&plan_in_memory, "restart").is_some_and(|reason| reason.contains("--out")));
+}
+
+#[test]
+fn only_leaves_the_others_out_and_counts_no_time_for_them() {
+    let options = Options {
+        only: vec!["cpu.load".to_owned()],
+        ..everything()
+    };
+    let plan = plan(&facts(), &surroundings(), &options);
+    assert_eq!(plan.seconds_from(0), options.cpu_seconds);
+    assert_eq!(skipped(&plan, "memory"), Some("left out by --only"));
+    let text = plan.to_string();
+    assert!(text.starts_with("1 tests run, about 1 min 00 s"), "{text}");
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let mut facts = facts();
+    if let Known::Value(disks) = &mut facts.disks {
+        disks[0].mount_points.push("/".to_owned());
+    }
+    facts.context = Known::Value(Context::Bare);
+    let mut options = everything();
+    options.erase.push(PathBuf::from("/home/image"));
+    options.vlan = Some(4095);
+    for (name, address) in [("eth7", "192.0.2.2:1"), ("lo", "192.0.2.2:0")] {
+        let peer = PeerAt {
+            address: address.to_owned(),
+            own_address: None,
+        };
+        options.peers.insert(name.to_owned(), peer);
+    }
+    let problems = Plan::build(&facts, &surroundings(), &options).expect_err("mistakes");
+    let told = [
+        "/dev/sda: in use",
+        "/home/image: no device",
+        "eth7: there is no such",
+        "lo=192.0.2.2:0",
+        "1 to 4094",
+        "crash xen",
+    ];
+    for text in told {
+        assert!(
+            problems.iter().any(|problem| problem.contains(text)),
+            "{text} in {problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), told.len(), "{problems:#?}");
+}
+
+#[test]
+fn what_is_required_of_a_certified_machine() {
+    for id in [
+        "cpu.load",
+        "memory",
+        "disk",
+        "disk.sda",
+        "guest.hvm",
+        "nic.eth0.loss",
+        "log",
+        "restart",
+    ] {
+        assert!(is_required(id), "{id}");
+    }
+    for id in [
+        "nic.eth0.vlan",
+        "nic.eth0.jumbo",
+        "sriov.0000:01:00.0",
+        "crash.xen",
+    ] {
+        assert!(!is_required(id), "{id}");
+    }
+}

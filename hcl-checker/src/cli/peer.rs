@@ -1,0 +1,42 @@
+//! `hcl-checker peer`.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use hcl_checker::certify::Stop;
+use hcl_checker::certify::peer::{DEFAULT_PORT, Peer};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use steps::RealSystem;
+
+#[derive(Debug, Args)]
+pub struct PeerArgs {
+    /// Address to listen at; by default every one of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
+    listen: IpAddr,
+    /// Port to listen at.
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// Interface that tests may change for the time they take: MTU 9000, a VLAN. Without one they change nothing here.
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+}
+
+pub fn run(args: &PeerArgs) -> Result<u8> {
+    let stop = Stop::new();
+    stop.on_signals().context("signals cannot be waited for")?;
+    let address = SocketAddr::new(args.listen, args.port);
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("{address} cannot be listened at; another --port may be free, and without IPv6 give --listen 0.0.0.0"))?;
+    eprintln!(
+        "hcl-checker: peer at {}; whoever reaches this port can test through it; Ctrl-C ends it",
+        listener.local_addr()?
+    );
+    let peer = Peer {
+        interface: args.interface.clone(),
+        system: Arc::new(RealSystem::silent()),
+        stop,
+        log: Arc::new(|line| eprintln!("{line}")),
+    };
+    peer.serve(&listener).context("the listener failed")?;
+    Ok(0)
+}

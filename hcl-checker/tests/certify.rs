@@ -1,0 +1,286 @@
+//! Certification for real: the program itself, a peer behind a pair of interfaces in network namespaces, memory, and a disk
+//! that is a loop device. Needs root; elsewhere it says so.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hcl-checker");
+
+fn run(line: &str) -> Output {
+    let mut words = line.split_whitespace();
+    let program = words.next().expect("a program");
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        .output()
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn must(line: &str) -> String {
+    let output = run(line);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text.trim().to_owned()
+}
+
+/// Two namespaces with a cable between them, and a peer at the other end.
+struct Network {
+    here: String,
+    there: String,
+    peer: Child,
+}
+
+impl Network {
+    fn new(name: &str) -> Self {
+        let (here, there) = (
+            format!("{name}-{}-a", std::process::id()),
+            format!("{name}-{}-b", std::process::id()),
+        );
+        must(&format!("ip netns add {here}"));
+        must(&format!("ip netns add {there}"));
+        must(&format!(
+            "ip link add v0 netns {here} type veth peer name v1 netns {there}"
+        ));
+        must(&format!("ip -n {there} address add 192.0.2.2/24 dev v1"));
+        must(&format!("ip -n {there} link set v1 up"));
+        // The kernel gives an interface its queue when it first comes up, and keeps it.
+        must(&format!("ip -n {here} link set v0 up"));
+        must(&format!("ip -n {here} link set v0 down"));
+        let peer = Command::new("ip")
+            .args([
+                "netns",
+                "exec",
+                &there,
+                PROGRAM,
+                "peer",
+                "--interface",
+                "v1",
+            ])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("peer");
+        std::thread::sleep(Duration::from_millis(500));
+        Self { here, there, peer }
+    }
+
+    /// Runs the program at this end.
+    fn certify(&self, folder: &Path, more: &str) -> (Option<i32>, Value) {
+        let (out, key) = (folder.join("report"), folder.join("key.pem"));
+        let line = format!(
+            "ip netns exec {} {PROGRAM} certify --out {} --key {} --peer v0=192.0.2.2 --address v0=192.0.2.1/24 {more}",
+            self.here,
+            out.display(),
+            key.display()
+        );
+        let output = run(&line);
+        let report = std::fs::read(out.join("report.json"))
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        let verify = run(&format!(
+            "{PROGRAM} report verify {}",
+            out.join("report.json").display()
+        ));
+        assert!(
+            verify.status.success(),
+            "{}",
+            String::from_utf8_lossy(&verify.stdout)
+        );
+        (
+            output.status.code(),
+            serde_json::from_slice(&report).expect("JSON"),
+        )
+    }
+
+    /// What the interface is like at this end.
+    fn interface(&self) -> String {
+        let text = must(&format!("ip -n {} -oneline address show dev v0", self.here));
+        text + &must(&format!("ip -n {} -oneline link show dev v0", self.here))
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = self.peer.kill();
+        let _ = self.peer.wait();
+        run(&format!("ip netns delete {}", self.here));
+        run(&format!("ip netns delete {}", self.there));
+    }
+}
+
+/// A loop device, while it lives.
+struct Loop(String);
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        run(&format!("losetup --detach {}", self.0));
+    }
+}
+
+fn status<'a>(report: &'a Value, id: &str) -> (&'a str, &'a str) {
+    let tests = report["tests"].as_array().expect("tests");
+    let test = tests.iter().find(|test| test["id"] == id);
+    let test = test.unwrap_or_else(|| panic!("no test {id}"));
+    let text = |name: &str| test[name].as_str().expect("text");
+    (text("status"), text("reason"))
+}
+
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("skipped: network namespaces and loop devices need root");
+    }
+    root
+}
+
+#[test]
+fn memory_a_disk_and_a_cable_are_tested_and_left_as_they_were() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let image = folder.path().join("disk");
+    std::fs::File::create(&image)
+        .and_then(|file| file.set_len(64 << 20))
+        .expect("image");
+    let disk = Loop(must(&format!("losetup --find --show {}", image.display())));
+    let network = Network::new("good");
+    let before = network.interface();
+    let more = format!(
+        "--memory-time 5 --memory-limit 64 --cpu-time 1 --erase-disk {} --disk-time 2 --net-time 1 --vlan 5 \
+         --only cpu.load --only memory --only disk --only nic",
+        disk.0
+    );
+    let (code, report) = network.certify(folder.path(), &more);
+    let name = disk.0.trim_start_matches("/dev/");
+    let disk_test = format!("disk.{name}");
+    for id in [
+        "cpu.load",
+        "memory",
+        &disk_test,
+        "nic.v0.link",
+        "nic.v0.loss",
+        "nic.v0.jumbo",
+    ] {
+        assert_eq!(status(&report, id), ("passed", ""), "{id}");
+    }
+    // 10 Gbit/s is what a pair of interfaces claims to have, not what a busy machine carries.
+    let (throughput, reason) = status(&report, "nic.v0.throughput");
+    assert!(
+        throughput == "passed" || reason.contains("less than 8000"),
+        "{reason}"
+    );
+    // A kernel without VLANs is a reason to skip, never a pass.
+    let (vlan, reason) = status(&report, "nic.v0.vlan");
+    assert!(
+        vlan == "passed" || (vlan == "skipped" && reason.contains("VLAN")),
+        "{vlan}: {reason}"
+    );
+    assert_eq!(status(&report, "restart").0, "skipped");
+    assert!(code == Some(4) || code == Some(1), "{code:?}");
+    assert_eq!(network.interface(), before);
+    assert_eq!(
+        must(&format!("cat /sys/block/{name}/size")),
+        (64 << 11).to_string()
+    );
+}
+
+#[test]
+fn datagrams_that_a_full_queue_drops_are_counted() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let network = Network::new("full");
+    // What comes back has to pass a queue of 8 KiB at 10 Mbit/s.
+    must(&format!(
+        "ip netns exec {} tc qdisc add dev v1 root tbf rate 10mbit burst 8k limit 8k",
+        network.there
+    ));
+    let (code, report) = network.certify(folder.path(), "--net-time 2 --only nic.v0.loss");
+    let (status, reason) = status(&report, "nic.v0.loss");
+    assert_eq!((status, code), ("failed", Some(1)));
+    assert!(
+        reason.contains("lost on the way back") && !reason.contains("way out"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_killed_run_is_undone_by_the_next_start() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let network = Network::new("kill");
+    let before = network.interface();
+    let out = folder.path().join("report");
+    let line = format!(
+        "netns exec {} {PROGRAM} certify --out {} --key {} --peer v0=192.0.2.2 --address v0=192.0.2.1/24 --net-time 30 --only nic.v0.throughput",
+        network.here,
+        out.display(),
+        folder.path().join("key.pem").display()
+    );
+    let start = || {
+        Command::new("ip")
+            .args(line.split_whitespace())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start")
+    };
+    let mut running = start();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_ne!(
+        network.interface(),
+        before,
+        "the address is there while the test runs"
+    );
+    running.kill().expect("kill");
+    running.wait().expect("wait");
+    assert_ne!(network.interface(), before, "nobody undid it");
+    let again = start().wait().expect("wait");
+    assert_eq!(
+        again.code(),
+        Some(2),
+        "another run in the same folder is refused"
+    );
+    must(&format!(
+        "ip netns exec {} {PROGRAM} certify --undo --out {}",
+        network.here,
+        out.display()
+    ));
+    assert_eq!(network.interface(), before);
+}
+
+#[test]
+fn a_disk_in_use_and_an_interface_that_is_not_there_are_wrong_use() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let out = folder.path().join("report");
+    let line = format!(
+        "{PROGRAM} certify --out {} --dry-run --peer nosuch0=192.0.2.2 --erase-disk /home",
+        out.display()
+    );
+    let output = run(&line);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said.contains("nosuch0: there is no such interface") && said.contains("/home: no device"),
+        "{said}"
+    );
+    assert!(!out.exists(), "nothing was made");
+}
+
+#[test]
+fn a_run_of_nothing_has_its_own_exit_code() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let line = format!(
+        "{PROGRAM} certify --out {} --key {} --only nothing",
+        folder.path().join("report").display(),
+        folder.path().join("key.pem").display()
+    );
+    assert_eq!(run(&line).status.code(), Some(5));
+}
