@@ -120,7 +120,7 @@ fn lines(text: &mut String, key: &str, words: &BTreeSet<String>) {
     text.push('\n');
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(super) fn read(text: &str) -> Result<DriverIndex, CompactError> {
     let (mut release, mut xen) = (None, None);
     let (mut names, mut lacking) = (BTreeSet::new(), BTreeMap::new());
