@@ -50,7 +50,7 @@ fn context(context: &Known<Context>) -> String {
 }
 
 /// The facts as text.
-pub fn facts(facts: &Facts, style: Style) -> String {
+pub(super) fn facts(facts: &Facts, style: Style) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
         // Writing to a String cannot fail.

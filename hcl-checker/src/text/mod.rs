@@ -4,8 +4,75 @@ mod facts;
 mod style;
 mod verdict;
 
-pub use facts::facts;
 #[cfg(feature = "certify")]
 pub(crate) use facts::size;
 pub use style::Style;
-pub use verdict::verdict;
+
+use crate::facts::Facts;
+use crate::verdict::Verdict;
+use std::fmt::Write;
+
+/// The facts as text.
+pub fn facts(facts: &Facts, style: Style) -> String {
+    safe(&facts::facts(facts, style))
+}
+
+/// The verdict as text. `all` unfolds what is as it should be.
+pub fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool) -> String {
+    safe(&verdict::verdict(facts, verdict, style, all))
+}
+
+/// Text that cannot steer a terminal, whatever stood in facts that somebody sent: every control character but the line end
+/// becomes `\\xNN`. The colors of [`Style`] stay, and are all that could have come from elsewhere.
+fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(sequence) = color(rest) {
+            out.push_str(sequence);
+            rest = &rest[sequence.len()..];
+            continue;
+        }
+        if c.is_control() && c != '\n' {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\x{:02x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    out
+}
+
+/// A sequence that sets colors (ECMA-48, SGR) at the start of `text`.
+fn color(text: &str) -> Option<&str> {
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    (numbers[end..].starts_with('m') && end <= 8).then(|| &text[..end + 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn control_characters_are_shown_and_colors_stay() {
+        assert_eq!(safe("a\tb\x07\u{9b}2J\n"), "a\\x09b\\x07\\x9b2J\n");
+        assert_eq!(safe("\x1b[1;31mbad\x1b[0m"), "\x1b[1;31mbad\x1b[0m");
+        assert_eq!(
+            safe("\x1b[2J\x1b]0;title\x07"),
+            "\\x1b[2J\\x1b]0;title\\x07"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_colors_is_left(text in "(\\PC|\x1b\\[[0-9;]{0,4}[mJH]|\x1b|\t|\n){0,40}") {
+            let out = safe(&text);
+            prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n' && c != '\x1b'));
+            let all_colors = out.match_indices('\x1b').all(|(at, _)| color(&out[at..]).is_some());
+            prop_assert!(all_colors);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::verdict::{Finding, Level, Severity, Verdict};
 use std::fmt::Write;
 
 /// The verdict as text. `all` unfolds what is as it should be.
-pub fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool) -> String {
+pub(super) fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool) -> String {
     let mut text = String::new();
     let blocking = verdict.of(Severity::Blocks).count();
     let warning = verdict.of(Severity::Warns).count();
