@@ -6,7 +6,8 @@ use crate::paths::{Paths, file_size};
 use crate::squash::{Effort, root_image, sha256};
 use crate::tool::{Tool, fresh_dir, remove_all};
 use crate::{
-    driver_index, finish_tree, grub_images, initrd, kernel_options, microcode, tools_root, xen_efi,
+    driver_index, finish_tree, grub_images, initrd, kernel_options, microcode, sbom, tools_root,
+    xen_efi,
 };
 use anyhow::{Context, Result};
 use release::{Artifact, ArtifactInfo, MANIFEST, Manifest};
@@ -35,7 +36,7 @@ pub fn static_programs(paths: &Paths) -> PathBuf {
 }
 
 /// What static programs are built for: the first x86-64 processors, and by the C library of Debian any kernel since 3.2.
-const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the programs of the image: the host's against the C library, the initrd's and the checker statically.
 ///
@@ -139,6 +140,8 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         file(Artifact::Packages),
         serde_json::to_vec_pretty(&packages)?,
     )?;
+    let contents = sbom::gather::gather(paths, &order.version, epoch, &list.suite)?;
+    std::fs::write(file(Artifact::Sbom), sbom::make(&contents)?)?;
     let mut artifacts = BTreeMap::new();
     for artifact in Artifact::ALL {
         let path = file(artifact);

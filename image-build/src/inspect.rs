@@ -16,6 +16,8 @@ pub struct Wanted {
     pub packages: bool,
     /// JSON in place of text.
     pub json: bool,
+    /// The software bill of materials and nothing else.
+    pub sbom: bool,
 }
 
 /// Verifies every artifact of the ISO against `trusted_root` and returns the text to print.
@@ -57,7 +59,10 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
     opened.verify_all(|_, _, _| ())?;
     let packages: BTreeMap<String, String> =
         serde_json::from_slice(&opened.read(Artifact::Packages, 16 << 20)?)?;
-    let text = if wanted.json {
+    let text = if wanted.sbom {
+        String::from_utf8(opened.read(Artifact::Sbom, 64 << 20)?)
+            .context("the software bill of materials is no text")?
+    } else if wanted.json {
         json(&opened, &packages, answers.as_deref())?
     } else {
         text(&opened, &packages, answers.as_deref(), wanted.packages)?

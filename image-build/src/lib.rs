@@ -2,7 +2,7 @@
 //!
 //! The order of a build: [`tools_root`] (the tools whose output matters) and [`base_tree`] (Debian's packages), then
 //! [`finish_tree`] (what Bedplate adds and cuts), [`squash`] (root image with its verity tree), [`initrd`],
-//! [`microcode`], [`xen_efi`] and [`grub_images`], gathered by [`build`] in `target/release-files` with a manifest;
+//! [`microcode`], [`xen_efi`], [`grub_images`] and [`sbom`] (what it all consists of), gathered by [`build`] in `target/release-files` with a manifest;
 //! [`iso`] signs them into a TUF repository and puts a bootable medium around it.
 
 pub mod base_tree;
@@ -19,6 +19,7 @@ pub mod kernel_options;
 pub mod microcode;
 pub mod packages;
 pub mod paths;
+pub mod sbom;
 pub mod squash;
 pub mod tool;
 pub mod tools_root;

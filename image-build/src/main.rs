@@ -74,6 +74,9 @@ enum Command {
         /// Prints JSON.
         #[arg(long)]
         json: bool,
+        /// Prints the software bill of materials (CycloneDX JSON) and nothing else.
+        #[arg(long, conflicts_with_all = ["json", "packages"])]
+        sbom: bool,
     },
 }
 
@@ -158,15 +161,18 @@ fn run(cli: Cli) -> Result<()> {
             trusted_root,
             packages,
             json,
+            sbom,
         } => {
+            let wanted = Wanted {
+                packages,
+                json,
+                sbom,
+            };
             let paths = Paths::find()?;
             require_root()?;
             let trusted_root =
                 trusted_root.unwrap_or_else(|| release::trusted_root_path(&paths.keys()));
-            print!(
-                "{}",
-                inspect(&paths, &iso, &trusted_root, Wanted { packages, json })?
-            );
+            print!("{}", inspect(&paths, &iso, &trusted_root, wanted)?);
             Ok(())
         }
     }

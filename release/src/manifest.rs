@@ -31,11 +31,13 @@ pub enum Artifact {
     GrubEfi,
     /// `packages.json`: package list, name to version.
     Packages,
+    /// `sbom.cdx.json`: software bill of materials, CycloneDX: packages, crates, where each came from.
+    Sbom,
 }
 
 impl Artifact {
     /// All artifacts, in the order in which they are listed and verified.
-    pub const ALL: [Artifact; 10] = [
+    pub const ALL: [Artifact; 11] = [
         Artifact::Root,
         Artifact::Kernel,
         Artifact::Initrd,
@@ -46,6 +48,7 @@ impl Artifact {
         Artifact::GrubBiosCore,
         Artifact::GrubEfi,
         Artifact::Packages,
+        Artifact::Sbom,
     ];
 
     /// The name of its TUF target.
@@ -61,6 +64,7 @@ impl Artifact {
             Artifact::GrubBiosCore => "grub-bios-core.img",
             Artifact::GrubEfi => "grubx64.efi",
             Artifact::Packages => "packages.json",
+            Artifact::Sbom => "sbom.cdx.json",
         }
     }
 }
