@@ -1,9 +1,10 @@
-//! Debian trees by mmdebstrap, with downloads cached and the tree kept until its package list changes.
+//! Debian trees by mmdebstrap from the locked packages, kept until the lock changes.
 
+use crate::archive;
+use crate::lock::{Lock, TreeLock, requested};
 use crate::paths::Paths;
 use crate::tool::{Tool, fresh_dir, remove_all};
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// One tree to make.
@@ -21,15 +22,20 @@ pub struct Bootstrap {
     pub packages: Vec<String>,
 }
 
+/// What trees are dated with: the day on which the layout of the image was fixed. A tree is kept over many commits, so it
+/// must not depend on the date of one.
+pub const FIXED_EPOCH: u64 = 1_763_769_600;
+
 impl Bootstrap {
-    /// Changes when the tree would come out differently (newer package versions aside).
-    fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(format!(
-            "2\n{}\n{:?}\n{:?}\n",
-            self.suite, self.components, self.packages
-        ));
-        hex::encode(hash.finalize())
+    /// Changes when the tree would come out differently (versions that had to be resolved anew aside).
+    fn fingerprint(&self, paths: &Paths) -> Result<String> {
+        let lock = Lock::read(&Lock::path(&paths.workspace))?;
+        let packages = lock
+            .0
+            .get(self.name)
+            .map(TreeLock::fingerprint)
+            .unwrap_or_default();
+        Ok(format!("3 {} {packages}", requested(self)))
     }
 
     fn stamp(&self) -> PathBuf {
@@ -40,11 +46,10 @@ impl Bootstrap {
 /// Makes the tree unless it is there already; true when it was made anew.
 ///
 /// # Errors
-/// When not run as root, or mmdebstrap fails.
+/// When not run as root, packages cannot be had, or mmdebstrap fails.
 pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
-    let stamp = wanted.stamp();
-    if wanted.directory.is_dir()
-        && std::fs::read_to_string(&stamp).is_ok_and(|s| s == wanted.fingerprint())
+    let (stamp, fingerprint) = (wanted.stamp(), wanted.fingerprint(paths)?);
+    if wanted.directory.is_dir() && std::fs::read_to_string(&stamp).is_ok_and(|s| s == fingerprint)
     {
         return Ok(false);
     }
@@ -52,48 +57,45 @@ pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
     if !Path::new("/usr/bin/mmdebstrap").exists() {
         bail!("mmdebstrap is not installed: `apt-get install mmdebstrap`, or run ./ci/setup");
     }
-    eprintln!(
-        "making the {} tree from {} Debian packages",
-        wanted.name,
-        wanted.packages.len()
-    );
+    let target = paths.target.to_string_lossy();
+    if target.contains(|c: char| c.is_whitespace() || "'\"[]%".contains(c)) {
+        bail!(
+            "the path of the checkout holds a space, a quote or a bracket, which apt's list of sources cannot take: {target}"
+        );
+    }
     remove_all(&stamp)?;
     if let Some(parent) = wanted.directory.parent() {
         std::fs::create_dir_all(parent)?;
     }
     fresh_dir(&wanted.directory)?;
-    let cache = paths.package_cache(wanted.name);
-    std::fs::create_dir_all(cache.join("partial"))?;
-    let cache = cache
-        .to_str()
-        .context("the path of the checkout is not UTF-8")?;
-    if cache.contains(['\'', ' ']) {
-        bail!(
-            "the path of the checkout holds a space or a quote, which mmdebstrap's hooks cannot take: {cache}"
-        );
-    }
-    // In a mount namespace of its own: whatever a failing run leaves mounted is gone with it, and the next build cannot
-    // remove files through a forgotten bind mount.
+    let lock = archive::ensure(paths, wanted)?;
+    let source = archive::make(paths, wanted, &lock)?;
+    eprintln!(
+        "making the {} tree from {} Debian packages",
+        wanted.name,
+        lock.packages.len()
+    );
+    let names: Vec<&str> = lock.packages.keys().map(String::as_str).collect();
+    // In a mount namespace of its own: whatever a failing run leaves mounted is gone with it.
     Tool::host(paths, "unshare")
         .args(["--mount", "--propagation", "private", "--", "mmdebstrap"])
         .args(["--mode=root", "--variant=minbase", "--format=directory"])
-        .arg(format!("--components={}", wanted.components.join(",")))
         .arg("--aptopt=Apt::Install-Recommends \"false\"")
         .arg("--dpkgopt=force-confold")
         .arg("--aptopt=Acquire::Languages \"none\"")
-        // The packages are kept: a later build, or one without a network, installs the same ones.
-        .args(["--skip=download/empty", "--skip=essential/unlink"])
-        .arg("--setup-hook=mkdir -p \"$1\"/var/cache/apt/archives")
-        .arg(format!("--setup-hook=mount --bind '{cache}' \"$1\"/var/cache/apt/archives"))
         // The initrd is ours: initramfs-tools comes as a dependency and would spend a minute on one nobody boots.
         .arg("--essential-hook=mkdir -p \"$1\"/etc/initramfs-tools && echo update_initramfs=no > \"$1\"/etc/initramfs-tools/update-initramfs.conf")
-        .arg("--customize-hook=umount \"$1\"/var/cache/apt/archives")
-        .arg(format!("--include={}", wanted.packages.join(",")))
+        // The archive of this folder is no place to update from.
+        .arg("--customize-hook=rm -f \"$1\"/etc/apt/sources.list")
+        .arg(format!("--include={}", names.join(",")))
         .arg(&wanted.suite)
         .arg(&wanted.directory)
+        .arg(source)
+        // Accounts carry the day on which their password was last changed.
+        .env("SOURCE_DATE_EPOCH", FIXED_EPOCH.to_string())
         .run()
         .with_context(|| format!("the {} tree could not be made", wanted.name))?;
-    std::fs::write(&stamp, wanted.fingerprint())?;
+    std::fs::write(&stamp, fingerprint)?;
     Ok(true)
 }
 

@@ -1,13 +1,13 @@
 //! From a finished tree to the artifacts of a release, and their manifest.
 
-use crate::base_tree::{Bootstrap, bootstrap, require_root};
+use crate::base_tree::{Bootstrap, FIXED_EPOCH, bootstrap, require_root};
 use crate::packages::{PackageList, Trim};
 use crate::paths::{Paths, file_size};
 use crate::squash::{Effort, root_image, sha256};
 use crate::tool::{Tool, fresh_dir, remove_all};
 use crate::{
-    driver_index, finish_tree, grub_images, initrd, kernel_options, microcode, sbom, tools_root,
-    xen_efi,
+    driver_index, finish_tree, grub_images, initrd, kernel_options, limits, microcode, sbom,
+    tools_root, xen_efi,
 };
 use anyhow::{Context, Result};
 use release::{Artifact, ArtifactInfo, MANIFEST, Manifest};
@@ -112,6 +112,7 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         epoch,
         &file(Artifact::Root),
     )?;
+    limits::check("the root image", &file(Artifact::Root), limits::ROOT)?;
     eprintln!("packing initrd, microcode and boot files");
     std::fs::copy(paths.boot_parts().join("vmlinuz"), file(Artifact::Kernel))?;
     std::fs::copy(paths.boot_parts().join("xen.gz"), file(Artifact::Xen))?;
@@ -130,6 +131,7 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         &file(Artifact::Kernel),
         &file(Artifact::Initrd),
         &file(Artifact::Microcode),
+        epoch,
         &file(Artifact::XenEfi),
     )?;
     let grub = grub_images::make(paths, &marker(&identity))?;
@@ -172,17 +174,22 @@ pub fn marker(identity: &slots::RootIdentity) -> String {
     format!("/bedplate/{}.id", identity.id())
 }
 
-/// Debian's tree with the cuts made; made anew when packages or cuts changed.
-fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
-    let settled = paths.target.join("root/settled");
-    let key = format!("{list:?}{trim:?}{}", include_str!("finish_tree.rs"));
-    let bootstrap_order = Bootstrap {
+/// What Debian's tree of the root image is made of.
+pub fn order(paths: &Paths, list: &PackageList) -> Bootstrap {
+    Bootstrap {
         name: "root",
         directory: paths.tree(),
         suite: list.suite.clone(),
         components: list.components.clone(),
         packages: list.all(),
-    };
+    }
+}
+
+/// Debian's tree with the cuts made; made anew when packages or cuts changed.
+fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
+    let settled = paths.target.join("root/settled");
+    let key = format!("{list:?}{trim:?}{}", include_str!("finish_tree.rs"));
+    let bootstrap_order = order(paths, list);
     if std::fs::read_to_string(&settled).is_ok_and(|s| s == key)
         && !bootstrap(paths, &bootstrap_order)?
     {
@@ -211,8 +218,8 @@ fn epoch(paths: &Paths) -> u64 {
                 .quiet();
             git.run().ok()?.trim().parse().ok()
         })
-        // A tarball without history: the day the layout of the image was fixed.
-        .unwrap_or(1_763_769_600)
+        // A tarball without history.
+        .unwrap_or(FIXED_EPOCH)
 }
 
 /// Writes the index of the shipped kernel's drivers to where `hcl-checker` is built from.

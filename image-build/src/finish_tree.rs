@@ -115,7 +115,25 @@ pub fn settle(paths: &Paths, trim: &Trim) -> Result<()> {
         std::fs::create_dir_all(tree.join(folder))?;
     }
     remove_all(&tree.join("etc/initramfs-tools"))?;
-    add_libvirt_cpu_model(&tree)
+    add_libvirt_cpu_model(&tree)?;
+    copy_whole(paths, &tree.join("etc"), &settled_etc(paths))
+}
+
+/// /etc as it is before [`lay_over`]: what that writes there (links of units that start, most of all) must not stay from one
+/// build to the next.
+fn settled_etc(paths: &Paths) -> PathBuf {
+    paths.target.join("root/etc")
+}
+
+/// Copies a folder with owners, modes, links and times, in place of what is at `to`.
+fn copy_whole(paths: &Paths, from: &Path, to: &Path) -> Result<()> {
+    remove_all(to)?;
+    Tool::host(paths, "cp")
+        .args(["-a", "--"])
+        .args([from, to])
+        .quiet()
+        .run()?;
+    Ok(())
 }
 
 /// libvirt's Xen driver stops when no CPU model it knows is a subset of what Xen reports. Xen hides SYSENTER on AMD, which
@@ -172,6 +190,7 @@ pub fn lay_over(
     {
         remove_all(&tree.join(old))?;
     }
+    copy_whole(paths, &settled_etc(paths), &tree.join("etc"))?;
     let mut added = Vec::new();
     copy_tree(&paths.overlay(), &paths.overlay(), &tree, &mut added)?;
     let all = PROGRAMS

@@ -4,18 +4,17 @@
 //! compressed one that changes with the kernel only. The kernel unpacks both (Linux
 //! `Documentation/driver-api/early-userspace/buffer-format.rst`).
 
+use crate::base_tree::FIXED_EPOCH;
 use crate::cpio;
 use crate::finish_tree::kernel_release;
-use crate::paths::{Paths, file_size};
+use crate::limits;
+use crate::paths::Paths;
 use crate::tool::{Tool, fresh_dir};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use slots::RootIdentity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// Most bytes an initrd may have: what a slow loader reads, and what lies on the ESP once for each release.
-pub const LIMIT: u64 = 30 * 1024 * 1024;
 
 /// Folders below `kernel/` whose modules are taken, with what they depend on.
 const FOLDERS: &[&str] = &[
@@ -108,7 +107,7 @@ const FURTHER: &[&str] = &[
 /// Packs the initrd and returns its size.
 ///
 /// # Errors
-/// When a module is missing, a tool fails, or the result is larger than [`LIMIT`].
+/// When a module is missing, a tool fails, or the result is larger than [`limits::INITRD`].
 pub fn pack(
     paths: &Paths,
     init: &Path,
@@ -116,7 +115,7 @@ pub fn pack(
     epoch: u64,
     out: &Path,
 ) -> Result<u64> {
-    let base = drivers(paths, epoch)?;
+    let base = drivers(paths)?;
     let stage = fresh_dir(&paths.target.join("root/initrd-head"))?;
     for dir in ["bedplate", "dev", "proc", "sys", "run", "sysroot", "tmp"] {
         std::fs::create_dir(stage.join(dir))?;
@@ -139,24 +138,21 @@ pub fn pack(
     let mut joined = std::fs::read(out)?;
     joined.extend(std::fs::read(base)?);
     std::fs::write(out, joined)?;
-    let size = file_size(out)?;
-    if size > LIMIT {
-        bail!(
-            "the initrd has {size} bytes, more than the {LIMIT} it may have: leave out modules in image-build/src/initrd.rs"
-        );
-    }
-    Ok(size)
+    limits::check("the initrd", out, limits::INITRD)
 }
 
-/// The compressed archive of drivers, made anew when the kernel or the choice of modules changed.
-fn drivers(paths: &Paths, epoch: u64) -> Result<std::path::PathBuf> {
+/// The compressed archive of drivers, made anew when the packages or the choice of modules changed. It outlives commits, so it
+/// is not dated with one.
+fn drivers(paths: &Paths) -> Result<std::path::PathBuf> {
+    let packages = std::fs::read_to_string(paths.tree().with_extension("stamp"))
+        .context("the stamp of the tree cannot be read")?;
     let kernel = kernel_release(paths)?;
     let archive = paths.target.join("root/initrd-drivers.zst");
     let stamp = archive.with_extension("stamp");
     let key = {
         let mut hash = Sha256::new();
         hash.update(format!(
-            "2 {kernel} {FOLDERS:?} {LEFT_OUT:?} {ALWAYS:?} {FURTHER:?}"
+            "3 {packages} {FOLDERS:?} {LEFT_OUT:?} {ALWAYS:?} {FURTHER:?}"
         ));
         hex::encode(hash.finalize())
     };
@@ -212,7 +208,7 @@ fn drivers(paths: &Paths, epoch: u64) -> Result<std::path::PathBuf> {
     }
     copy_firmware(paths, &stage)?;
     let plain = archive.with_extension("cpio");
-    cpio::pack(paths, &stage, epoch, &plain)?;
+    cpio::pack(paths, &stage, FIXED_EPOCH, &plain)?;
     Tool::locked(paths, "zstd")
         .args(["-19", "-T1", "-q", "-f", "--no-check"])
         .arg(&plain)

@@ -6,6 +6,7 @@
 use crate::build::marker;
 use crate::finish_tree;
 use crate::grub_images::{self, GrubImages};
+use crate::limits;
 use crate::paths::{Paths, file_size};
 use crate::tool::{Tool, fresh_dir, remove_all};
 use anyhow::{Context, Result, bail};
@@ -98,7 +99,7 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
         xen: name(Artifact::Xen)?,
     };
     std::fs::write(grub_dir.join("grub.cfg"), menu(&manifest.version, &files))?;
-    let efi = efi_partition(paths, &grub)?;
+    let efi = efi_partition(paths, &grub, manifest.epoch)?;
     let out = paths.iso(&manifest.version);
     std::fs::create_dir_all(paths.images())?;
     remove_all(&out)?;
@@ -136,11 +137,8 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
         .arg(&out)
         .arg(&stage)
         .run()?;
-    eprintln!(
-        "{} has {:.1} MB",
-        out.display(),
-        file_size(&out)? as f64 / 1e6
-    );
+    let size = limits::check("the ISO", &out, limits::ISO)?;
+    eprintln!("{} has {:.1} MB", out.display(), size as f64 / 1e6);
     Ok(out)
 }
 
@@ -266,7 +264,7 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
 }
 
 /// The EFI system partition of the medium: a FAT image with GRUB as the fallback loader.
-fn efi_partition(paths: &Paths, grub: &GrubImages) -> Result<PathBuf> {
+fn efi_partition(paths: &Paths, grub: &GrubImages, epoch: u64) -> Result<PathBuf> {
     let out = paths.target.join("root/efi.img");
     remove_all(&out)?;
     let size = (file_size(&grub.iso_efi)? + 512 * 1024).next_multiple_of(1024 * 1024);
@@ -285,12 +283,14 @@ fn efi_partition(paths: &Paths, grub: &GrubImages) -> Result<PathBuf> {
         .quiet()
         .run()?;
     Tool::locked(paths, "mmd")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-i")
         .arg(&out)
         .args(["::/EFI", "::/EFI/BOOT"])
         .quiet()
         .run()?;
     Tool::locked(paths, "mcopy")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-i")
         .arg(&out)
         .arg(&grub.iso_efi)

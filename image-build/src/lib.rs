@@ -1,12 +1,15 @@
 //! Root image, ISO, keys, answer embedding, inspection.
 //!
-//! The order of a build: [`tools_root`] (the tools whose output matters) and [`base_tree`] (Debian's packages), then
+//! The order of a build: [`tools_root`] (the tools whose output matters) and [`base_tree`] (Debian's packages,
+//! as [`lock`] and [`archive`] pin them), then
 //! [`finish_tree`] (what Bedplate adds and cuts), [`squash`] (root image with its verity tree), [`initrd`],
 //! [`microcode`], [`xen_efi`], [`grub_images`] and [`sbom`] (what it all consists of), gathered by [`build`] in `target/release-files` with a manifest;
 //! [`iso`] signs them into a TUF repository and puts a bootable medium around it.
 
+pub mod archive;
 pub mod base_tree;
 pub mod build;
+pub mod compare;
 pub mod cpio;
 pub mod driver_index;
 pub mod embed;
@@ -16,10 +19,13 @@ pub mod initrd;
 pub mod inspect;
 pub mod iso;
 pub mod kernel_options;
+pub mod limits;
+pub mod lock;
 pub mod microcode;
 pub mod packages;
 pub mod paths;
 pub mod sbom;
+pub mod size;
 pub mod squash;
 pub mod tool;
 pub mod tools_root;

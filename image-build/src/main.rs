@@ -4,10 +4,13 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use image_build::base_tree::require_root;
 use image_build::build::{self, Order};
+use image_build::compare::compare;
 use image_build::inspect::{Wanted, inspect};
+use image_build::lock::Lock;
+use image_build::packages::PackageList;
 use image_build::paths::Paths;
 use image_build::squash::Effort;
-use image_build::{embed, iso, tools_root};
+use image_build::{archive, embed, iso, size, tools_root};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,6 +30,8 @@ enum Command {
     Keys(Keys),
     /// Makes the Debian 13 root that build tools (and QEMU for the tests) run from.
     Tools,
+    /// Resolves Debian's packages anew, writes image-build/packages.lock, and prints what changed.
+    Lock,
     /// Makes the root image, initrd, boot files and manifest of a release.
     Root {
         /// Version of the release.
@@ -44,6 +49,19 @@ enum Command {
         /// Folder of the signing keys [default: target/keys].
         #[arg(long)]
         keys: Option<PathBuf>,
+    },
+    /// Says what each group of packages costs in the root image that was built, and how far the limits are.
+    Size {
+        /// Lists the packages of every group, the largest first.
+        #[arg(long)]
+        packages: bool,
+    },
+    /// Says whether two builds made the same bytes, and where not; exits with 1 when they differ.
+    Compare {
+        /// A checkout that has built, a folder of artifacts, or a file.
+        first: PathBuf,
+        /// The same of the other build.
+        second: PathBuf,
     },
     /// Lists the drivers of the kernel in the tree that `root` made, for hcl-checker to judge by.
     DriverIndex,
@@ -91,6 +109,8 @@ enum Keys {
 }
 
 fn main() -> ExitCode {
+    // The modes of folders that go into archives must not depend on who builds.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -104,6 +124,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Keys(Keys::New { out }) => new_keys(out),
         Command::Tools => tools_root::ensure(&Paths::find()?),
+        Command::Lock => lock_packages(),
         Command::Root {
             version,
             quick,
@@ -145,6 +166,20 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", made.display());
             Ok(())
         }
+        Command::Size { packages } => {
+            let paths = Paths::find()?;
+            let list = PackageList::read(&paths.workspace.join("image-build/packages.toml"))?;
+            print!("{}", size::report(&paths, &list, packages)?);
+            Ok(())
+        }
+        Command::Compare { first, second } => {
+            let outcome = compare(&Paths::find()?, &first, &second)?;
+            print!("{}", outcome.text);
+            if !outcome.same {
+                bail!("the two builds differ");
+            }
+            Ok(())
+        }
         Command::DriverIndex => {
             let written = build::write_driver_index(&Paths::find()?)?;
             println!("{}", written.display());
@@ -176,6 +211,32 @@ fn run(cli: Cli) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn lock_packages() -> Result<()> {
+    let paths = Paths::find()?;
+    require_root()?;
+    let path = Lock::path(&paths.workspace);
+    let old = Lock::read(&path).unwrap_or_default();
+    let list = PackageList::read(&paths.workspace.join("image-build/packages.toml"))?;
+    let mut new = Lock::default();
+    for order in [build::order(&paths, &list), tools_root::order(&paths)] {
+        let found = archive::newest(&paths, &order)?;
+        let was = old.0.get(order.name).cloned().unwrap_or_default();
+        let changes = was.changes(&found);
+        println!(
+            "{} tree: {} packages, {} changed",
+            order.name,
+            found.packages.len(),
+            changes.len()
+        );
+        changes.iter().for_each(|line| println!("  {line}"));
+        new.0.insert(order.name.to_owned(), found);
+    }
+    std::fs::write(&path, new.render())
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    println!("{}", path.display());
+    Ok(())
 }
 
 fn new_keys(out: Option<PathBuf>) -> Result<()> {

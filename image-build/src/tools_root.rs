@@ -46,17 +46,19 @@ pub const PACKAGES: [&str; 27] = [
 /// # Errors
 /// When mmdebstrap fails.
 pub fn ensure(paths: &Paths) -> Result<()> {
-    bootstrap(
-        paths,
-        &Bootstrap {
-            name: "tools",
-            directory: paths.tools_root(),
-            suite: "trixie".into(),
-            components: vec!["main".into()],
-            packages: PACKAGES.iter().map(ToString::to_string).collect(),
-        },
-    )?;
+    bootstrap(paths, &order(paths))?;
     Ok(())
+}
+
+/// What the tools root is made of.
+pub fn order(paths: &Paths) -> Bootstrap {
+    Bootstrap {
+        name: "tools",
+        directory: paths.tools_root(),
+        suite: "trixie".into(),
+        components: vec!["main".into()],
+        packages: PACKAGES.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// Gets everything as arguments: nothing is pasted into shell text. `exec` all along: the process that the caller knows is

@@ -20,6 +20,7 @@ pub fn join(
     kernel: &Path,
     initrd: &Path,
     microcode: &Path,
+    epoch: u64,
     out: &Path,
 ) -> Result<()> {
     let work = paths.target.join("root/xen-efi");
@@ -28,6 +29,7 @@ pub fn join(
     remove_all(&stripped)?;
     // Debian's file carries some 50 MB of debug sections.
     Tool::locked(paths, "strip")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-o")
         .arg(&stripped)
         .arg(paths.boot_parts().join("xen-unjoined.efi"))
@@ -45,7 +47,7 @@ pub fn join(
         .quiet()
         .run()?;
     let mut next = end_of_sections(&table)?.next_multiple_of(PAGE);
-    let mut objcopy = Tool::locked(paths, "objcopy");
+    let mut objcopy = Tool::locked(paths, "objcopy").env("SOURCE_DATE_EPOCH", epoch.to_string());
     for (section, path) in [
         (".config", config_path.as_path()),
         (".kernel", kernel),

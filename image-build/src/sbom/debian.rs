@@ -27,6 +27,8 @@ pub struct Package {
     pub needs: Vec<Vec<String>>,
     /// Other names that it goes by.
     pub provides: Vec<String>,
+    /// Every Debian system has it: essential, or of priority `required`.
+    pub base: bool,
 }
 
 /// Reads the packages of the database at `status` that are installed, in the order of their names.
@@ -68,6 +70,7 @@ pub fn parse(status: &str) -> Result<Vec<Package>> {
             homepage: field("Homepage").map(str::to_owned),
             needs,
             provides: names(field("Provides")).into_iter().flatten().collect(),
+            base: field("Essential") == Some("yes") || field("Priority") == Some("required"),
         });
     }
     if packages.is_empty() {
