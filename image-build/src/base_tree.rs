@@ -38,7 +38,8 @@ impl Bootstrap {
         Ok(format!("3 {} {packages}", requested(self)))
     }
 
-    fn stamp(&self) -> PathBuf {
+    /// Where it is written down which packages the finished tree was made from.
+    pub fn stamp(&self) -> PathBuf {
         self.directory.with_extension("stamp")
     }
 }
@@ -49,7 +50,8 @@ impl Bootstrap {
 /// When not run as root, packages cannot be had, or mmdebstrap fails.
 pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
     let (stamp, fingerprint) = (wanted.stamp(), wanted.fingerprint(paths)?);
-    if wanted.directory.is_dir() && std::fs::read_to_string(&stamp).is_ok_and(|s| s == fingerprint)
+    if wanted.directory.is_dir()
+        && std::fs::read_to_string(&stamp).is_ok_and(|s| s.lines().next() == Some(&fingerprint))
     {
         return Ok(false);
     }
@@ -95,7 +97,8 @@ pub fn bootstrap(paths: &Paths, wanted: &Bootstrap) -> Result<bool> {
         .env("SOURCE_DATE_EPOCH", FIXED_EPOCH.to_string())
         .run()
         .with_context(|| format!("the {} tree could not be made", wanted.name))?;
-    std::fs::write(&stamp, fingerprint)?;
+    // The second line is for what is kept beside the tree: packages that had to be resolved anew are others each time.
+    std::fs::write(&stamp, format!("{fingerprint}\n{}\n", lock.fingerprint()))?;
     Ok(true)
 }
 

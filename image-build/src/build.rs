@@ -96,7 +96,9 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     finish_tree::lay_over(paths, &order.version, folders, &order.trusted_root)?;
     let packages = installed_packages(paths)?;
     let xen = xen_version(&packages)?;
-    let drivers = driver_index::make(paths, &xen)?;
+    let tree = std::fs::read_to_string(settled(paths))?
+        + &std::fs::read_to_string(tree_order(paths, &list).stamp())?;
+    let drivers = driver_index::kept(paths, &xen, &tree)?;
     driver_index::tell_drift(paths, &drivers)?;
     let index = paths.tree().join(driver_index::IN_IMAGE);
     std::fs::write(&index, drivers)
@@ -175,7 +177,7 @@ pub fn marker(identity: &slots::RootIdentity) -> String {
 }
 
 /// What Debian's tree of the root image is made of.
-pub fn order(paths: &Paths, list: &PackageList) -> Bootstrap {
+pub fn tree_order(paths: &Paths, list: &PackageList) -> Bootstrap {
     Bootstrap {
         name: "root",
         directory: paths.tree(),
@@ -185,11 +187,16 @@ pub fn order(paths: &Paths, list: &PackageList) -> Bootstrap {
     }
 }
 
+/// Says from what the tree was settled.
+fn settled(paths: &Paths) -> PathBuf {
+    paths.target.join("root/settled")
+}
+
 /// Debian's tree with the cuts made; made anew when packages or cuts changed.
 fn base(paths: &Paths, list: &PackageList, trim: &Trim) -> Result<()> {
-    let settled = paths.target.join("root/settled");
+    let settled = settled(paths);
     let key = format!("{list:?}{trim:?}{}", include_str!("finish_tree.rs"));
-    let bootstrap_order = order(paths, list);
+    let bootstrap_order = tree_order(paths, list);
     if std::fs::read_to_string(&settled).is_ok_and(|s| s == key)
         && !bootstrap(paths, &bootstrap_order)?
     {

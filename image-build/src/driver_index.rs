@@ -2,8 +2,9 @@
 
 use crate::finish_tree::kernel_release;
 use crate::paths::Paths;
-use crate::tool::Tool;
+use crate::tool::{Tool, remove_all};
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,29 @@ pub fn make(paths: &Paths, xen: &str) -> Result<String> {
     let lacking = lacking(paths, &folder)?;
     hcl_checker::drivers::write_compact(&folder, xen, &lacking)
         .with_context(|| format!("the drivers of {} cannot be listed", folder.display()))
+}
+
+/// The index as [`make`] makes it, kept from build to build: it changes with the packages and with what is cut from them.
+///
+/// # Errors
+/// See [`make`].
+pub fn kept(paths: &Paths, xen: &str, tree: &str) -> Result<String> {
+    let kept = paths.target.join("root/drivers.index");
+    let stamp = kept.with_extension("stamp");
+    let mut hash = Sha256::new();
+    hash.update(format!("1 {xen} {tree}"));
+    let key = hex::encode(hash.finalize());
+    if std::fs::read_to_string(&stamp).is_ok_and(|s| s == key)
+        && let Ok(text) = std::fs::read_to_string(&kept)
+    {
+        return Ok(text);
+    }
+    let made = make(paths, xen)?;
+    remove_all(&stamp)?;
+    std::fs::write(&kept, &made)
+        .with_context(|| format!("{} cannot be written", kept.display()))?;
+    std::fs::write(&stamp, key)?;
+    Ok(made)
 }
 
 /// Whether the committed index is that of `made`; tells what to do where it is not.

@@ -32,10 +32,7 @@ struct Requirement {
 /// # Errors
 /// Lists every option that differs, with its reason.
 pub fn check(required: &Path, kernel_config: &Path, xen_config: &Path) -> Result<usize> {
-    let text = std::fs::read_to_string(required)
-        .with_context(|| format!("{} cannot be read", required.display()))?;
-    let required: Required =
-        toml::from_str(&text).context("kernel-config/required.toml is not as expected")?;
+    let required = read_required(required)?;
     let mut problems = differences("kernel", &required.kernel, &read_config(kernel_config)?);
     problems.extend(differences(
         "hypervisor",
@@ -49,6 +46,28 @@ pub fn check(required: &Path, kernel_config: &Path, xen_config: &Path) -> Result
         );
     }
     Ok(required.kernel.len() + required.xen.len())
+}
+
+/// Checks the configuration of a kernel alone; returns how many options were checked.
+///
+/// # Errors
+/// Lists every option that differs, with its reason.
+pub fn check_kernel(required: &Path, kernel_config: &Path) -> Result<usize> {
+    let required = read_required(required)?;
+    let problems = differences("kernel", &required.kernel, &read_config(kernel_config)?);
+    if !problems.is_empty() {
+        bail!(
+            "the kernel lacks what Bedplate depends on:\n{}",
+            problems.join("\n")
+        );
+    }
+    Ok(required.kernel.len())
+}
+
+fn read_required(path: &Path) -> Result<Required> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    toml::from_str(&text).context("kernel-config/required.toml is not as expected")
 }
 
 fn differences(
@@ -73,8 +92,11 @@ fn differences(
         .collect()
 }
 
-/// `OPTION=value` lines; `# OPTION is not set` is the same as absent.
-fn read_config(path: &Path) -> Result<BTreeMap<String, String>> {
+/// The options of a finished configuration: `OPTION=value` lines; `# OPTION is not set` is the same as absent.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_config(path: &Path) -> Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(text

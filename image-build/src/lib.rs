@@ -18,6 +18,7 @@ pub mod grub_images;
 pub mod initrd;
 pub mod inspect;
 pub mod iso;
+pub mod kernel;
 pub mod kernel_options;
 pub mod limits;
 pub mod lock;

@@ -251,7 +251,10 @@ mod tests {
     fn the_lock_of_the_project_is_sound() {
         let path = Lock::path(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
         let lock = Lock::read(&path).unwrap();
-        assert_eq!(lock.0.keys().collect::<Vec<_>>(), ["root", "tools"]);
+        assert_eq!(
+            lock.0.keys().collect::<Vec<_>>(),
+            ["kernel", "root", "tools"]
+        );
         assert_eq!(std::fs::read_to_string(path).unwrap(), lock.render());
     }
 

@@ -10,7 +10,7 @@ use image_build::lock::Lock;
 use image_build::packages::PackageList;
 use image_build::paths::Paths;
 use image_build::squash::Effort;
-use image_build::{archive, embed, iso, size, tools_root};
+use image_build::{archive, embed, iso, kernel, kernel_options, size, tools_root};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -50,6 +50,9 @@ enum Command {
         #[arg(long)]
         keys: Option<PathBuf>,
     },
+    /// The kernel's options, and a kernel of our own.
+    #[command(subcommand)]
+    Kernel(Kernel),
     /// Says what each group of packages costs in the root image that was built, and how far the limits are.
     Size {
         /// Lists the packages of every group, the largest first.
@@ -96,6 +99,17 @@ enum Command {
         #[arg(long, conflicts_with_all = ["json", "packages"])]
         sbom: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Kernel {
+    /// Holds the kernel and hypervisor that `root` took from Debian against kernel-config/required.toml.
+    Check,
+    /// Makes the configuration of a kernel of our own: Debian's source, its default, and the fragments of kernel-config.
+    /// Fails with every option that this kernel does not take.
+    Config,
+    /// Compiles that kernel (an hour on two cores).
+    Build,
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,6 +180,7 @@ fn run(cli: Cli) -> Result<()> {
             println!("{}", made.display());
             Ok(())
         }
+        Command::Kernel(command) => kernel_command(command),
         Command::Size { packages } => {
             let paths = Paths::find()?;
             let list = PackageList::read(&paths.workspace.join("image-build/packages.toml"))?;
@@ -213,6 +228,31 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
+fn kernel_command(command: Kernel) -> Result<()> {
+    let paths = Paths::find()?;
+    match command {
+        Kernel::Check => {
+            let checked = kernel_options::check(
+                &paths.workspace.join("kernel-config/required.toml"),
+                &paths.boot_parts().join("kernel.config"),
+                &paths.boot_parts().join("xen.config"),
+            )?;
+            println!("kernel and hypervisor have the {checked} options that are required");
+        }
+        Kernel::Config => println!("{}", kernel::configure(&paths)?.display()),
+        Kernel::Build => {
+            let built = kernel::build(&paths)?;
+            println!(
+                "kernel {} is {}, its modules are below {}",
+                built.release,
+                built.image.display(),
+                built.modules.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 fn lock_packages() -> Result<()> {
     let paths = Paths::find()?;
     require_root()?;
@@ -220,7 +260,11 @@ fn lock_packages() -> Result<()> {
     let old = Lock::read(&path).unwrap_or_default();
     let list = PackageList::read(&paths.workspace.join("image-build/packages.toml"))?;
     let mut new = Lock::default();
-    for order in [build::order(&paths, &list), tools_root::order(&paths)] {
+    for order in [
+        build::tree_order(&paths, &list),
+        tools_root::order(&paths),
+        kernel::order(&paths),
+    ] {
         let found = archive::newest(&paths, &order)?;
         let was = old.0.get(order.name).cloned().unwrap_or_default();
         let changes = was.changes(&found);

@@ -28,7 +28,7 @@ pub struct Tool<'a> {
     program: String,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
-    in_tools_root: bool,
+    root: Option<PathBuf>,
     quiet: bool,
 }
 
@@ -40,15 +40,20 @@ impl<'a> Tool<'a> {
             program: program.to_string(),
             args: Vec::new(),
             env: Vec::new(),
-            in_tools_root: false,
+            root: None,
             quiet: false,
         }
     }
 
     /// A program of the Debian 13 tools root, see [`tools_root`].
     pub fn locked(paths: &'a Paths, program: &str) -> Tool<'a> {
+        Tool::within(paths, &paths.tools_root(), program)
+    }
+
+    /// A program of another Debian root, entered as the tools root is.
+    pub fn within(paths: &'a Paths, root: &Path, program: &str) -> Tool<'a> {
         Tool {
-            in_tools_root: true,
+            root: Some(root.to_owned()),
             ..Tool::host(paths, program)
         }
     }
@@ -98,17 +103,14 @@ impl<'a> Tool<'a> {
             .truncate(true)
             .open(&log_path)
             .with_context(|| format!("{} cannot be written", log_path.display()))?;
-        let mut command = if self.in_tools_root {
-            tools_root::command(
-                &self.paths.tools_root(),
-                &self.paths.workspace,
-                &self.program,
-            )
-        } else {
-            Command::new(&self.program)
+        let mut command = match &self.root {
+            Some(root) => tools_root::command(root, &self.paths.workspace, &self.program),
+            None => Command::new(&self.program),
         };
+        // Who wants a date in a tool's output says so: some refuse it beside arguments that set times.
         command
             .args(&self.args)
+            .env_remove("SOURCE_DATE_EPOCH")
             .envs(self.env.iter().map(|(k, v)| (k, v)));
         command
             .stdin(Stdio::null())
