@@ -136,6 +136,9 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
         .arg("-o")
         .arg(&out)
         .arg(&stage)
+        // SOURCE_DATE_EPOCH alone leaves folders with the times of the disk.
+        .args(["--", "-volume_date", "all_file_dates"])
+        .arg(format!("={}", manifest.epoch))
         .run()?;
     let size = limits::check("the ISO", &out, limits::ISO)?;
     eprintln!("{} has {:.1} MB", out.display(), size as f64 / 1e6);
