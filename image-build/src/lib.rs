@@ -16,6 +16,7 @@ pub mod initrd;
 pub mod inspect;
 pub mod iso;
 pub mod kernel_options;
+pub mod licensing;
 pub mod microcode;
 pub mod packages;
 pub mod paths;
