@@ -6,7 +6,6 @@ mod patch;
 mod sr;
 mod vm;
 
-pub use host::{license_of_host, socket_count};
 #[cfg(test)]
 pub(crate) use sr::VGS;
 pub use sr::{VolumeGroup, volume_group};

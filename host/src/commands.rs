@@ -1,10 +1,12 @@
 //! The commands of `xe`. Only those that work are here, and `xe help` lists exactly these.
 
-use crate::class::{Class, license_of_host};
+use crate::class::Class;
 use crate::cmdline::Invocation;
+use crate::licensing::{self, EDITION, LICENSE_FIELDS, LICENSE_PARAMS, LicenseCommand};
 use crate::query::{self, Filters, nearest};
 use crate::record::{Field, Record, Value};
 use crate::{XeError, render};
+use license::Machine;
 use std::fmt::Write;
 use steps::System;
 
@@ -14,8 +16,9 @@ pub struct Surroundings<'a> {
     pub system: &'a dyn System,
     /// The clock, in seconds since 1970.
     pub now: u64,
-    /// Counts the populated sockets; slow, so it is only called where they are needed.
-    pub sockets: &'a dyn Fn() -> Option<u32>,
+    /// Counts the populated sockets and looks at what the machine is recognized by; slow, so it is only called where the
+    /// license is looked at.
+    pub machine: &'a dyn Fn() -> Machine,
 }
 
 /// A command.
@@ -24,24 +27,9 @@ enum Command {
     List(Class),
     ParamList(Class),
     ParamGet(Class),
-    LicenseView,
+    License(LicenseCommand),
     Help,
 }
-
-const LICENSE_VIEW: &str = "host-license-view";
-
-const LICENSE_FIELDS: [Field; 10] = [
-    Field::listed("state"),
-    Field::listed("reason"),
-    Field::listed("days-left"),
-    Field::listed("automatic-updates"),
-    Field::listed("license-id"),
-    Field::listed("customer"),
-    Field::listed("sockets-licensed"),
-    Field::listed("sockets-populated"),
-    Field::listed("not-before"),
-    Field::listed("updates-until"),
-];
 
 impl Command {
     fn all() -> Vec<Command> {
@@ -53,7 +41,8 @@ impl Command {
             ]
         };
         let mut all: Vec<_> = Class::ALL.into_iter().flat_map(of_class).collect();
-        all.extend([Command::LicenseView, Command::Help]);
+        all.extend(LicenseCommand::ALL.map(Command::License));
+        all.push(Command::Help);
         all.sort_by_key(Command::name);
         all
     }
@@ -79,7 +68,7 @@ impl Command {
             Command::List(class) => format!("{}-list", class.name),
             Command::ParamList(class) => format!("{}-param-list", class.name),
             Command::ParamGet(class) => format!("{}-param-get", class.name),
-            Command::LicenseView => LICENSE_VIEW.to_owned(),
+            Command::License(command) => command.name().to_owned(),
             Command::Help => "help".to_owned(),
         }
     }
@@ -89,7 +78,7 @@ impl Command {
             Command::List(class) => format!("Lists the {}", class.plural),
             Command::ParamList(class) => format!("Shows all fields of one of the {}", class.plural),
             Command::ParamGet(class) => format!("Prints one field of one of the {}", class.plural),
-            Command::LicenseView => "Shows the license of this host, its state and why".to_owned(),
+            Command::License(command) => command.summary().to_owned(),
             Command::Help => "Lists the commands, or explains one".to_owned(),
         }
     }
@@ -103,7 +92,7 @@ impl Command {
             Command::ParamGet(_) => {
                 "uuid=UUID | FIELD=VALUE ... param-name=FIELD [param-key=KEY] [--multiple]"
             }
-            Command::LicenseView => "[params=FIELD,...]",
+            Command::License(command) => command.usage(),
             Command::Help => "[COMMAND]",
         }
     }
@@ -113,8 +102,8 @@ impl Command {
             Command::List(class) | Command::ParamList(class) | Command::ParamGet(class) => {
                 class.fields
             }
-            Command::LicenseView => &LICENSE_FIELDS,
-            Command::Help => &[],
+            Command::License(LicenseCommand::View) => &LICENSE_FIELDS,
+            Command::License(_) | Command::Help => &[],
         }
     }
 }
@@ -130,27 +119,81 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
         )));
     }
     match command {
-        Command::List(class) => list(line, class, around.system),
+        Command::List(class) => list(line, class, around),
         Command::ParamList(class) => {
-            let records = select(line, class, around.system, &[], names_of(class.fields))?;
+            let records = select(line, class, around, &[], names_of(class.fields))?;
             Ok(print(line, &records, class.fields))
         }
-        Command::ParamGet(class) => param_get(line, class, around.system),
-        Command::LicenseView => {
-            if let Some((name, _)) = line.args.iter().find(|(name, _)| name != "params") {
-                return Err(XeError::usage(format!(
-                    "{LICENSE_VIEW} does not take {name:?}"
-                )));
-            }
-            let (_, record) = license_of_host(around.system, (around.sockets)(), around.now);
-            Ok(print(
-                line,
-                &[record],
-                &query::wanted(line.arg("params"), &LICENSE_FIELDS)?,
-            ))
-        }
+        Command::ParamGet(class) => param_get(line, class, around),
+        Command::License(command) => license_command(line, command, around),
         Command::Help => help(line),
     }
+}
+
+/// Runs a command about the license. None of them is about anything that an administrator does.
+fn license_command(
+    line: &Invocation,
+    command: LicenseCommand,
+    around: &Surroundings<'_>,
+) -> Result<String, XeError> {
+    let known = |(name, _): &&(String, String)| Some(name.as_str()) != command.argument();
+    if let Some((name, _)) = line.args.iter().find(known) {
+        return Err(XeError::usage(format!(
+            "{} does not take {name:?}",
+            command.name()
+        )));
+    }
+    let (system, now) = (around.system, around.now);
+    let machine = (around.machine)();
+    match command {
+        LicenseCommand::View => {
+            let fields = query::wanted(line.arg("params"), &LICENSE_FIELDS)?;
+            let record = licensing::look(system, &machine, now).record();
+            Ok(print(line, &[record], &fields))
+        }
+        LicenseCommand::Add => {
+            let file = line
+                .arg("license-file")
+                .ok_or_else(|| XeError::usage("license-file= is missing: where is the license?"))?;
+            licensing::add(system, file, &machine, now).map(|look| look.told(line.minimal))
+        }
+        LicenseCommand::Remove => {
+            licensing::remove(system, &machine, now).map(|look| look.told(line.minimal))
+        }
+        LicenseCommand::Reactivate => {
+            licensing::reactivate(system, &machine, now).map(|look| look.told(line.minimal))
+        }
+        LicenseCommand::Request => {
+            let request = licensing::request(system, &machine)?;
+            match (line.minimal, line.json) {
+                (true, _) => Ok(format!("{request}\n")),
+                (_, true) => Ok(format!(
+                    "{}\n",
+                    serde_json::json!({ "request": request.to_string() })
+                )),
+                _ => Ok(licensing::request_text(&request)),
+            }
+        }
+    }
+}
+
+/// The records of a class. What a host's license says needs more than the system, so it is added here.
+fn records(
+    class: Class,
+    around: &Surroundings<'_>,
+    wanted: &[&str],
+) -> Result<Vec<Record>, XeError> {
+    let mut records = class.records(around.system, wanted)?;
+    let is_wanted = [EDITION, LICENSE_PARAMS]
+        .iter()
+        .any(|field| wanted.contains(field));
+    if class.name == "host" && is_wanted {
+        let look = licensing::look(around.system, &(around.machine)(), around.now);
+        for record in &mut records {
+            *record = look.add_to_host(std::mem::take(record));
+        }
+    }
+    Ok(records)
 }
 
 fn names_of(fields: &[Field]) -> Vec<&'static str> {
@@ -165,7 +208,7 @@ fn print(line: &Invocation, records: &[Record], fields: &[Field]) -> String {
     }
 }
 
-fn list(line: &Invocation, class: Class, system: &dyn System) -> Result<String, XeError> {
+fn list(line: &Invocation, class: Class, around: &Surroundings<'_>) -> Result<String, XeError> {
     let fields = query::wanted(line.arg("params"), class.fields)?;
     let filters = Filters::parse(&line.args, class.fields)?;
     let wanted: Vec<_> = fields
@@ -173,7 +216,7 @@ fn list(line: &Invocation, class: Class, system: &dyn System) -> Result<String, 
         .map(|field| field.name)
         .chain(filters.names())
         .collect();
-    let mut records = class.records(system, &wanted)?;
+    let mut records = records(class, around, &wanted)?;
     records.retain(|record| filters.match_record(record));
     Ok(print(line, &records, &fields))
 }
@@ -182,7 +225,7 @@ fn list(line: &Invocation, class: Class, system: &dyn System) -> Result<String, 
 fn select(
     line: &Invocation,
     class: Class,
-    system: &dyn System,
+    around: &Surroundings<'_>,
     not_filters: &[&str],
     mut wanted: Vec<&'static str>,
 ) -> Result<Vec<Record>, XeError> {
@@ -199,7 +242,7 @@ fn select(
         .collect();
     let filters = Filters::parse(&args, class.fields)?;
     wanted.extend(filters.names());
-    let mut records = class.records(system, &wanted)?;
+    let mut records = records(class, around, &wanted)?;
     records.retain(|record| {
         let named = |wanted: &str| {
             ["uuid", "name-label", "device"]
@@ -224,7 +267,11 @@ fn select(
     }
 }
 
-fn param_get(line: &Invocation, class: Class, system: &dyn System) -> Result<String, XeError> {
+fn param_get(
+    line: &Invocation,
+    class: Class,
+    around: &Surroundings<'_>,
+) -> Result<String, XeError> {
     let name = line
         .arg("param-name")
         .ok_or_else(|| XeError::usage("param-name= is missing: which field?"))?;
@@ -232,7 +279,7 @@ fn param_get(line: &Invocation, class: Class, system: &dyn System) -> Result<Str
     let mut records = select(
         line,
         class,
-        system,
+        around,
         &["param-name", "param-key"],
         vec![field.name],
     )?;

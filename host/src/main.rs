@@ -1,9 +1,10 @@
 //! `xe`: the command line of a Bedplate host.
 
 use hcl_checker::{Facts, Root};
+use host::XeError;
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
-use host::{XeError, class};
+use license::Machine;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -52,7 +53,7 @@ fn run(words: &[String]) -> Result<String, XeError> {
         now: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs()),
-        sockets: &|| class::socket_count(&Facts::read(&Root::system())),
+        machine: &|| Machine::of(&Facts::read(&Root::system())),
     };
     execute(&line, &around)
 }

@@ -31,7 +31,10 @@ fn run_on(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
         &Surroundings {
             system,
             now: 1_795_305_600,
-            sockets: &|| Some(2),
+            machine: &|| license::Machine {
+                sockets: Some(2),
+                ..license::Machine::default()
+            },
         },
     )
 }
@@ -134,6 +137,19 @@ fn errors_have_a_code_and_tell_wrong_use_from_failure() {
             "type: vm\nuuid: nope",
         ),
         ("vm-param-list vm=nobody", "NO_MATCH", 1, "No vm matches"),
+        ("host-license-add", "WRONG_USE", 2, "license-file="),
+        (
+            "host-license-add license-file=/none",
+            "LICENSE_PROCESSING_ERROR",
+            1,
+            "license-file: /none",
+        ),
+        (
+            "host-license-request force=true",
+            "WRONG_USE",
+            2,
+            "does not take",
+        ),
         (
             "host-license-view force=true",
             "WRONG_USE",
@@ -165,6 +181,24 @@ fn a_host_without_a_license_says_so_and_what_works() {
     assert_eq!(
         run("host-license-view params=automatic-updates,state --minimal").unwrap(),
         "false\n"
+    );
+}
+
+#[test]
+fn the_license_is_among_the_parameters_of_the_host() {
+    assert_eq!(run("host-param-get param-name=edition").unwrap(), "free\n");
+    assert_eq!(
+        run("host-param-get param-name=license-params param-key=state").unwrap(),
+        "unlicensed\n"
+    );
+    let all = run("host-param-list").unwrap();
+    assert!(all.contains("license-params (MRO): ") && all.contains("edition ( RO): free\n"));
+    let request = run("host-license-request --minimal").unwrap();
+    assert!(request.starts_with("BEDPLATE1-"), "{request}");
+    assert!(
+        run("host-license-request")
+            .unwrap()
+            .contains(request.trim())
     );
 }
 

@@ -23,6 +23,8 @@ pub struct Order {
     pub effort: Effort,
     /// The public TUF root that the image trusts.
     pub trusted_root: PathBuf,
+    /// The public keys that the image accepts licenses from.
+    pub license_keys: PathBuf,
 }
 
 /// Folder of the programs that need the image's C library.
@@ -105,7 +107,12 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         dynamic: &programs(paths),
         fixed: &static_programs(paths),
     };
-    finish_tree::lay_over(paths, &order.version, folders, &order.trusted_root)?;
+    let epoch = epoch(paths);
+    let trust = finish_tree::Trust {
+        root: &order.trusted_root,
+        license_keys: &order.license_keys,
+    };
+    finish_tree::lay_over(paths, &order.version, epoch, folders, trust)?;
     let packages = installed_packages(paths)?;
     let xen = xen_version(&packages)?;
     let tree = std::fs::read_to_string(settled(paths))?
@@ -115,7 +122,6 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     let index = paths.tree().join(driver_index::IN_IMAGE);
     std::fs::write(&index, drivers)
         .with_context(|| format!("{} cannot be written", index.display()))?;
-    let epoch = epoch(paths);
     let out = fresh_dir(&paths.release_files())?;
     let file = |artifact: Artifact| out.join(artifact.target_name());
     eprintln!("packing the root image");

@@ -10,10 +10,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 3] = [
+pub const PROGRAMS: [(&str, &str); 4] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),
+    ("bedplate-license", "usr/bin/bedplate-license"),
 ];
 
 /// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.
@@ -26,6 +27,15 @@ pub struct Programs<'a> {
     pub dynamic: &'a Path,
     /// Those that are static.
     pub fixed: &'a Path,
+}
+
+/// What the image trusts.
+#[derive(Debug, Clone, Copy)]
+pub struct Trust<'a> {
+    /// The public TUF root that signs releases.
+    pub root: &'a Path,
+    /// The public keys that sign licenses.
+    pub license_keys: &'a Path,
 }
 
 /// Mount points and folders that the root must have.
@@ -178,8 +188,9 @@ fn add_libvirt_cpu_model(tree: &Path) -> Result<()> {
 pub fn lay_over(
     paths: &Paths,
     version: &str,
+    epoch: u64,
     programs: Programs<'_>,
-    trusted_root: &Path,
+    trust: Trust<'_>,
 ) -> Result<()> {
     let tree = paths.tree();
     let listing = paths.target.join("root/overlay.list");
@@ -204,9 +215,17 @@ pub fn lay_over(
         })?;
         added.push((*place).to_string());
     }
-    let root_json = slots::names::TRUSTED_ROOT.trim_start_matches('/');
-    install(trusted_root, &tree.join(root_json), 0o644)?;
-    added.push(root_json.to_string());
+    for (from, place) in [
+        (trust.root, slots::names::TRUSTED_ROOT),
+        (trust.license_keys, license::KEYS_FILE),
+    ] {
+        let place = place.trim_start_matches('/');
+        install(from, &tree.join(place), 0o644)?;
+        added.push(place.to_string());
+    }
+    let released = license::RELEASED_FILE.trim_start_matches('/');
+    std::fs::write(tree.join(released), format!("{epoch}\n"))?;
+    added.push(released.to_string());
     std::fs::write(
         tree.join("usr/share/bedplate/version"),
         format!("{version}\n"),

@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod kernel_options;
 pub mod limits;
 pub mod lock;
+pub mod licensing;
 pub mod microcode;
 pub mod packages;
 pub mod paths;

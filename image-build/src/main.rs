@@ -8,6 +8,7 @@ use image_build::compare::compare;
 use image_build::inspect::{Wanted, inspect};
 use image_build::lock::Lock;
 use image_build::packages::PackageList;
+use image_build::licensing::{self, LicenseArgs, LicenseKeys};
 use image_build::paths::Paths;
 use image_build::squash::Effort;
 use image_build::{archive, embed, iso, kernel, kernel_options, size, tools_root};
@@ -25,9 +26,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keys that sign releases.
+    /// Keys that sign releases and licenses.
     #[command(subcommand)]
     Keys(Keys),
+    /// Issues a license, activates hosts, or shows what is in a license file.
+    License(LicenseArgs),
     /// Makes the Debian 13 root that build tools (and QEMU for the tests) run from.
     Tools,
     /// Resolves Debian's packages anew, writes image-build/packages.lock, and prints what changed.
@@ -40,7 +43,7 @@ enum Command {
         /// Compress quickly in place of well; for development.
         #[arg(long)]
         quick: bool,
-        /// Folder of the keys whose public root the image trusts [default: target/keys].
+        /// Folder of the keys whose public parts the image trusts [default: target/keys].
         #[arg(long)]
         keys: Option<PathBuf>,
     },
@@ -114,7 +117,7 @@ enum Kernel {
 
 #[derive(Debug, Subcommand)]
 enum Keys {
-    /// Makes a new root of trust. Refuses to overwrite one.
+    /// Makes a new root of trust, and two keys that sign licenses. What is there stays; where both are, it refuses.
     New {
         /// Folder of the keys [default: target/keys].
         #[arg(long)]
@@ -137,6 +140,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Keys(Keys::New { out }) => new_keys(out),
+        Command::License(args) => licensing::run(args),
         Command::Tools => tools_root::ensure(&Paths::find()?),
         Command::Lock => lock_packages(),
         Command::Root {
@@ -145,12 +149,16 @@ fn run(cli: Cli) -> Result<()> {
             keys,
         } => {
             let paths = Paths::find()?;
-            let trusted_root = release::trusted_root_path(&keys.unwrap_or(paths.keys()));
-            if !trusted_root.is_file() {
-                bail!(
-                    "{} is missing: run `image-build keys new` first",
-                    trusted_root.display()
-                );
+            let keys = keys.unwrap_or(paths.keys());
+            let trusted_root = release::trusted_root_path(&keys);
+            let license_keys = licensing::public_keys_path(&keys);
+            for public in [&trusted_root, &license_keys] {
+                if !public.is_file() {
+                    bail!(
+                        "{} is missing: run `image-build keys new` first",
+                        public.display()
+                    );
+                }
             }
             let effort = if quick {
                 Effort::Quick
@@ -163,6 +171,7 @@ fn run(cli: Cli) -> Result<()> {
                     version,
                     effort,
                     trusted_root,
+                    license_keys,
                 },
             )?;
             println!(
@@ -292,10 +301,15 @@ fn new_keys(out: Option<PathBuf>) -> Result<()> {
         .duration_since(UNIX_EPOCH)
         .context("the clock stands before 1970")?
         .as_secs();
-    release::generate(&out, release::KeyDates::ten_years_from(now))?;
+    let licenses = LicenseKeys::at(&out);
+    let has_root = release::trusted_root_path(&out).is_file();
+    // Keys of releases alone, as they were made before there were licenses, are completed.
+    if !has_root || licenses.exist() {
+        release::generate(&out, release::KeyDates::ten_years_from(now))?;
+    }
+    licenses.generate()?;
     println!(
-        "new keys are in {}; keep {}/offline apart and safe",
-        out.display(),
+        "new keys are in {0}; keep {0}/offline and {0}/license apart and safe",
         out.display()
     );
     Ok(())

@@ -73,6 +73,11 @@ impl Paths {
         self.target.join("keys")
     }
 
+    /// Ledgers of the licenses that were issued here.
+    pub fn licenses(&self) -> PathBuf {
+        self.target.join("licenses")
+    }
+
     /// Finished images.
     pub fn images(&self) -> PathBuf {
         self.target.join("image")

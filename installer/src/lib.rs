@@ -13,6 +13,7 @@ pub mod exit;
 pub mod host_files;
 pub mod interview;
 pub mod laydown;
+pub mod license_check;
 pub mod live;
 pub mod load_line;
 pub mod plan;

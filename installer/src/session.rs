@@ -2,6 +2,7 @@
 
 use crate::choices::Choices;
 use crate::laydown::{self, Machine};
+use crate::license_check;
 use crate::plan::{self, Judge, Plan, PlanProblems};
 use crate::run_dir::RunDir;
 use hcl_checker::facts::Facts;
@@ -81,7 +82,7 @@ impl Session<'_> {
 
     /// The plan that follows from the choices.
     pub fn plan(&self, prepared: &Prepared, choices: &Choices) -> Result<Plan, PlanProblems> {
-        plan::build(&plan::Input {
+        let mut plan = plan::build(&plan::Input {
             release: &prepared.release.manifest,
             facts: &prepared.facts,
             judge: &|disks| prepared.judge.verdict(&prepared.facts, disks),
@@ -92,7 +93,12 @@ impl Session<'_> {
                 .and_then(|boot| boot.medium.as_ref())
                 .map(|medium| medium.device.as_str()),
             command_line: &self.command_line,
-        })
+        })?;
+        if let Some(token) = &choices.license {
+            let warning = license_check::warning(self.system, token.expose(), &prepared.facts);
+            plan.warnings.extend(warning);
+        }
+        Ok(plan)
     }
 
     /// Does what the plan says, and keeps the report: in `run_dir`, and on the installed host.

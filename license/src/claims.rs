@@ -24,6 +24,8 @@ pub struct Claims {
     pub id: String,
     /// Who it was issued to.
     pub customer: String,
+    /// When it was issued, in seconds since 1970: no clock of a host that holds it can be right and earlier.
+    pub issued: u64,
     /// Populated processor sockets it covers.
     pub sockets: u32,
     /// When it begins, in seconds since 1970.
@@ -61,12 +63,7 @@ impl Claims {
             Binding::Hosts(hosts) => texts.extend(hosts.iter().map(|host| ("host", host.as_str()))),
         }
         for (what, text) in texts {
-            // They are shown on consoles.
-            if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-                return problem(format!(
-                    "{what} {text:?} is empty, too long or not printable"
-                ));
-            }
+            check_text(what, text)?;
         }
         if self.sockets == 0 {
             return problem("it covers no socket".into());
@@ -74,6 +71,19 @@ impl Claims {
         if self.updates_until <= self.not_before {
             return problem("it ends before it begins".into());
         }
+        if self.issued >= self.updates_until {
+            return problem("it was issued after its end".into());
+        }
         Ok(())
     }
+}
+
+/// Texts are shown on consoles.
+pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
+    if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+        return Err(Error::Claims {
+            problem: format!("{what} {text:?} is empty, too long or not printable"),
+        });
+    }
+    Ok(())
 }

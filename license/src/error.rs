@@ -31,6 +31,12 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// The text is no request of a host.
+    #[error("this is no license request: {problem}; `xe host-license-request` prints one")]
+    NotARequest {
+        /// What is wrong.
+        problem: String,
+    },
     /// A key cannot be used.
     #[error("the license key cannot be used: {problem}")]
     Key {

@@ -1,7 +1,7 @@
 //! What the screens cause and learn, behind one trait: the machine, or a simulation of one.
 
-use super::license_check::LicenseCheck;
 use crate::choices::{Choices, NetworkChoice};
+use crate::license_check::LicenseCheck;
 use crate::plan::{Plan, PlanProblems};
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::facts::Facts;

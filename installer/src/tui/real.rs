@@ -3,11 +3,11 @@
 use super::effects::{Effects, Ended, Job, Link, Load, Message, Subject};
 use super::gate::Tap;
 use super::keymaps::layout_and_variant;
-use super::license_check::{self, LicenseCheck};
 use super::network_test::NetworkTest;
 use crate::answer_source::{Finder, Network, Request};
 use crate::choices::Choices;
 use crate::laydown::HOST_KEY_NOTE;
+use crate::license_check::{self, LicenseCheck};
 use crate::plan::{Plan, PlanProblems};
 use crate::run_dir::RunDir;
 use crate::session::{AnswersFrom, Prepared, Session, failed_early};
@@ -15,7 +15,6 @@ use crate::values::{PasswordHash, Zones};
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
 use hcl_checker::verdict::Verdict;
-use license::PublicKeys;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -24,8 +23,6 @@ use steps::step::error_chain;
 use steps::system::{Command, Mount, System};
 use steps::{Emitter, Report, StepError};
 
-/// The public keys that licenses are accepted from; part of the verified root. The same file as `host` reads.
-const LICENSE_KEYS: &str = "/usr/share/bedplate/license-keys.json";
 /// Where a volume is mounted while answers are written to it.
 const SAVE_MOUNT: &str = "/run/bedplate/save-volume";
 
@@ -268,7 +265,12 @@ impl Effects for Real<'_> {
     }
 
     fn check_license(&self, token: &str, facts: &Facts) -> LicenseCheck {
-        license_check::check(token, &license_keys(self.session.system), facts, now_unix())
+        license_check::check(
+            token,
+            &license_check::keys(self.session.system),
+            facts,
+            now_unix(),
+        )
     }
 
     fn links(&self) -> Vec<Link> {
@@ -359,15 +361,6 @@ pub fn sha512_hash(system: &dyn System, password: &str) -> Result<PasswordHash, 
         .map_err(|error| format!("The password cannot be hashed: {error}."))?;
     PasswordHash::parse(&output.text())
         .map_err(|error| format!("What `openssl passwd` printed {}.", error.message))
-}
-
-/// The keys that licenses are accepted from; none where the file is missing, so that no token is taken.
-pub fn license_keys(system: &dyn System) -> PublicKeys {
-    system
-        .read_file(Path::new(LICENSE_KEYS))
-        .ok()
-        .and_then(|json| PublicKeys::from_json(&json).ok())
-        .unwrap_or_default()
 }
 
 /// Seconds since 1970.

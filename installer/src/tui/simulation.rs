@@ -2,10 +2,10 @@
 //! the answer file that the operator asks for.
 
 use super::effects::{Check, Effects, Ended, Job, Link, Load, Message, Subject};
-use super::license_check::{self, LicenseCheck};
-use super::real::{license_keys, now_unix, sha512_hash};
+use super::real::{now_unix, sha512_hash};
 use crate::choices::Choices;
 use crate::laydown;
+use crate::license_check::{self, LicenseCheck};
 use crate::plan::{self, Judge, Plan, PlanProblems};
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::Known;
@@ -191,7 +191,7 @@ impl Effects for Simulation<'_> {
     }
 
     fn check_license(&self, token: &str, facts: &Facts) -> LicenseCheck {
-        license_check::check(token, &license_keys(self.system), facts, now_unix())
+        license_check::check(token, &license_check::keys(self.system), facts, now_unix())
     }
 
     fn links(&self) -> Vec<Link> {

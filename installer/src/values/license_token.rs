@@ -4,8 +4,8 @@ use super::ValueError;
 use std::fmt;
 
 const ADVICE: &str = "put the whole token here, one line that starts with `v4.public.`";
-/// A token of a site with a thousand hosts fits easily (the same limit as in `license`).
-const LONGEST: usize = 128 * 1024;
+/// License, and activation records of a site with a thousand hosts.
+const LONGEST: usize = license::MAX_FILE;
 
 /// A license token as it was issued. Its signature is checked where the keys are. A secret: it is never serialized, and
 /// `Debug` hides it.

@@ -1,0 +1,43 @@
+//! `bedplate-license`: run by systemd at boot and every hour. It remembers the time and since when the license is over-used,
+//! and tells what needs somebody's attention. It stops nothing.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use hcl_checker::{Facts, Root};
+use host::licensing;
+use license::Machine;
+use std::time::{SystemTime, UNIX_EPOCH};
+use steps::RealSystem;
+
+/// Looks after the license of this host.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Look at the license once: remember the time, and tell what needs attention.
+    Check,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Args {
+        command: Command::Check,
+    } = Args::parse();
+    let system = RealSystem::silent();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let machine = Machine::of(&Facts::read(&Root::system()));
+    let look = licensing::look(&system, &machine, now);
+    if let Some(text) =
+        licensing::warn(&system, &look).context("the console cannot be told about the license")?
+    {
+        println!("{text}");
+    }
+    look.remember(&system)
+        .context("what is known about the license cannot be kept")
+}

@@ -1,0 +1,233 @@
+//! Whatever the license is worth, every command of `xe` does the same.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use host::cmdline::Invocation;
+use host::commands::{Surroundings, execute};
+use host::licensing::{INSTALLED_FILE, LICENSE_FILE, MEMORY_FILE};
+use license::{Binding, Claims, KEYS_FILE, KeyPair, Machine, Memory, PublicKeys, issue};
+use std::collections::BTreeMap;
+use steps::RecordingSystem;
+
+const NOW: u64 = 1_795_305_600;
+const DAY: u64 = 86_400;
+const GUEST: &str = "11111111-2222-3333-4444-555555555555";
+
+const XL: &str = "\
+Name ID Mem VCPUs State Time(s) UUID Reason-Code Security Label
+Domain-0   0 1024 4 r----- 52.9 00000000-0000-0000-0000-000000000000 - -
+guest      3  256 1 -b----  1.2 11111111-2222-3333-4444-555555555555 - -
+";
+const BOOT: &str = r#"{"mode":"host","root":{"version":"0.1.0","image_name":"x","image_size":4096,"image_sha256":"x",
+    "verity":{"data_blocks":1,"salt":"","root_hash":"aabbccddeeff00112233"}},"root_device":"/dev/sda3",
+    "medium":null,"state_device":null,"root_opened_ms":1,"warnings":[]}"#;
+
+/// A host with a guest. What else it is asked fails, and must fail in the same way with every license.
+fn system() -> RecordingSystem {
+    RecordingSystem::new()
+        .strict()
+        .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+        .file("/proc/sys/kernel/hostname", "node-1\n")
+        .file("/run/bedplate/boot.json", BOOT)
+        .file("/sys/class/net/eth0/address", "02:00:00:00:00:01\n")
+        .prints("xl list -v", XL)
+        .prints("virsh", "")
+        .prints("xl ", "nr_cpus : 8\nxen_version : 4.20.2\n")
+        .prints("vgs", r#"{"report":[{"vg":[]}]}"#)
+        .prints("ip ", "[]")
+}
+
+/// Systems that differ in the license alone, by what it is.
+fn systems() -> BTreeMap<&'static str, RecordingSystem> {
+    let (ours, stranger) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let public = ours.public_text().unwrap();
+    let keys = PublicKeys::from_texts([public.as_str()]).unwrap();
+    let claims = |id: &str, from: u64, until: u64| Claims {
+        schema: 1,
+        id: id.into(),
+        customer: "Example".into(),
+        issued: from,
+        sockets: 2,
+        not_before: from,
+        updates_until: until,
+        binding: Binding::Hosts(["host".to_owned()].into()),
+    };
+    let good = claims("good", NOW - DAY, NOW + 365 * DAY);
+    let token = |claims: &Claims| issue(&ours, claims).unwrap();
+    let one_socket = Claims {
+        sockets: 1,
+        ..good.clone()
+    };
+    let long_ago = Memory {
+        license: Some("good".into()),
+        over_used_since: Some(NOW - 100 * DAY),
+        ..Memory::default()
+    };
+    let with = |token: String| {
+        system()
+            .file(KEYS_FILE, keys.to_json().unwrap())
+            .file(LICENSE_FILE, token)
+    };
+    let mut changed = token(&good);
+    changed.insert(30, 'A');
+    BTreeMap::from([
+        ("licensed", with(token(&good))),
+        ("absent", system().file(KEYS_FILE, keys.to_json().unwrap())),
+        ("without keys", system().file(INSTALLED_FILE, token(&good))),
+        (
+            "expired",
+            with(token(&claims("old", NOW - 400 * DAY, NOW - 40 * DAY))),
+        ),
+        (
+            "in grace",
+            with(token(&claims("old", NOW - 400 * DAY, NOW - 10 * DAY))),
+        ),
+        (
+            "not yet valid",
+            with(token(&claims("new", NOW + DAY, NOW + 365 * DAY))),
+        ),
+        (
+            "over-used for long",
+            with(token(&one_socket)).file(MEMORY_FILE, long_ago.to_json().unwrap()),
+        ),
+        ("forged", with(issue(&stranger, &good).unwrap())),
+        ("changed", with(changed)),
+        ("nonsense", with("nonsense".into())),
+        (
+            "for another host",
+            with(token(&Claims {
+                binding: Binding::Hosts(["other".to_owned()].into()),
+                ..good.clone()
+            })),
+        ),
+        ("damaged memory", with(token(&good)).file(MEMORY_FILE, "{")),
+    ])
+}
+
+/// What a command gives, and every command that it ran on the system.
+fn outcome(system: &RecordingSystem, line: &str) -> (Result<String, (String, u8)>, Vec<String>) {
+    let before = system.command_lines().len();
+    let invocation = Invocation::parse(line.split_whitespace().map(str::to_owned)).unwrap();
+    let result = execute(
+        &invocation,
+        &Surroundings {
+            system,
+            now: NOW,
+            machine: &|| Machine {
+                sockets: Some(2),
+                hardware: Some("host".into()),
+                ..Machine::default()
+            },
+        },
+    );
+    let told = |text: String| -> String {
+        let about_license = |line: &&str| {
+            !["license-params", "edition"]
+                .iter()
+                .any(|field| line.trim_start().starts_with(field))
+        };
+        text.lines()
+            .filter(about_license)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let result = result
+        .map(told)
+        .map_err(|error| (error.to_string(), error.exit_code()));
+    (result, system.command_lines().split_off(before))
+}
+
+/// Arguments that make a command do its work, where it has to be told on what.
+fn arguments(command: &str) -> Vec<String> {
+    let (class, verb) = command.split_once('-').unwrap_or((command, ""));
+    let object = match class {
+        "vm" | "snapshot" | "template" => format!("uuid={GUEST}"),
+        _ => String::new(),
+    };
+    match verb {
+        "list" => vec![String::new(), "params=all".into()],
+        "param-list" => vec![object, "--multiple".into()],
+        "param-get" => vec![
+            format!("{object} param-name=uuid"),
+            "param-name=uuid --multiple".into(),
+        ],
+        _ => vec![
+            String::new(),
+            object.clone(),
+            format!("{object} --force"),
+            format!("{object} filename=/root/file file-name=/root/file new-name-label=new"),
+            "uuid=aabbccdd-0000-0000-0000-000000000000".into(),
+        ],
+    }
+}
+
+#[test]
+fn every_command_does_the_same_with_any_license_and_with_none() {
+    let commands = outcome(&system(), "help --minimal").0.unwrap();
+    let commands: Vec<&str> = commands.trim().split(',').collect();
+    assert!(commands.contains(&"vm-list") && commands.contains(&"patch-list"));
+    let mut worked = 0;
+    for command in commands {
+        // Those that are about the license itself.
+        if command.starts_with("host-license-") {
+            continue;
+        }
+        for arguments in arguments(command) {
+            let line = format!("{command} {arguments}");
+            let expected = outcome(&systems()["licensed"], &line);
+            worked += usize::from(expected.0.is_ok());
+            for (license, system) in systems() {
+                assert_eq!(outcome(&system, &line), expected, "{line}, {license}");
+            }
+        }
+    }
+    assert!(worked > 15, "only {worked} command lines did their work");
+}
+
+#[test]
+fn the_commands_about_the_license_work_with_any_license() {
+    for (license, system) in systems() {
+        for line in [
+            "host-license-view",
+            "host-license-request",
+            "host-param-list",
+            "host-license-remove",
+            "host-license-view",
+        ] {
+            let (result, _) = outcome(&system, line);
+            assert!(result.is_ok(), "{license}, {line}: {result:?}");
+        }
+        let (view, _) = outcome(&system, "host-license-view");
+        assert!(view.unwrap().contains("unlicensed"), "{license}");
+    }
+}
+
+/// Nothing that starts the host waits for the license, or fails with it.
+#[test]
+fn no_unit_of_the_host_needs_the_license() {
+    let units = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../image-build/root/usr/lib/systemd/system"
+    );
+    let mut seen = 0;
+    for entry in std::fs::read_dir(units).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        seen += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in text.lines() {
+            let needs = ["Requires=", "Requisite=", "BindsTo=", "After="];
+            assert!(
+                !(needs.iter().any(|key| line.starts_with(key))
+                    && line.contains("bedplate-license")),
+                "{}: {line}",
+                path.display()
+            );
+        }
+        if path.ends_with("bedplate-license.service") {
+            assert!(!text.contains("Before=") && !text.contains("OnFailure="));
+        }
+    }
+    assert!(seen > 5);
+}
