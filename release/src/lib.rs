@@ -9,6 +9,7 @@
 //! runtime: it runs one of its own.
 
 mod artifact_file;
+pub mod delta;
 mod directory_transport;
 mod error;
 #[cfg(test)]
