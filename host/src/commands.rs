@@ -2,11 +2,14 @@
 
 use crate::class::{Class, license_of_host};
 use crate::cmdline::Invocation;
+use crate::hotfix::{Machine, Places, Site};
+use crate::patch_commands::{self, PatchCommand};
 use crate::query::{self, Filters, nearest};
 use crate::record::{Field, Record, Value};
 use crate::{XeError, render};
 use std::fmt::Write;
 use steps::System;
+use steps::sink::FanOut;
 
 /// What a command needs besides its command line.
 pub struct Surroundings<'a> {
@@ -16,6 +19,24 @@ pub struct Surroundings<'a> {
     pub now: u64,
     /// Counts the populated sockets; slow, so it is only called where they are needed.
     pub sockets: &'a dyn Fn() -> Option<u32>,
+    /// Disks and the boot loader.
+    pub machine: &'a dyn Machine,
+    /// Where everything is.
+    pub places: &'a Places,
+    /// Makes the readers of the events of a long command.
+    pub sinks: &'a dyn Fn() -> FanOut,
+}
+
+impl Surroundings<'_> {
+    /// What operations on hotfixes need.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            system: self.system,
+            machine: self.machine,
+            places: self.places,
+            now: self.now,
+        }
+    }
 }
 
 /// A command.
@@ -25,6 +46,7 @@ enum Command {
     ParamList(Class),
     ParamGet(Class),
     LicenseView,
+    Patch(PatchCommand),
     Help,
 }
 
@@ -54,6 +76,7 @@ impl Command {
         };
         let mut all: Vec<_> = Class::ALL.into_iter().flat_map(of_class).collect();
         all.extend([Command::LicenseView, Command::Help]);
+        all.extend(PatchCommand::ALL.map(Command::Patch));
         all.sort_by_key(Command::name);
         all
     }
@@ -80,6 +103,7 @@ impl Command {
             Command::ParamList(class) => format!("{}-param-list", class.name),
             Command::ParamGet(class) => format!("{}-param-get", class.name),
             Command::LicenseView => LICENSE_VIEW.to_owned(),
+            Command::Patch(command) => command.name().to_owned(),
             Command::Help => "help".to_owned(),
         }
     }
@@ -90,6 +114,7 @@ impl Command {
             Command::ParamList(class) => format!("Shows all fields of one of the {}", class.plural),
             Command::ParamGet(class) => format!("Prints one field of one of the {}", class.plural),
             Command::LicenseView => "Shows the license of this host, its state and why".to_owned(),
+            Command::Patch(command) => command.summary().to_owned(),
             Command::Help => "Lists the commands, or explains one".to_owned(),
         }
     }
@@ -104,6 +129,7 @@ impl Command {
                 "uuid=UUID | FIELD=VALUE ... param-name=FIELD [param-key=KEY] [--multiple]"
             }
             Command::LicenseView => "[params=FIELD,...]",
+            Command::Patch(command) => command.usage(),
             Command::Help => "[COMMAND]",
         }
     }
@@ -114,7 +140,7 @@ impl Command {
                 class.fields
             }
             Command::LicenseView => &LICENSE_FIELDS,
-            Command::Help => &[],
+            Command::Patch(_) | Command::Help => &[],
         }
     }
 }
@@ -149,6 +175,7 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
                 &query::wanted(line.arg("params"), &LICENSE_FIELDS)?,
             ))
         }
+        Command::Patch(command) => patch_commands::execute(command, line, around),
         Command::Help => help(line),
     }
 }

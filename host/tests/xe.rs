@@ -4,6 +4,7 @@
 use host::XeError;
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
+use host::hotfix::{Places, RealMachine};
 use steps::RecordingSystem;
 
 const XL: &str = "\
@@ -32,6 +33,9 @@ fn run_on(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
             system,
             now: 1_795_305_600,
             sockets: &|| Some(2),
+            machine: &RealMachine,
+            places: &Places::default(),
+            sinks: &steps::sink::FanOut::new,
         },
     )
 }
