@@ -3,7 +3,8 @@
 //! The order of a build: [`tools_root`] (the tools whose output matters) and [`base_tree`] (Debian's packages), then
 //! [`finish_tree`] (what Bedplate adds and cuts), [`squash`] (root image with its verity tree), [`initrd`],
 //! [`microcode`], [`xen_efi`] and [`grub_images`], gathered by [`build`] in `target/release-files` with a manifest;
-//! [`iso`] signs them into a TUF repository and puts a bootable medium around it.
+//! [`iso`] signs them into a TUF repository and puts a bootable medium around it. [`hotfix`] makes one signed file of the way from earlier releases to a new one, and
+//! [`repository`] the static folder of an update server.
 
 pub mod base_tree;
 pub mod build;
@@ -12,6 +13,7 @@ pub mod driver_index;
 pub mod embed;
 pub mod finish_tree;
 pub mod grub_images;
+pub mod hotfix;
 pub mod initrd;
 pub mod inspect;
 pub mod iso;
@@ -19,6 +21,7 @@ pub mod kernel_options;
 pub mod microcode;
 pub mod packages;
 pub mod paths;
+pub mod repository;
 pub mod squash;
 pub mod tool;
 pub mod tools_root;
