@@ -2,13 +2,15 @@
 
 use crate::class::Class;
 use crate::cmdline::Invocation;
+use crate::hotfix::{Machine, Places, Site};
 use crate::licensing::{self, EDITION, LICENSE_FIELDS, LICENSE_PARAMS, LicenseCommand};
+use crate::patch_commands::{self, PatchCommand};
 use crate::query::{self, Filters, nearest};
 use crate::record::{Field, Record, Value};
 use crate::{XeError, render};
-use license::Machine;
 use std::fmt::Write;
 use steps::System;
+use steps::sink::FanOut;
 
 /// What a command needs besides its command line.
 pub struct Surroundings<'a> {
@@ -18,7 +20,25 @@ pub struct Surroundings<'a> {
     pub now: u64,
     /// Counts the populated sockets and looks at what the machine is recognized by; slow, so it is only called where the
     /// license is looked at.
-    pub machine: &'a dyn Fn() -> Machine,
+    pub hardware: &'a dyn Fn() -> license::Machine,
+    /// Disks and the boot loader.
+    pub machine: &'a dyn Machine,
+    /// Where everything is.
+    pub places: &'a Places,
+    /// Makes the readers of the events of a long command.
+    pub sinks: &'a dyn Fn() -> FanOut,
+}
+
+impl Surroundings<'_> {
+    /// What operations on hotfixes need.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            system: self.system,
+            machine: self.machine,
+            places: self.places,
+            now: self.now,
+        }
+    }
 }
 
 /// A command.
@@ -28,6 +48,7 @@ enum Command {
     ParamList(Class),
     ParamGet(Class),
     License(LicenseCommand),
+    Patch(PatchCommand),
     Help,
 }
 
@@ -42,6 +63,7 @@ impl Command {
         };
         let mut all: Vec<_> = Class::ALL.into_iter().flat_map(of_class).collect();
         all.extend(LicenseCommand::ALL.map(Command::License));
+        all.extend(PatchCommand::ALL.map(Command::Patch));
         all.push(Command::Help);
         all.sort_by_key(Command::name);
         all
@@ -69,6 +91,7 @@ impl Command {
             Command::ParamList(class) => format!("{}-param-list", class.name),
             Command::ParamGet(class) => format!("{}-param-get", class.name),
             Command::License(command) => command.name().to_owned(),
+            Command::Patch(command) => command.name().to_owned(),
             Command::Help => "help".to_owned(),
         }
     }
@@ -79,6 +102,7 @@ impl Command {
             Command::ParamList(class) => format!("Shows all fields of one of the {}", class.plural),
             Command::ParamGet(class) => format!("Prints one field of one of the {}", class.plural),
             Command::License(command) => command.summary().to_owned(),
+            Command::Patch(command) => command.summary().to_owned(),
             Command::Help => "Lists the commands, or explains one".to_owned(),
         }
     }
@@ -93,6 +117,7 @@ impl Command {
                 "uuid=UUID | FIELD=VALUE ... param-name=FIELD [param-key=KEY] [--multiple]"
             }
             Command::License(command) => command.usage(),
+            Command::Patch(command) => command.usage(),
             Command::Help => "[COMMAND]",
         }
     }
@@ -103,7 +128,7 @@ impl Command {
                 class.fields
             }
             Command::License(LicenseCommand::View) => &LICENSE_FIELDS,
-            Command::License(_) | Command::Help => &[],
+            Command::License(_) | Command::Patch(_) | Command::Help => &[],
         }
     }
 }
@@ -126,6 +151,7 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
         }
         Command::ParamGet(class) => param_get(line, class, around),
         Command::License(command) => license_command(line, command, around),
+        Command::Patch(command) => patch_commands::execute(command, line, around),
         Command::Help => help(line),
     }
 }
@@ -144,7 +170,7 @@ fn license_command(
         )));
     }
     let (system, now) = (around.system, around.now);
-    let machine = (around.machine)();
+    let machine = (around.hardware)();
     match command {
         LicenseCommand::View => {
             let fields = query::wanted(line.arg("params"), &LICENSE_FIELDS)?;
@@ -188,7 +214,7 @@ fn records(
         .iter()
         .any(|field| wanted.contains(field));
     if class.name == "host" && is_wanted {
-        let look = licensing::look(around.system, &(around.machine)(), around.now);
+        let look = licensing::look(around.system, &(around.hardware)(), around.now);
         for record in &mut records {
             *record = look.add_to_host(std::mem::take(record));
         }

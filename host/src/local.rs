@@ -17,11 +17,14 @@ pub fn short_text(system: &dyn System, path: impl AsRef<Path>) -> Option<String>
 
 /// What the initrd recorded about this boot.
 pub fn boot_record(system: &dyn System) -> Result<BootRecord, String> {
-    let bytes = system
-        .read_file(Path::new(names::BOOT_RECORD))
-        .map_err(|e| chain(&e))?;
+    boot_record_at(system, Path::new(names::BOOT_RECORD))
+}
+
+/// The same, from another place.
+pub fn boot_record_at(system: &dyn System, path: &Path) -> Result<BootRecord, String> {
+    let bytes = system.read_file(path).map_err(|e| chain(&e))?;
     serde_json::from_slice(&bytes)
-        .map_err(|e| format!("{} cannot be understood: {e}", names::BOOT_RECORD))
+        .map_err(|e| format!("{} cannot be understood: {e}", path.display()))
 }
 
 /// The identity of this installation: systemd's machine id, written as a UUID.

@@ -4,11 +4,12 @@ use hcl_checker::{Facts, Root};
 use host::XeError;
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
-use license::Machine;
-use std::io::{self, Write};
+use host::hotfix::{Places, RealMachine};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use steps::RealSystem;
+use steps::sink::{Console, FanOut};
 
 fn main() -> ExitCode {
     let result = words().and_then(|words| run(&words));
@@ -53,7 +54,14 @@ fn run(words: &[String]) -> Result<String, XeError> {
         now: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs()),
-        machine: &|| Machine::of(&Facts::read(&Root::system())),
+        hardware: &|| license::Machine::of(&Facts::read(&Root::system())),
+        machine: &RealMachine,
+        places: &Places::default(),
+        // For whoever waits at a terminal; a script gets the outcome only.
+        sinks: &|| match io::stderr().is_terminal() {
+            true => FanOut::new().with("terminal", Console::new(io::stderr())),
+            false => FanOut::new(),
+        },
     };
     execute(&line, &around)
 }

@@ -64,6 +64,15 @@ impl Field {
         }
     }
 
+    /// A set, shown where it is asked for.
+    pub const fn more_set(name: &'static str) -> Field {
+        Field {
+            name,
+            access: Access::SetReadOnly,
+            listed: false,
+        }
+    }
+
     /// A set, listed by default.
     pub const fn listed_set(name: &'static str) -> Field {
         Field {

@@ -3,6 +3,7 @@
 
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
+use host::hotfix::{Places, RealMachine};
 use host::licensing::{INSTALLED_FILE, LICENSE_FILE, MEMORY_FILE};
 use license::{Binding, Claims, KEYS_FILE, KeyPair, Machine, Memory, PublicKeys, issue};
 use std::collections::BTreeMap;
@@ -112,11 +113,14 @@ fn outcome(system: &RecordingSystem, line: &str) -> (Result<String, (String, u8)
         &Surroundings {
             system,
             now: NOW,
-            machine: &|| Machine {
+            hardware: &|| Machine {
                 sockets: Some(2),
                 hardware: Some("host".into()),
                 ..Machine::default()
             },
+            machine: &RealMachine,
+            places: &Places::default(),
+            sinks: &steps::sink::FanOut::new,
         },
     );
     let told = |text: String| -> String {

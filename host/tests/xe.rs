@@ -4,6 +4,7 @@
 use host::XeError;
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
+use host::hotfix::{Places, RealMachine};
 use steps::RecordingSystem;
 
 const XL: &str = "\
@@ -31,10 +32,13 @@ fn run_on(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
         &Surroundings {
             system,
             now: 1_795_305_600,
-            machine: &|| license::Machine {
+            hardware: &|| license::Machine {
                 sockets: Some(2),
                 ..license::Machine::default()
             },
+            machine: &RealMachine,
+            places: &Places::default(),
+            sinks: &steps::sink::FanOut::new,
         },
     )
 }

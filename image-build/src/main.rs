@@ -6,12 +6,15 @@ use image_build::base_tree::require_root;
 use image_build::build::{self, Order};
 use image_build::compare::compare;
 use image_build::inspect::{Wanted, inspect};
+use image_build::licensing::{self, LicenseArgs, LicenseKeys};
 use image_build::lock::Lock;
 use image_build::packages::PackageList;
-use image_build::licensing::{self, LicenseArgs, LicenseKeys};
 use image_build::paths::Paths;
 use image_build::squash::Effort;
-use image_build::{archive, embed, iso, kernel, kernel_options, size, tools_root};
+use image_build::{
+    archive, embed, hotfix, iso, kernel, kernel_options, repository, size, tools_root,
+};
+use release::{Guidance, HotfixInfo, HotfixKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,6 +71,50 @@ enum Command {
         first: PathBuf,
         /// The same of the other build.
         second: PathBuf,
+    },
+    /// Makes a hotfix: one signed file that brings hosts from earlier releases to a new one.
+    Hotfix {
+        /// A release that it applies to: a folder as `image-build root` leaves it, or a repository. May be repeated.
+        #[arg(long)]
+        from: Vec<PathBuf>,
+        /// The release that it brings [default: target/release-files].
+        #[arg(long)]
+        to: Option<PathBuf>,
+        /// The file to write [default: target/image/bedplate-VERSION.hotfix].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// It closes holes.
+        #[arg(long, conflicts_with = "feature", required_unless_present = "feature")]
+        security: bool,
+        /// It repairs or adds something else.
+        #[arg(long)]
+        feature: bool,
+        /// What changes, for the administrator.
+        #[arg(long, default_value = "")]
+        notes: String,
+        /// A vulnerability that it closes. May be repeated.
+        #[arg(long)]
+        cve: Vec<String>,
+        /// Leaves the whole files out: it then applies to the releases of --from only.
+        #[arg(long)]
+        no_full_image: bool,
+        /// Folder of the signing keys [default: target/keys].
+        #[arg(long)]
+        keys: Option<PathBuf>,
+    },
+    /// Adds hotfixes to the static folder of an update server, and signs its date anew.
+    Repository {
+        /// Hotfix files. None: only the date is signed anew, which has to happen before it runs out.
+        hotfixes: Vec<PathBuf>,
+        /// The folder.
+        #[arg(long)]
+        out: PathBuf,
+        /// Days for which clients believe that nothing newer is held back.
+        #[arg(long, default_value_t = 7)]
+        valid_days: u64,
+        /// Folder of the signing keys [default: target/keys].
+        #[arg(long)]
+        keys: Option<PathBuf>,
     },
     /// Lists the drivers of the kernel in the tree that `root` made, for hcl-checker to judge by.
     DriverIndex,
@@ -204,6 +251,67 @@ fn run(cli: Cli) -> Result<()> {
             }
             Ok(())
         }
+        Command::Hotfix {
+            from,
+            to,
+            out,
+            security,
+            feature: _,
+            notes,
+            cve,
+            no_full_image,
+            keys,
+        } => {
+            let paths = Paths::find()?;
+            let to = to.unwrap_or_else(|| paths.release_files());
+            let out = match out {
+                Some(out) => out,
+                None => {
+                    let version = hotfix::ReleaseFiles::open(&to)?.manifest.version;
+                    std::fs::create_dir_all(paths.images())?;
+                    paths.images().join(format!("bedplate-{version}.hotfix"))
+                }
+            };
+            let order = hotfix::Order {
+                from,
+                to,
+                out,
+                keys: keys.unwrap_or_else(|| paths.keys()),
+                info: HotfixInfo {
+                    kind: match security {
+                        true => HotfixKind::Security,
+                        false => HotfixKind::Feature,
+                    },
+                    notes,
+                    cves: cve,
+                    guidance: Guidance::RestartHost,
+                },
+                full_image: !no_full_image,
+            };
+            let bytes = hotfix::make(&paths, &order)?;
+            println!("{} has {:.1} MB", order.out.display(), bytes as f64 / 1e6);
+            Ok(())
+        }
+        Command::Repository {
+            hotfixes,
+            out,
+            valid_days,
+            keys,
+        } => {
+            let paths = Paths::find()?;
+            let version = repository::publish(
+                &paths,
+                &repository::Order {
+                    hotfixes,
+                    keys: keys.unwrap_or_else(|| paths.keys()),
+                    valid_days,
+                    now: now()?,
+                    out: out.clone(),
+                },
+            )?;
+            println!("{} gives clients {version}", out.display());
+            Ok(())
+        }
         Command::DriverIndex => {
             let written = build::write_driver_index(&Paths::find()?)?;
             println!("{}", written.display());
@@ -292,20 +400,24 @@ fn lock_packages() -> Result<()> {
     Ok(())
 }
 
+/// Seconds since 1970.
+fn now() -> Result<u64> {
+    Ok(SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock stands before 1970")?
+        .as_secs())
+}
+
 fn new_keys(out: Option<PathBuf>) -> Result<()> {
     let out = match out {
         Some(out) => out,
         None => Paths::find()?.keys(),
     };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("the clock stands before 1970")?
-        .as_secs();
     let licenses = LicenseKeys::at(&out);
     let has_root = release::trusted_root_path(&out).is_file();
     // Keys of releases alone, as they were made before there were licenses, are completed.
     if !has_root || licenses.exist() {
-        release::generate(&out, release::KeyDates::ten_years_from(now))?;
+        release::generate(&out, release::KeyDates::ten_years_from(now()?))?;
     }
     licenses.generate()?;
     println!(

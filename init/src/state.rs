@@ -3,10 +3,11 @@
 
 use crate::block::Block;
 use crate::console::Console;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
 use slots::RootIdentity;
-use slots::names::{FACTORY_VAR, STATE_MOUNT};
+use slots::boot_state::is_id;
+use slots::names::{ETC_FROM, FACTORY_VAR, STATE_MOUNT};
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -217,6 +218,7 @@ pub fn mount_memory() -> Result<()> {
 /// A mount fails, or what it needs cannot be made.
 pub fn mount_all(identity: &RootIdentity) -> Result<Vec<String>> {
     let etc = EtcOverlay::new(identity.id());
+    inherit(&Path::new(STATE_MOUNT).join("etc"), identity.id())?;
     for folder in [&etc.upper, &etc.work] {
         make_folder(folder, 0o755)?;
     }
@@ -250,6 +252,44 @@ pub fn mount_all(identity: &RootIdentity) -> Result<Vec<String>> {
     Ok(warnings)
 }
 
+/// Makes the upper folder of a release that starts for the first time: a copy of that of the release before it, which the host
+/// named when it applied the hotfix. `folders` holds one folder for each release.
+///
+/// Under a name of its own until it is whole, so that a start that is broken off begins anew.
+///
+/// # Errors
+/// There should be settings and there are none, or they cannot be copied. The start ends then, and the release before it comes
+/// back: without its network and its passwords a host is of no use.
+fn inherit(folders: &Path, id: &str) -> Result<()> {
+    let (upper, half) = (
+        folders.join(id).join("upper"),
+        folders.join(id).join("upper.new"),
+    );
+    let note = folders.join(id).join(ETC_FROM);
+    if upper.exists() || !note.exists() {
+        return Ok(());
+    }
+    let from =
+        fs::read_to_string(&note).with_context(|| format!("cannot read {}", note.display()))?;
+    let from = from.trim();
+    ensure!(is_id(from), "{} names no release", note.display());
+    let source = folders.join(from).join("upper");
+    ensure!(
+        source.is_dir(),
+        "the settings of the release before this one are gone: there is no {}",
+        source.display()
+    );
+    if half.exists() {
+        fs::remove_dir_all(&half).with_context(|| format!("cannot remove {}", half.display()))?;
+    }
+    copy(&source, &half, &[])
+        .with_context(|| format!("the settings in {} are not copied", source.display()))?;
+    nix::unistd::sync();
+    fs::rename(&half, &upper)
+        .and_then(|()| File::open(folders.join(id))?.sync_all())
+        .with_context(|| format!("cannot rename {}", half.display()))
+}
+
 /// Copies what the image holds at first to the state file system, where it is absent there; once for each release, so
 /// that what an administrator removed does not come back with every boot.
 fn fill(etc: &EtcOverlay, warnings: &mut Vec<String>) -> Result<()> {
@@ -261,7 +301,7 @@ fn fill(etc: &EtcOverlay, warnings: &mut Vec<String>) -> Result<()> {
     for binding in BINDINGS {
         let folder = Path::new(STATE_MOUNT).join(binding.folder);
         if Path::new(binding.factory).is_dir() {
-            if let Err(error) = copy(Path::new(binding.factory), &folder) {
+            if let Err(error) = copy(Path::new(binding.factory), &folder, &["--update=none"]) {
                 warnings.push(format!(
                     "{} is not filled from {}: {error:#}",
                     folder.display(),
@@ -284,10 +324,11 @@ fn fill(etc: &EtcOverlay, warnings: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder with owners, permissions, times and attributes, and leaves alone what is there.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder with owners, permissions, times and attributes. `options` says what to do with what is there.
+fn copy(from: &Path, to: &Path, options: &[&str]) -> Result<()> {
     let output = Command::new("/usr/bin/cp")
-        .args(["--archive", "--update=none", "--no-target-directory"])
+        .args(["--archive", "--no-target-directory"])
+        .args(options)
         .args([from, to])
         .stdin(Stdio::null())
         .output()
@@ -342,6 +383,67 @@ mod tests {
              index=off,metacopy=off,redirect_dir=off,xino=off"
         );
         assert_ne!(EtcOverlay::new("a").upper, EtcOverlay::new("b").upper);
+    }
+
+    #[test]
+    fn a_new_release_starts_with_the_settings_of_the_one_before() {
+        use std::os::unix::fs::PermissionsExt;
+        const OLD: &str = "0123456789abcdef";
+        const NEW: &str = "fedcba9876543210";
+        let root = tempfile::tempdir().expect("temp dir");
+        let path = |rest: &str| root.path().join(rest);
+        let old = path(OLD).join("upper");
+        fs::create_dir_all(old.join("ssh")).expect("dir");
+        fs::write(old.join("ssh/key"), "secret").expect("write");
+        fs::set_permissions(old.join("ssh/key"), fs::Permissions::from_mode(0o600)).expect("mode");
+        std::os::unix::fs::symlink("../zone", old.join("localtime")).expect("link");
+
+        // The first release of a host: nothing to inherit.
+        inherit(root.path(), NEW).expect("nothing to do");
+        assert!(!path(NEW).exists());
+
+        fs::create_dir_all(path(NEW).join("upper.new/left-by-a-power-cut")).expect("dir");
+        fs::write(path(NEW).join(ETC_FROM), format!("{OLD}\n")).expect("write");
+        inherit(root.path(), NEW).expect("copies");
+        let new = path(NEW).join("upper");
+        assert_eq!(
+            fs::read_to_string(new.join("ssh/key")).expect("read"),
+            "secret"
+        );
+        let mode = fs::metadata(new.join("ssh/key"))
+            .expect("metadata")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            fs::read_link(new.join("localtime")).expect("link"),
+            Path::new("../zone")
+        );
+        assert!(!new.join("left-by-a-power-cut").exists() && !path(NEW).join("upper.new").exists());
+
+        // What is changed under the new release stays there, and a second start copies nothing.
+        fs::write(new.join("ssh/key"), "changed").expect("write");
+        inherit(root.path(), NEW).expect("nothing to do");
+        assert_eq!(
+            fs::read_to_string(new.join("ssh/key")).expect("read"),
+            "changed"
+        );
+        assert_eq!(
+            fs::read_to_string(old.join("ssh/key")).expect("read"),
+            "secret"
+        );
+    }
+
+    #[test]
+    fn without_the_settings_that_there_should_be_nothing_starts() {
+        const NEW: &str = "fedcba9876543210";
+        let root = tempfile::tempdir().expect("temp dir");
+        fs::create_dir_all(root.path().join(NEW)).expect("dir");
+        for from in ["0123456789abcdef", "../../etc", ""] {
+            fs::write(root.path().join(NEW).join(ETC_FROM), from).expect("write");
+            assert!(inherit(root.path(), NEW).is_err(), "{from:?}");
+            assert!(!root.path().join(NEW).join("upper").exists());
+        }
     }
 
     #[test]

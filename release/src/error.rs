@@ -172,6 +172,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file is no hotfix, or damaged.
+    #[error("this is no hotfix file, or it is damaged: {problem}; get it again from its source")]
+    HotfixFile {
+        /// What is wrong.
+        problem: String,
+    },
     /// To publish: the manifest and the given files do not fit.
     #[error("{artifact}: {problem}", artifact = artifact.target_name())]
     Unpublishable {

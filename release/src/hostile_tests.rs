@@ -71,7 +71,7 @@ fn opened(
     };
     let signers = [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
     let signers = signers.map(|role| SigningKey::load(&keys, role).unwrap());
-    let files = metadata::build(targets, stamp, &signers).unwrap();
+    let files = metadata::build(targets, &HashMap::new(), stamp, &signers).unwrap();
     let repository = dir.path().join("repository");
     let write = |name: &Path, bytes: &[u8]| {
         let path = repository.join(name);

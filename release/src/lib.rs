@@ -9,10 +9,13 @@
 //! runtime: it runs one of its own.
 
 mod artifact_file;
+pub mod delta;
 mod directory_transport;
 mod error;
 #[cfg(test)]
 mod hostile_tests;
+mod hotfix_file;
+mod hotfix_info;
 mod keys;
 mod manifest;
 mod metadata;
@@ -21,11 +24,13 @@ mod publish;
 mod verified_reader;
 
 pub use error::Error;
+pub use hotfix_file::{pack_hotfix, unpack_hotfix};
+pub use hotfix_info::{DELTA_ARTIFACTS, DeltaInfo, Guidance, HotfixInfo, HotfixKind, data_size};
 pub use keys::{KeyDates, generate, trusted_root_path};
 pub use manifest::{Artifact, ArtifactInfo, MANIFEST, Manifest};
 pub use metadata::Stamp;
-pub use open::{Expiry, ExtraFiles, OpenRelease, Policy, Repository, Source, Versions};
-pub use publish::{Published, hash_file, publish};
+pub use open::{Delta, Expiry, ExtraFiles, OpenRelease, Policy, Repository, Source, Versions};
+pub use publish::{DeltaFile, Published, hash_file, publish, publish_hotfix, refresh_timestamp};
 pub use verified_reader::VerifiedReader;
 
 /// Folder of the signed metadata in a repository.

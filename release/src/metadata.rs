@@ -4,6 +4,7 @@
 //! in every build, and with them other hashes in the snapshot. Here the schema and the signing are `tough`'s, and the
 //! order is by name.
 
+use crate::hotfix_info::Customs;
 use crate::keys::SigningKey;
 use crate::{Error, MANIFEST, Manifest};
 use aws_lc_rs::rand::SystemRandom;
@@ -39,9 +40,10 @@ pub(crate) struct MetadataFile {
 }
 
 /// The metadata files of one release but the root, in the order in which they must be written: the timestamp, which
-/// makes the others visible, comes last.
+/// makes the others visible, comes last. `customs` is what is said about targets beyond size and hash.
 pub(crate) fn build(
     targets: HashMap<String, (u64, String)>,
+    customs: &Customs,
     stamp: Stamp,
     keys: &[SigningKey; 3],
 ) -> Result<Vec<MetadataFile>, Error> {
@@ -57,7 +59,7 @@ pub(crate) fn build(
         let target = Target {
             length,
             hashes: hashes(&sha256)?,
-            custom: HashMap::new(),
+            custom: customs.get(&name).cloned().unwrap_or_default(),
             _extra: HashMap::new(),
         };
         let name = tough::TargetName::new(&name).map_err(|e| Error::Manifest {
@@ -78,16 +80,13 @@ pub(crate) fn build(
     );
     let snapshot_bytes = sign(snapshot, snapshot_key)?;
 
-    let mut timestamp = Timestamp::new(
-        SPEC_VERSION.to_owned(),
+    let timestamp_bytes = build_timestamp(
+        &snapshot_bytes,
         stamp.version,
-        date("the expiry of timestamp", stamp.timestamp_expires)?,
-    );
-    timestamp.meta.insert(
-        "snapshot.json".to_owned(),
-        metafile(&snapshot_bytes, stamp.version)?,
-    );
-    let timestamp_bytes = sign(timestamp, timestamp_key)?;
+        stamp.version,
+        stamp.timestamp_expires,
+        timestamp_key,
+    )?;
 
     Ok(vec![
         MetadataFile {
@@ -103,6 +102,26 @@ pub(crate) fn build(
             bytes: timestamp_bytes,
         },
     ])
+}
+
+/// The timestamp of version `version` over a snapshot of version `snapshot_version`.
+pub(crate) fn build_timestamp(
+    snapshot_bytes: &[u8],
+    snapshot_version: NonZeroU64,
+    version: NonZeroU64,
+    expires: u64,
+    key: &SigningKey,
+) -> Result<Vec<u8>, Error> {
+    let mut timestamp = Timestamp::new(
+        SPEC_VERSION.to_owned(),
+        version,
+        date("the expiry of timestamp", expires)?,
+    );
+    timestamp.meta.insert(
+        "snapshot.json".to_owned(),
+        metafile(snapshot_bytes, snapshot_version)?,
+    );
+    sign(timestamp, key)
 }
 
 /// The targets of a release: every artifact, and the manifest itself.

@@ -2,9 +2,13 @@
 
 use crate::artifact_file::{OpenFailure, open_regular};
 use crate::directory_transport::DirectoryTransport;
+use crate::hotfix_info::{DELTA_KEY, HOTFIX_KEY};
 use crate::metadata::runtime;
 use crate::verified_reader::{CHUNK, VerifiedReader};
-use crate::{Artifact, ArtifactInfo, Error, MANIFEST, METADATA_DIR, Manifest, TARGETS_DIR};
+use crate::{
+    Artifact, ArtifactInfo, DeltaInfo, Error, HotfixInfo, MANIFEST, METADATA_DIR, Manifest,
+    TARGETS_DIR,
+};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -66,6 +70,15 @@ impl Policy {
             expiry: Expiry::Told,
             extra_files: ExtraFiles::Refused,
             datastore: None,
+        }
+    }
+
+    /// For a hotfix file in the operator's hand: as [`Policy::medium`], and versions are remembered in `datastore`, so that
+    /// an older release is refused.
+    pub fn hotfix(datastore: PathBuf) -> Policy {
+        Policy {
+            datastore: Some(datastore),
+            ..Policy::medium()
         }
     }
 
@@ -140,8 +153,11 @@ impl Repository {
             listed.iter().find(|(name, _)| name.raw() == MANIFEST),
             &targets,
         )?;
-        compare(&manifest, listed)?;
+        let deltas = deltas(listed)?;
+        compare(&manifest, &deltas, listed)?;
         Ok(OpenRelease {
+            hotfix: hotfix(listed)?,
+            deltas,
             expired: expired(&repository),
             versions: Versions {
                 root: repository.root().signed.version.get(),
@@ -160,6 +176,15 @@ impl Repository {
     }
 }
 
+/// A delta that the signed metadata lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delta {
+    /// What it is made from, and what comes out.
+    pub info: DeltaInfo,
+    /// Its size and hash.
+    pub file: ArtifactInfo,
+}
+
 /// A release whose metadata and manifest are verified, and whose artifacts can be.
 #[derive(Debug, Clone)]
 pub struct OpenRelease {
@@ -169,6 +194,10 @@ pub struct OpenRelease {
     pub expired: Option<String>,
     /// Versions of the metadata.
     pub versions: Versions,
+    /// What its maker says, where it is a hotfix.
+    pub hotfix: Option<HotfixInfo>,
+    /// The deltas by which it is made from others.
+    pub deltas: Vec<Delta>,
     targets: PathBuf,
     files: BTreeSet<String>,
     extra_files: ExtraFiles,
@@ -203,6 +232,43 @@ impl OpenRelease {
             &self.path(artifact),
             self.info(artifact),
         )
+    }
+
+    /// The delta by which `artifact` is made from the one with this SHA-256.
+    pub fn delta(&self, artifact: Artifact, base_sha256: &str) -> Option<&Delta> {
+        self.deltas
+            .iter()
+            .find(|delta| delta.info.artifact == artifact && delta.info.base_sha256 == base_sha256)
+    }
+
+    /// Where the file of a delta lies.
+    pub fn delta_path(&self, delta: &Delta) -> PathBuf {
+        self.targets.join(format!(
+            "{}.{}",
+            delta.file.sha256,
+            delta.info.target_name()
+        ))
+    }
+
+    /// Opens a delta as a stream that checks size and hash.
+    pub fn delta_reader(&self, delta: &Delta) -> Result<VerifiedReader, Error> {
+        VerifiedReader::open(
+            &delta.info.target_name(),
+            &self.delta_path(delta),
+            &delta.file,
+        )
+    }
+
+    /// The signed size and hash of the file `name` in `targets/`; none where nothing signed lists it.
+    pub(crate) fn listed(&self, name: &str) -> Option<(String, ArtifactInfo)> {
+        let artifacts = self.manifest.artifacts.iter();
+        let artifacts = artifacts.map(|(a, info)| (a.target_name().to_owned(), info));
+        let deltas = self.deltas.iter();
+        let deltas = deltas.map(|delta| (delta.info.target_name(), &delta.file));
+        artifacts
+            .chain(deltas)
+            .find(|(target, info)| format!("{}.{target}", info.sha256) == name)
+            .map(|(target, info)| (target, info.clone()))
     }
 
     /// Reads a small artifact into memory; verified. More than `limit` bytes is an error.
@@ -242,7 +308,7 @@ impl OpenRelease {
         Ok(())
     }
 
-    fn check_extra_files(&self) -> Result<(), Error> {
+    pub(crate) fn check_extra_files(&self) -> Result<(), Error> {
         if self.extra_files == ExtraFiles::Ignored {
             return Ok(());
         }
@@ -303,8 +369,52 @@ fn read_manifest(
     Ok(manifest)
 }
 
-/// The manifest and the signed list must say the same about every artifact, and list the same ones.
-fn compare(manifest: &Manifest, listed: &HashMap<TargetName, Target>) -> Result<(), Error> {
+/// What the signed list says about the hotfix.
+fn hotfix(listed: &HashMap<TargetName, Target>) -> Result<Option<HotfixInfo>, Error> {
+    let custom = listed
+        .iter()
+        .find(|(name, _)| name.raw() == MANIFEST)
+        .and_then(|(_, target)| target.custom.get(HOTFIX_KEY));
+    let Some(value) = custom else {
+        return Ok(None);
+    };
+    let info: HotfixInfo = serde_json::from_value(value.clone()).map_err(|e| Error::Manifest {
+        problem: format!("what is said about the hotfix cannot be understood: {e}"),
+    })?;
+    info.check()?;
+    Ok(Some(info))
+}
+
+/// The deltas in the signed list, in the order of their names.
+fn deltas(listed: &HashMap<TargetName, Target>) -> Result<Vec<Delta>, Error> {
+    let mut deltas = Vec::new();
+    for (name, target) in listed {
+        let Some(value) = target.custom.get(DELTA_KEY) else {
+            continue;
+        };
+        let info: DeltaInfo =
+            serde_json::from_value(value.clone()).map_err(|e| Error::Manifest {
+                problem: format!(
+                    "what is said about the delta {:?} cannot be understood: {e}",
+                    name.raw()
+                ),
+            })?;
+        info.check(name.raw())?;
+        deltas.push(Delta {
+            info,
+            file: info_of(target),
+        });
+    }
+    deltas.sort_by_key(|delta| delta.info.target_name());
+    Ok(deltas)
+}
+
+/// The manifest and the signed list must say the same about every artifact, and list the same ones and deltas.
+fn compare(
+    manifest: &Manifest,
+    deltas: &[Delta],
+    listed: &HashMap<TargetName, Target>,
+) -> Result<(), Error> {
     let problem = |problem: String| Err(Error::Manifest { problem });
     for (artifact, info) in &manifest.artifacts {
         let name = artifact.target_name();
@@ -318,8 +428,11 @@ fn compare(manifest: &Manifest, listed: &HashMap<TargetName, Target>) -> Result<
             Some(_) => {}
         }
     }
-    let known =
-        |name: &str| name == MANIFEST || Artifact::ALL.iter().any(|a| a.target_name() == name);
+    let known = |name: &str| {
+        name == MANIFEST
+            || Artifact::ALL.iter().any(|a| a.target_name() == name)
+            || deltas.iter().any(|delta| delta.info.target_name() == name)
+    };
     match listed.keys().find(|name| !known(name.raw())) {
         Some(name) => problem(format!(
             "the signed list names {:?}, which is no artifact known here",

@@ -1,19 +1,21 @@
 //! Making a repository out of a release's files.
 
 use crate::artifact_file::{OpenFailure, open_regular};
+use crate::hotfix_info::{Customs, customs};
 use crate::keys::SigningKey;
 use crate::metadata::{self, MetadataFile};
 use crate::verified_reader::CHUNK;
 use crate::{
-    Artifact, ArtifactInfo, Error, MANIFEST, METADATA_DIR, Manifest, Stamp, TARGETS_DIR,
-    trusted_root_path,
+    Artifact, ArtifactInfo, DeltaInfo, Error, HotfixInfo, MANIFEST, METADATA_DIR, Manifest, Stamp,
+    TARGETS_DIR, trusted_root_path,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use tough::schema::{Role, RoleType, Root, Signed};
+use tough::schema::{Role, RoleType, Root, Signed, Timestamp};
 
 /// What [`publish`] wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,68 @@ pub fn publish(
     artifacts: &BTreeMap<Artifact, PathBuf>,
     stamp: Stamp,
 ) -> Result<Published, Error> {
+    let missing = manifest
+        .artifacts
+        .keys()
+        .find(|artifact| !artifacts.contains_key(artifact));
+    if let Some(artifact) = missing {
+        return Err(Error::Unpublishable {
+            artifact: *artifact,
+            problem: "no file was given for it".into(),
+        });
+    }
+    let extra = Extra {
+        customs: Customs::new(),
+        deltas: &[],
+    };
+    write(keys_dir, out_dir, manifest, artifacts, &extra, stamp)
+}
+
+/// A delta and where its file lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeltaFile {
+    /// What it is made from.
+    pub info: DeltaInfo,
+    /// Its size and hash.
+    pub file: ArtifactInfo,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// Writes the repository of a hotfix: as [`publish()`], with deltas and what the maker says.
+///
+/// `artifacts` may leave out those that every host makes from deltas; they are signed all the same.
+pub fn publish_hotfix(
+    keys_dir: &Path,
+    out_dir: &Path,
+    manifest: &Manifest,
+    artifacts: &BTreeMap<Artifact, PathBuf>,
+    info: &HotfixInfo,
+    deltas: &[DeltaFile],
+    stamp: Stamp,
+) -> Result<Published, Error> {
+    let infos: Vec<_> = deltas.iter().map(|delta| delta.info.clone()).collect();
+    let extra = Extra {
+        customs: customs(Some(info), &infos)?,
+        deltas,
+    };
+    write(keys_dir, out_dir, manifest, artifacts, &extra, stamp)
+}
+
+/// What a hotfix has beside the release.
+struct Extra<'a> {
+    customs: Customs,
+    deltas: &'a [DeltaFile],
+}
+
+fn write(
+    keys_dir: &Path,
+    out_dir: &Path,
+    manifest: &Manifest,
+    artifacts: &BTreeMap<Artifact, PathBuf>,
+    extra: &Extra<'_>,
+    stamp: Stamp,
+) -> Result<Published, Error> {
     manifest.check()?;
     let root = root_file(keys_dir)?;
     let keys = [
@@ -80,8 +144,12 @@ pub fn publish(
     let manifest_bytes = metadata::to_sorted_json(manifest).map_err(|e| Error::Manifest {
         problem: e.to_string(),
     })?;
-    let targets = metadata::targets_of(manifest, &manifest_bytes);
-    let files = metadata::build(targets.clone(), stamp, &keys)?;
+    let mut targets = metadata::targets_of(manifest, &manifest_bytes);
+    for delta in extra.deltas {
+        let signed = (delta.file.size, delta.file.sha256.clone());
+        targets.insert(delta.info.target_name(), signed);
+    }
+    let files = metadata::build(targets.clone(), &extra.customs, stamp, &keys)?;
 
     let targets_dir = out_dir.join(TARGETS_DIR);
     let metadata_dir = out_dir.join(METADATA_DIR);
@@ -90,12 +158,9 @@ pub fn publish(
     }
     let mut names = BTreeMap::new();
     for (artifact, info) in &manifest.artifacts {
-        let source = artifacts
-            .get(artifact)
-            .ok_or_else(|| Error::Unpublishable {
-                artifact: *artifact,
-                problem: "no file was given for it".into(),
-            })?;
+        let Some(source) = artifacts.get(artifact) else {
+            continue;
+        };
         let name = format!("{}.{}", info.sha256, artifact.target_name());
         place(*artifact, source, &targets_dir.join(&name), info)?;
         names.insert(*artifact, name);
@@ -108,6 +173,10 @@ pub fn publish(
             artifact: *artifact,
             problem: "it is not in the manifest".into(),
         });
+    }
+    for DeltaFile { info, file, path } in extra.deltas {
+        let name = format!("{}.{}", file.sha256, info.target_name());
+        place(info.artifact, path, &targets_dir.join(&name), file)?;
     }
     let manifest_name = format!("{}.{MANIFEST}", targets[MANIFEST].1);
     write_new(&targets_dir.join(&manifest_name), &manifest_bytes)?;
@@ -127,6 +196,40 @@ pub fn publish(
         metadata: written,
         bytes: targets.values().map(|(size, _)| size).sum(),
     })
+}
+
+/// Signs the timestamp of the repository in `dir` anew, so that an update server does not look as if somebody held updates
+/// back: it is the one statement with a short life. `version` must be higher than before.
+pub fn refresh_timestamp(
+    keys_dir: &Path,
+    dir: &Path,
+    version: NonZeroU64,
+    expires: u64,
+) -> Result<(), Error> {
+    let path = dir.join(METADATA_DIR).join("timestamp.json");
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let damaged = |problem: String| Error::MetadataDamaged {
+        role: RoleType::Timestamp,
+        problem,
+    };
+    let old: Signed<Timestamp> =
+        serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    if old.signed.version >= version {
+        return Err(Error::VersionTaken { path });
+    }
+    let snapshot = old
+        .signed
+        .meta
+        .get("snapshot.json")
+        .ok_or_else(|| damaged("it names no snapshot".to_owned()))?;
+    let snapshot_path = dir
+        .join(METADATA_DIR)
+        .join(format!("{}.snapshot.json", snapshot.version));
+    let snapshot_bytes = fs::read(&snapshot_path).map_err(Error::io("read", &snapshot_path))?;
+    let key = SigningKey::load(keys_dir, RoleType::Timestamp)?;
+    let bytes =
+        metadata::build_timestamp(&snapshot_bytes, snapshot.version, version, expires, &key)?;
+    replace(&path, &bytes)
 }
 
 /// The public root as `<version>.root.json`.

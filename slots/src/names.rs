@@ -47,6 +47,8 @@ pub const WATCHDOG: &str = "/dev/watchdog0";
 pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
 /// In the running system: mount point of the state file system (tmpfs in the live system).
 pub const STATE_MOUNT: &str = "/state";
+/// In the folder of a root below `etc` on state: a file with the short name of the root whose /etc it starts with.
+pub const ETC_FROM: &str = "from";
 /// In the root image: the public TUF root that signs releases.
 pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
 /// In the root image: the pristine content of /var, copied to state where absent.

@@ -50,10 +50,7 @@ pub fn image_size(data_blocks: u64) -> Option<u64> {
 
 /// True when the hash of `block` with `salt` before it is `expected`.
 pub fn block_fits(salt: &[u8], block: &[u8], expected: &[u8; 32]) -> bool {
-    let mut hasher = Sha256::new();
-    hasher.update(salt);
-    hasher.update(block);
-    <[u8; 32]>::from(hasher.finalize()) == *expected
+    salted(salt, block) == *expected
 }
 
 /// True when `device` (a slot partition, from its first byte) holds the image of `verity`, as far as a few blocks tell:
@@ -89,6 +86,73 @@ pub fn root_fits(device: &mut dyn BlockDevice, verity: &Verity) -> io::Result<bo
         expected.copy_from_slice(&block[..DIGEST]);
     }
     Ok(true)
+}
+
+/// Builds the hash tree over data that comes as a stream, in pieces of any length.
+///
+/// Keeps 32 bytes for each block of 4096: 8 MiB for 1 GiB of data.
+#[derive(Debug, Clone)]
+pub struct TreeBuilder {
+    salt: Vec<u8>,
+    block: Vec<u8>,
+    hashes: Vec<u8>,
+}
+
+impl TreeBuilder {
+    /// With the salt of the image; none when it is not hexadecimal.
+    pub fn new(verity: &Verity) -> Option<Self> {
+        Some(TreeBuilder {
+            salt: hex::decode(&verity.salt).ok()?,
+            block: Vec::with_capacity(BLOCK as usize),
+            hashes: Vec::new(),
+        })
+    }
+
+    /// The next piece of the data.
+    pub fn update(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            let n = data.len().min(BLOCK as usize - self.block.len());
+            self.block.extend_from_slice(&data[..n]);
+            data = &data[n..];
+            if self.block.len() == BLOCK as usize {
+                self.hash_block();
+            }
+        }
+    }
+
+    fn hash_block(&mut self) {
+        let hash = salted(&self.salt, &self.block);
+        self.hashes.extend_from_slice(&hash);
+        self.block.clear();
+    }
+
+    /// The tree as it follows the data, top level first. Empty where there is one block: its hash is the root hash. A last
+    /// block that is not full counts as if zeros followed.
+    pub fn finish(mut self) -> Vec<u8> {
+        if !self.block.is_empty() {
+            self.block.resize(BLOCK as usize, 0);
+            self.hash_block();
+        }
+        let mut levels = Vec::new();
+        let mut hashes = self.hashes;
+        while hashes.len() > DIGEST {
+            hashes.resize(hashes.len().next_multiple_of(BLOCK as usize), 0);
+            let above = hashes
+                .chunks(BLOCK as usize)
+                .flat_map(|block| salted(&self.salt, block))
+                .collect();
+            levels.push(std::mem::replace(&mut hashes, above));
+        }
+        levels.reverse();
+        levels.concat()
+    }
+}
+
+fn salted(salt: &[u8], block: &[u8]) -> [u8; DIGEST] {
+    let mut hasher = Sha256::new();
+    hasher.update(salt);
+    hasher.update(block);
+    hasher.finalize().into()
 }
 
 #[cfg(test)]
@@ -156,6 +220,22 @@ mod tests {
         // And the tree that the other tests build is the same.
         assert_eq!(build(&mut device, 130, &hex::decode(SALT).unwrap()), ROOT);
         assert_eq!(device.bytes(130 * BLOCK, TREE.len()), TREE);
+    }
+
+    #[test]
+    fn a_tree_built_from_a_stream_is_that_of_veritysetup() {
+        let (device, verity) = fixture();
+        let data = device.bytes(0, 130 * BLOCK as usize);
+        for piece in [1, 4096, 5000, 1 << 20] {
+            let mut tree = TreeBuilder::new(&verity).unwrap();
+            data.chunks(piece).for_each(|piece| tree.update(piece));
+            assert_eq!(tree.finish(), TREE, "pieces of {piece} bytes");
+        }
+        let mut one = TreeBuilder::new(&verity).unwrap();
+        one.update(&data[..4096]);
+        assert!(one.finish().is_empty());
+        let salt = "no".to_owned();
+        assert!(TreeBuilder::new(&Verity { salt, ..verity }).is_none());
     }
 
     #[test]

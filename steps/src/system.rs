@@ -44,6 +44,24 @@ pub trait System: Send + Sync {
 
     /// Replaces a file in one step and makes it durable: after a power cut there is the old content or the new.
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError>;
+    /// Replaces a file by all that `source` gives, in one step and durably, like [`write_file`](Self::write_file), whatever its
+    /// size. Where reading fails, the old file stays. Returns its bytes.
+    fn write_stream(
+        &self,
+        path: &Path,
+        source: &mut dyn io::Read,
+        mode: u32,
+    ) -> Result<u64, FileError> {
+        // For systems that keep their files in memory anyway.
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes).map_err(|source| FileError {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })?;
+        self.write_file(path, &bytes, mode)?;
+        Ok(bytes.len() as u64)
+    }
     /// The content of a file, up to [`MAX_FILE`] bytes; more is an error.
     fn read_file(&self, path: &Path) -> Result<Vec<u8>, FileError>;
     /// Copies a file in one step and makes it durable, like [`write_file`](Self::write_file), whatever its size.

@@ -2,11 +2,14 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use host::health::{self, Retry};
+use host::health::{self, HealthReport, Retry};
+use host::hotfix::{self, Places, RealMachine, Site, Verdict};
+use host::local::boot_record;
+use slots::BootState;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
-use steps::RealSystem;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use steps::{RealSystem, System};
 
 /// Checks whether this boot is good, and tells the boot loader and the console.
 #[derive(Parser)]
@@ -29,6 +32,15 @@ enum Command {
         #[arg(long, default_value_t = 90)]
         wait: u32,
     },
+    /// Go back to the release before this one where this one is on trial and nobody knows yet whether it is good.
+    Deadline {
+        /// Where the EFI system partition is mounted.
+        #[arg(long, default_value = "/boot/efi")]
+        esp: PathBuf,
+        /// Minutes since the start, for the record.
+        #[arg(long)]
+        minutes: u32,
+    },
     /// Write what the console shows above the login prompt.
     Issue,
 }
@@ -45,8 +57,11 @@ fn main() -> anyhow::Result<ExitCode> {
                 rounds: 1 + wait / PAUSE,
                 pause: &mut pause,
             };
+            // As the boot loader left it: the check changes it.
+            let before = hotfix::boot_state(&esp).unwrap_or_default();
             let report = health::check(&system, &esp, &mut retry);
             print!("{report}");
+            decide(&system, esp, &before, &report);
             // Also where something is wrong: then the console says so. systemd runs nothing after a failed check.
             if let Err(e) = health::write_issue(&system) {
                 eprintln!("the text for the login prompt was not written: {e}");
@@ -57,10 +72,63 @@ fn main() -> anyhow::Result<ExitCode> {
                 ExitCode::FAILURE
             })
         }
+        Command::Deadline { esp, minutes } => {
+            let state = hotfix::boot_state(&esp).context("nothing is decided")?;
+            let boot = boot_record(&system).map_err(anyhow::Error::msg)?;
+            let places = Places {
+                esp,
+                ..Places::default()
+            };
+            go(
+                &system,
+                hotfix::deadline(&site(&system, &places), &boot, &state, minutes),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Issue => {
             health::write_issue(&system)
                 .context("the text for the login prompt was not written")?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+fn site<'a>(system: &'a dyn System, places: &'a Places) -> Site<'a> {
+    Site {
+        system,
+        machine: &RealMachine,
+        places,
+        now: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    }
+}
+
+/// Records what came of the release that runs, and goes back where it is on trial and not good.
+fn decide(system: &dyn System, esp: PathBuf, before: &BootState, report: &HealthReport) {
+    // Without a record it is not known which root runs, and so nothing is decided; the report says so.
+    let Ok(boot) = boot_record(system) else {
+        return;
+    };
+    let places = Places {
+        esp,
+        ..Places::default()
+    };
+    go(
+        system,
+        hotfix::after_boot(&site(system, &places), &boot, before, report),
+    );
+}
+
+fn go(system: &dyn System, verdict: Result<Verdict, host::XeError>) {
+    match verdict {
+        Ok(Verdict::Stay) => {}
+        Ok(Verdict::GoBack { to, reason }) => {
+            println!("This release is on trial and did not pass: {reason}. Going back to {to}.");
+            if let Err(e) = system.run(&steps::Command::new("systemctl").arg("reboot")) {
+                eprintln!("the host cannot be restarted: {e}; restart it by hand");
+            }
+        }
+        Err(e) => eprintln!("what came of the hotfix was not recorded: {e}"),
     }
 }

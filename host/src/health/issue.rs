@@ -2,6 +2,7 @@
 
 use super::{HealthReport, RUN_REPORT, checks::gib};
 use crate::class::volume_group;
+use crate::hotfix::{PatchRecord, PatchState, Places};
 use crate::local::{MANAGEMENT_BRIDGE, boot_record, short_text};
 use std::fmt::Write;
 use std::path::Path;
@@ -41,6 +42,9 @@ pub fn issue_text(system: &dyn System) -> String {
     };
     line("Storage", &escape(&storage));
     line("Health", &escape(&health(system)));
+    if let Some(text) = hotfix(system) {
+        line("Hotfix", &escape(&text));
+    }
     text.push('\n');
     text
 }
@@ -54,6 +58,20 @@ fn health(system: &dyn System) -> String {
             let names: Vec<_> = report.problems().map(|check| check.name.as_str()).collect();
             format!("NOT GOOD: {} (see {RUN_REPORT})", names.join(", "))
         }
+    }
+}
+
+/// What came of the hotfix that was changed last, where that is worth a line.
+fn hotfix(system: &dyn System) -> Option<String> {
+    let record = PatchRecord::all(system, &Places::default()).ok()?.pop()?;
+    let version = &record.root.version;
+    match record.state {
+        PatchState::Failed => Some(format!(
+            "{version} FAILED: {} (see xe patch-list)",
+            record.reason
+        )),
+        PatchState::RestartNeeded => Some(format!("{version} waits for a restart of the host")),
+        _ => None,
     }
 }
 

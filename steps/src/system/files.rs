@@ -86,6 +86,14 @@ pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
         .map_err(error("write", path))
 }
 
+pub(super) fn write_stream(
+    path: &Path,
+    source: &mut dyn Read,
+    mode: u32,
+) -> Result<u64, FileError> {
+    replace(path, mode, |file| io::copy(source, file)).map_err(error("write", path))
+}
+
 pub(super) fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<u64, FileError> {
     let mut source = File::open(from).map_err(error("read", from))?;
     replace(to, mode, |file| io::copy(&mut source, file)).map_err(error("copy to", to))
@@ -185,6 +193,22 @@ mod tests {
         assert!(result.is_err());
         assert_eq!(read_file(&path).unwrap(), b"old");
         assert_eq!(list_dir(dir.path()).unwrap(), ["state"]);
+    }
+
+    #[test]
+    fn a_stream_replaces_a_file_only_when_it_was_read_to_its_end() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the medium was pulled"))
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("xen.efi");
+        assert_eq!(write_stream(&path, &mut &b"old"[..], 0o600).unwrap(), 3);
+        assert!(write_stream(&path, &mut b"half".chain(Broken), 0o600).is_err());
+        assert_eq!(read_file(&path).unwrap(), b"old");
+        assert_eq!(list_dir(dir.path()).unwrap(), ["xen.efi"]);
     }
 
     #[test]

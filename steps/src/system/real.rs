@@ -92,6 +92,14 @@ impl System for RealSystem {
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
         files::write_file(path, bytes, mode)
     }
+    fn write_stream(
+        &self,
+        path: &Path,
+        source: &mut dyn Read,
+        mode: u32,
+    ) -> Result<u64, FileError> {
+        files::write_stream(path, source, mode)
+    }
     fn read_file(&self, path: &Path) -> Result<Vec<u8>, FileError> {
         files::read_file(path)
     }

@@ -1,0 +1,146 @@
+//! What comes of a try: decided at the end of each start by the health check.
+
+use super::{PatchRecord, PatchState, Site, etc, internal, is_older, seen};
+use crate::XeError;
+use crate::health::HealthReport;
+use slots::{BootRecord, BootState};
+
+/// What is to be done with this boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: it is good, or there is nothing to go back to.
+    Stay,
+    /// Restart: the boot loader then starts the root with this short name, which was good.
+    GoBack {
+        /// The root.
+        to: String,
+        /// Why, for the console and the record.
+        reason: String,
+    },
+}
+
+/// Whether the root `id` is under trial, and which good one the host goes back to.
+fn on_trial<'a>(state: &'a BootState, id: &str) -> Option<&'a str> {
+    let good = state.good.as_deref().filter(|good| *good != id)?;
+    (state.try_id.as_deref() == Some(id)).then_some(good)
+}
+
+/// Records what the health check found. `before` is the state of the boot loader before the check changed it.
+///
+/// Good: what runs is applied, what it replaced is superseded or was gone back from, and what was tried in vain has failed.
+/// Not good, and on trial: the host goes back.
+pub fn after_boot(
+    site: &Site<'_>,
+    boot: &BootRecord,
+    before: &BootState,
+    report: &HealthReport,
+) -> Result<Verdict, XeError> {
+    let id = boot.root.id();
+    if report.passed {
+        settle(site, boot, report.failed_try.as_deref())?;
+        return Ok(Verdict::Stay);
+    }
+    let problems: Vec<_> = report
+        .problems()
+        .map(|check| format!("{}: {}", check.name, check.reason))
+        .collect();
+    give_up(
+        site,
+        before,
+        id,
+        format!("not healthy: {}", problems.join("; ")),
+    )
+}
+
+/// For a timer: a try that nobody decided about in time. `before` is the state of the boot loader now.
+pub fn deadline(
+    site: &Site<'_>,
+    boot: &BootRecord,
+    before: &BootState,
+    minutes: u32,
+) -> Result<Verdict, XeError> {
+    give_up(
+        site,
+        before,
+        boot.root.id(),
+        format!("its health was not known {minutes} minutes after the start"),
+    )
+}
+
+fn give_up(
+    site: &Site<'_>,
+    before: &BootState,
+    id: &str,
+    reason: String,
+) -> Result<Verdict, XeError> {
+    let Some(good) = on_trial(before, id) else {
+        return Ok(Verdict::Stay);
+    };
+    for mut record in PatchRecord::all(site.system, site.places)? {
+        if record.root.id() == id {
+            record.become_state(PatchState::Failed, reason.clone(), site.now);
+            record.save(site.system, site.places)?;
+        }
+    }
+    Ok(Verdict::GoBack {
+        to: good.to_owned(),
+        reason,
+    })
+}
+
+/// This boot is good.
+fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Result<(), XeError> {
+    let system = site.system;
+    let id = boot.root.id();
+    for mut record in PatchRecord::all(system, site.places)? {
+        let other = record.root.id() != id;
+        match record.state {
+            _ if !other && record.state != PatchState::Applied => {
+                record.become_state(PatchState::Applied, "", site.now);
+                if let Some(folder) = &record.folder {
+                    let tuf = site.places.store.join(folder).join("seen");
+                    seen::copy(system, &tuf, &site.places.seen())?;
+                }
+            }
+            PatchState::Applied if other && is_older(&boot.root.version, &record.root.version) => {
+                let reason = format!("the host went back to {}", boot.root.version);
+                record.become_state(PatchState::RolledBack, reason, site.now);
+                etc::discard(site, record.root.id())?;
+            }
+            PatchState::Applied if other => {
+                let reason = format!("{} took its place", boot.root.version);
+                record.become_state(PatchState::Superseded, reason, site.now);
+            }
+            PatchState::RestartNeeded | PatchState::Applying
+                if failed_try == Some(record.root.id()) =>
+            {
+                let reason = "it did not come up: it stopped before its health was checked, and the boot loader went back";
+                record.become_state(PatchState::Failed, reason, site.now);
+            }
+            _ => continue,
+        }
+        record.save(system, site.places)?;
+    }
+    if let Some(failed) = failed_try.filter(|failed| *failed != id) {
+        // What it changed in /etc goes with it.
+        etc::discard(site, failed)?;
+    }
+    remember(site, boot)
+}
+
+/// Keeps the identity of a root that was good: going back by hand needs to know what the other slot should hold.
+fn remember(site: &Site<'_>, boot: &BootRecord) -> Result<(), XeError> {
+    let path = site.places.root(boot.root.id());
+    if site.system.exists(&path) {
+        return Ok(());
+    }
+    let json = serde_json::to_vec_pretty(&boot.root).map_err(|e| internal(&e))?;
+    if let Some(folder) = path.parent() {
+        site.system
+            .create_dir_all(folder)
+            .map_err(|e| internal(&e))?;
+    }
+    site.system
+        .write_file(&path, &json, 0o644)
+        .map_err(|e| internal(&e))
+}

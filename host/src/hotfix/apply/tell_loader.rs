@@ -1,0 +1,66 @@
+//! Steps: what the boot loader is told, before the other slot changes and after everything is in its place.
+
+use super::Context;
+use crate::hotfix::Site;
+use slots::BootState;
+use slots::boot_state::STATE_ENV;
+use slots::env_block::ATOMIC;
+use steps::{Reporter, Step, StepError};
+
+/// The other slot is about to hold nothing: no menu entry may lead there.
+pub(super) struct ForgetOther;
+
+impl Step<Context<'_>> for ForgetOther {
+    fn id(&self) -> String {
+        "forget-other".into()
+    }
+
+    fn title(&self) -> String {
+        "Tell the boot loader to start this release only".into()
+    }
+
+    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+        let state = BootState {
+            try_id: None,
+            tries: 0,
+            previous: None,
+            ..context.prepared.state.clone()
+        };
+        if state != context.prepared.state {
+            write(&context.site, &state)?;
+            context.prepared.state = state;
+        }
+        Ok(())
+    }
+}
+
+/// One try.
+pub(super) struct ArrangeTry;
+
+impl Step<Context<'_>> for ArrangeTry {
+    fn id(&self) -> String {
+        "try".into()
+    }
+
+    fn title(&self) -> String {
+        "Have the next start try the new release, once".into()
+    }
+
+    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+        let state = BootState {
+            try_id: Some(context.new_id().to_owned()),
+            tries: 1,
+            ..context.prepared.state.clone()
+        };
+        write(&context.site, &state)
+    }
+}
+
+fn write(site: &Site<'_>, state: &BootState) -> Result<(), StepError> {
+    let block = state.to_env()?;
+    // What GRUB changes must lie within one sector.
+    block.to_bytes_within(ATOMIC)?;
+    site.machine
+        .write_env(&site.places.esp.join(STATE_ENV), &block)?;
+    Ok(())
+}

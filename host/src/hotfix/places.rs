@@ -1,0 +1,59 @@
+//! Where everything is on a host.
+
+use slots::names;
+use std::path::PathBuf;
+
+/// Folders and files of a host. Tests have their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Records and files of hotfixes.
+    pub store: PathBuf,
+    /// The EFI system partition.
+    pub esp: PathBuf,
+    /// The overlays of /etc, one folder for each release.
+    pub etc: PathBuf,
+    /// The public TUF root that signs releases.
+    pub trusted_root: PathBuf,
+    /// What the initrd recorded about this boot.
+    pub boot_record: PathBuf,
+    /// The kernel's block devices.
+    pub sys_block: PathBuf,
+    /// Held while something is changed.
+    pub lock: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Places {
+            store: "/var/lib/bedplate/hotfix".into(),
+            esp: "/boot/efi".into(),
+            etc: PathBuf::from(names::STATE_MOUNT).join("etc"),
+            trusted_root: names::TRUSTED_ROOT.into(),
+            boot_record: names::BOOT_RECORD.into(),
+            sys_block: "/sys/class/block".into(),
+            lock: "/run/bedplate/hotfix.lock".into(),
+        }
+    }
+}
+
+impl Places {
+    /// The record of a hotfix.
+    pub fn record(&self, uuid: &str) -> PathBuf {
+        self.store.join(format!("{uuid}.json"))
+    }
+
+    /// The folder of the boot files of a root, on the ESP.
+    pub fn boot_files(&self, id: &str) -> PathBuf {
+        self.esp.join("bedplate").join(id)
+    }
+
+    /// The identity of a root that was good on this host.
+    pub fn root(&self, id: &str) -> PathBuf {
+        self.store.join("roots").join(format!("{id}.json"))
+    }
+
+    /// The versions of the newest metadata that was good on this host.
+    pub fn seen(&self) -> PathBuf {
+        self.store.join("seen")
+    }
+}

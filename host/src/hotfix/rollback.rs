@@ -1,0 +1,138 @@
+//! Going back by hand.
+
+use super::disk::slots;
+use super::precheck::{BOOT_FILES, boot_state};
+use super::{PatchRecord, PatchState, Site, etc, internal, lock};
+use crate::XeError;
+use crate::local::boot_record_at;
+use slots::block::Access;
+use slots::boot_state::STATE_ENV;
+use slots::verity::root_fits;
+use slots::{BootRecord, BootState, RootIdentity};
+
+const CANNOT: &str = "HOST_CANNOT_ROLL_BACK";
+
+/// What going back came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RolledBack {
+    /// A hotfix that waited for a restart waits no more.
+    Canceled {
+        /// The version that would have been tried.
+        version: String,
+    },
+    /// The next start tries the release that was there before.
+    Arranged {
+        /// Its version.
+        version: String,
+    },
+}
+
+/// Goes back: takes back a hotfix that waits for a restart, or else has the next start try the release before this one.
+///
+/// The way back is a try, too: should the old release not come up, the host returns to the one that runs now.
+pub fn rollback(site: &Site<'_>) -> Result<RolledBack, XeError> {
+    let _lock = lock(site.places, "host-rollback")?;
+    let cannot = |message: String| XeError::failure(CANNOT, message);
+    let boot = boot_record_at(site.system, &site.places.boot_record)
+        .map_err(|e| cannot(format!("The running release is not known: {e}")))?;
+    let state = boot_state(&site.places.esp)?;
+    if state.good.as_deref() != Some(boot.root.id()) {
+        return Err(cannot(
+            "The release that runs is not known to be good; a restart goes back by itself."
+                .to_owned(),
+        ));
+    }
+    if let Some(waiting) = state.try_id.clone().filter(|_| state.tries > 0) {
+        return cancel(site, &state, &waiting);
+    }
+    let Some(previous) = state.previous.clone() else {
+        return Err(cannot(
+            "There is no release to go back to: the other slot holds none that was good. Apply a hotfix, or install anew from \
+             the medium."
+                .to_owned(),
+        ));
+    };
+    let root = whole(site, &boot, &previous)?;
+    if !etc::exists(site, &previous) {
+        etc::inherit(site, &previous, boot.root.id())?;
+    }
+    let next = BootState {
+        try_id: Some(previous),
+        tries: 1,
+        ..state
+    };
+    write(site, &next)?;
+    Ok(RolledBack::Arranged {
+        version: root.version,
+    })
+}
+
+fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBack, XeError> {
+    let next = BootState {
+        try_id: None,
+        tries: 0,
+        ..state.clone()
+    };
+    write(site, &next)?;
+    let mut version = waiting.to_owned();
+    for mut record in PatchRecord::all(site.system, site.places)? {
+        if record.root.id() == waiting {
+            version.clone_from(&record.root.version);
+            let waits = matches!(
+                record.state,
+                PatchState::RestartNeeded | PatchState::Applying
+            );
+            if waits {
+                record.become_state(
+                    PatchState::RolledBack,
+                    "taken back before the host was restarted",
+                    site.now,
+                );
+                record.save(site.system, site.places)?;
+                etc::discard(site, waiting)?;
+            }
+        }
+    }
+    Ok(RolledBack::Canceled { version })
+}
+
+/// Everything of the root `id` that its start needs is there.
+fn whole(site: &Site<'_>, boot: &BootRecord, id: &str) -> Result<RootIdentity, XeError> {
+    let cannot = |message: String| XeError::failure(CANNOT, message).with("root-id", id);
+    let json = site
+        .system
+        .read_file(&site.places.root(id))
+        .map_err(|_| cannot("Nothing is known about the release before this one.".to_owned()))?;
+    let root: RootIdentity = serde_json::from_slice(&json).map_err(|e| internal(&e))?;
+    let slots = slots(site.system, site.places, &boot.root_device)
+        .map_err(|e| cannot(format!("The slots are not known: {e}")))?;
+    let mut device = site
+        .machine
+        .open(&slots.inactive, Access::ReadOnly)
+        .map_err(|e| internal(&e))?;
+    if !root_fits(device.as_mut(), &root.verity).map_err(|e| internal(&e))? {
+        return Err(cannot(format!(
+            "The slot {} does not hold {} any more.",
+            slots.inactive.display(),
+            root.version
+        )));
+    }
+    let folder = site.places.boot_files(id);
+    match BOOT_FILES
+        .iter()
+        .find(|(_, name)| !site.system.exists(&folder.join(name)))
+    {
+        Some((_, name)) => Err(cannot(format!(
+            "The boot file {name} of {} is missing on the EFI system partition.",
+            root.version
+        ))),
+        None => Ok(root),
+    }
+}
+
+fn write(site: &Site<'_>, state: &BootState) -> Result<(), XeError> {
+    let block = state.to_env().map_err(|e| internal(&e))?;
+    site.machine
+        .write_env(&site.places.esp.join(STATE_ENV), &block)
+        .map_err(|e| internal(&e))
+}

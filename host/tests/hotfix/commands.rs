@@ -1,0 +1,71 @@
+//! The commands of `xe` on a host.
+
+use crate::site::{Host, NOW};
+use host::XeError;
+use host::cmdline::Invocation;
+use host::commands::{Surroundings, execute};
+use host::hotfix::RealMachine;
+use steps::sink::FanOut;
+
+fn xe(host: &Host, line: &str) -> Result<String, XeError> {
+    let invocation = Invocation::parse(line.split_whitespace().map(str::to_owned))?;
+    execute(
+        &invocation,
+        &Surroundings {
+            system: &host.system,
+            now: NOW,
+            hardware: &license::Machine::default,
+            machine: &RealMachine,
+            places: &host.places,
+            sinks: &FanOut::new,
+        },
+    )
+}
+
+#[test]
+fn from_upload_to_restart() {
+    let host = Host::new();
+    let file = host.hotfix("hotfix", true);
+    let uuid = xe(&host, &format!("patch-upload file-name={}", file.display())).unwrap();
+    let uuid = uuid.trim();
+    assert_eq!(uuid.len(), 36);
+    let checked = xe(&host, &format!("patch-precheck uuid={uuid} --minimal")).unwrap();
+    assert_eq!(checked, "restartHost\n");
+    let applied = xe(&host, &format!("patch-pool-apply uuid={uuid}")).unwrap();
+    assert!(
+        applied.contains("1.0.1 is written and verified") && applied.contains("restartHost"),
+        "{applied}"
+    );
+    assert_eq!(host.next_start(), "1.0.1");
+    assert_eq!(xe(&host, &format!("patch-clean uuid={uuid}")).unwrap(), "");
+    let back = xe(&host, "host-rollback").unwrap();
+    assert!(back.contains("1.0.1 is taken back"), "{back}");
+    assert_eq!(
+        xe(&host, &format!("patch-destroy uuid={uuid}")).unwrap(),
+        ""
+    );
+}
+
+#[test]
+fn wrong_use_and_failures() {
+    let host = Host::new();
+    for (line, code, exit) in [
+        ("patch-upload", "WRONG_USE", 2),
+        ("patch-upload file=x", "WRONG_USE", 2),
+        ("patch-apply", "WRONG_USE", 2),
+        ("patch-apply uuid=x --json", "WRONG_USE", 2),
+        ("host-rollback force=true", "WRONG_USE", 2),
+        ("patch-apply uuid=x", "CANNOT_FIND_PATCH", 1),
+        ("patch-destroy uuid=x", "CANNOT_FIND_PATCH", 1),
+        ("patch-upload file-name=/nonexistent", "INVALID_PATCH", 1),
+        ("patch-apply uuid=x host-uuid=another", "UUID_INVALID", 1),
+        ("host-rollback", "HOST_CANNOT_ROLL_BACK", 1),
+    ] {
+        let error = xe(&host, line).unwrap_err();
+        assert_eq!(
+            (error.code, error.exit_code()),
+            (code, exit),
+            "{line}: {error}"
+        );
+    }
+}

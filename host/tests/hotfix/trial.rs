@@ -1,0 +1,268 @@
+//! What comes of a try.
+
+use crate::site::Host;
+use host::health::{Check, HealthReport, after_good_boot, mark_good};
+use host::hotfix::{
+    PatchRecord, PatchState, RolledBack, Verdict, after_boot, apply, deadline, rollback, upload,
+};
+use slots::boot_state::BootState;
+use std::fs;
+use steps::sink::FanOut;
+
+fn report(passed: bool, failed_try: Option<&str>) -> HealthReport {
+    let mut checks = vec![Check::pass("xen", "it runs")];
+    if !passed {
+        checks.push(Check::fail("network", "xenbr0 is down"));
+    }
+    HealthReport {
+        schema: 1,
+        version: None,
+        root_id: None,
+        passed,
+        failed_try: failed_try.map(Into::into),
+        uptime_ms: None,
+        checks,
+    }
+}
+
+/// Uploaded and applied; the boot loader took the try.
+fn tried() -> (Host, String) {
+    let host = Host::new();
+    let record = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
+    apply(&host.site(), &record.uuid, FanOut::new()).unwrap();
+    let state = host.state();
+    host.set_state(&BootState { tries: 0, ..state });
+    (host, record.uuid)
+}
+
+fn record(host: &Host, uuid: &str) -> PatchRecord {
+    PatchRecord::find(&host.system, &host.places, uuid).unwrap()
+}
+
+/// The health check of a boot of the new or old root.
+fn health(host: &Host, new: bool, passed: bool) -> Verdict {
+    let (root, device) = match new {
+        true => (&host.new.manifest.root, "sda4"),
+        false => (&host.old.manifest.root, "sda3"),
+    };
+    host.boot(root, device);
+    let before = host.state();
+    let failed = match passed {
+        true => mark_good(&host.places.esp, root.id()).unwrap(),
+        false => None,
+    };
+    let report = report(passed, failed.as_deref());
+    after_boot(&host.site(), &host.record(), &before, &report).unwrap()
+}
+
+/// As the initrd does at the first start of a release.
+fn settings(host: &Host, id: &str) -> std::path::PathBuf {
+    let folder = host.places.etc.join(id);
+    if !folder.join("upper").exists() {
+        let from = fs::read_to_string(folder.join("from")).unwrap();
+        let from = host.places.etc.join(from.trim()).join("upper");
+        fs::create_dir_all(folder.join("upper")).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.join("upper").join(entry.file_name())).unwrap();
+        }
+    }
+    folder.join("upper")
+}
+
+#[test]
+fn a_good_one_is_applied_and_the_old_one_stays_to_go_back_to() {
+    let (host, uuid) = tried();
+    assert_eq!(health(&host, true, true), Verdict::Stay);
+    assert_eq!(record(&host, &uuid).state, PatchState::Applied);
+    let state = host.state();
+    assert_eq!(state.good.as_deref(), Some(host.new.id()));
+    assert_eq!(state.previous.as_deref(), Some(host.old.id()));
+    assert!(
+        host.places
+            .etc
+            .join(host.old.id())
+            .join("upper/hostname")
+            .exists()
+    );
+}
+
+#[test]
+fn one_that_is_not_healthy_goes_back_and_says_why() {
+    let (host, uuid) = tried();
+    let upper = settings(&host, host.new.id());
+    fs::write(upper.join("hostname"), "changed by the hotfix").unwrap();
+    let verdict = health(&host, true, false);
+    let Verdict::GoBack { to, reason } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(to, host.old.id());
+    assert!(reason.contains("network: xenbr0 is down"), "{reason}");
+    let failed = record(&host, &uuid);
+    assert_eq!(
+        (failed.state, failed.reason.as_str()),
+        (PatchState::Failed, reason.as_str())
+    );
+    // The boot loader starts the old one, which finds the try used up.
+    assert_eq!(host.next_start(), "1.0.0");
+    assert_eq!(health(&host, false, true), Verdict::Stay);
+    let still = record(&host, &uuid);
+    assert_eq!((still.state, still.reason), (PatchState::Failed, reason));
+    assert!(
+        !host.places.etc.join(host.new.id()).exists(),
+        "its settings are gone"
+    );
+    assert_eq!(
+        fs::read_to_string(host.places.etc.join(host.old.id()).join("upper/hostname")).unwrap(),
+        "node-1"
+    );
+    // And nothing keeps it from being tried again.
+    apply(&host.site(), &uuid, FanOut::new()).unwrap();
+    assert_eq!(host.next_start(), "1.0.1");
+}
+
+#[test]
+fn one_that_never_came_so_far_has_failed_too() {
+    let (host, uuid) = tried();
+    settings(&host, host.new.id());
+    // A panic or a hang: the next thing that runs is the old one.
+    assert_eq!(health(&host, false, true), Verdict::Stay);
+    let failed = record(&host, &uuid);
+    assert_eq!(failed.state, PatchState::Failed);
+    assert!(
+        failed.reason.contains("did not come up"),
+        "{}",
+        failed.reason
+    );
+    assert!(!host.places.etc.join(host.new.id()).exists());
+    assert_eq!(host.state().try_id, None);
+}
+
+#[test]
+fn one_that_hangs_meets_its_deadline_and_a_good_host_does_not() {
+    let (host, uuid) = tried();
+    host.boot(&host.new.manifest.root, "sda4");
+    let decide = || deadline(&host.site(), &host.record(), &host.state(), 10).unwrap();
+    assert!(matches!(decide(), Verdict::GoBack { .. }));
+    assert!(record(&host, &uuid).reason.contains("10 minutes"));
+    let (host, _) = tried();
+    health(&host, true, true);
+    let decide = || deadline(&host.site(), &host.record(), &host.state(), 10).unwrap();
+    assert_eq!(decide(), Verdict::Stay);
+    // The old one with a hotfix that waits: nothing of that is on trial now.
+    let host = Host::new();
+    let record = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
+    apply(&host.site(), &record.uuid, FanOut::new()).unwrap();
+    let verdict = deadline(&host.site(), &host.record(), &host.state(), 10).unwrap();
+    assert_eq!(verdict, Verdict::Stay);
+}
+
+#[test]
+fn a_host_with_nothing_to_go_back_to_stays_up() {
+    let host = Host::new();
+    // Freshly installed: on trial itself, and no root is good.
+    let fresh = BootState {
+        good: None,
+        try_id: Some(host.old.id().into()),
+        tries: 2,
+        ..BootState::default()
+    };
+    let verdict = after_boot(&host.site(), &host.record(), &fresh, &report(false, None)).unwrap();
+    assert_eq!(verdict, Verdict::Stay);
+    // And a good host that is ill does not restart for ever.
+    let verdict = after_boot(
+        &host.site(),
+        &host.record(),
+        &host.state(),
+        &report(false, None),
+    )
+    .unwrap();
+    assert_eq!(verdict, Verdict::Stay);
+}
+
+#[test]
+fn back_by_hand_and_forth_again() {
+    let (host, uuid) = tried();
+    // The old root is remembered from when it was good.
+    let (old, _) = after_good_boot(&BootState::default(), host.old.id());
+    assert_eq!(old.good.as_deref(), Some(host.old.id()));
+    host.boot(&host.old.manifest.root, "sda3");
+    let before = host.state();
+    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
+    health(&host, true, true);
+    fs::write(settings(&host, host.new.id()).join("hostname"), "node-2").unwrap();
+
+    let arranged = rollback(&host.site()).unwrap();
+    assert_eq!(
+        arranged,
+        RolledBack::Arranged {
+            version: "1.0.0".into()
+        }
+    );
+    assert_eq!(host.next_start(), "1.0.0");
+    let state = host.state();
+    assert_eq!(
+        state.good.as_deref(),
+        Some(host.new.id()),
+        "should the old one not come up"
+    );
+    host.set_state(&BootState { tries: 0, ..state });
+    assert_eq!(health(&host, false, true), Verdict::Stay);
+    let back = record(&host, &uuid);
+    assert_eq!(back.state, PatchState::RolledBack);
+    assert!(back.reason.contains("1.0.0"), "{}", back.reason);
+    assert!(!host.places.etc.join(host.new.id()).exists());
+
+    rollback(&host.site()).unwrap();
+    assert_eq!(host.next_start(), "1.0.1");
+    let upper = settings(&host, host.new.id());
+    assert_eq!(
+        fs::read_to_string(upper.join("hostname")).unwrap(),
+        "node-1"
+    );
+    let state = host.state();
+    host.set_state(&BootState { tries: 0, ..state });
+    assert_eq!(health(&host, true, true), Verdict::Stay);
+    assert_eq!(record(&host, &uuid).state, PatchState::Applied);
+}
+
+#[test]
+fn what_waits_for_a_restart_is_taken_back() {
+    let host = Host::new();
+    let code = rollback(&host.site()).unwrap_err().code;
+    assert_eq!(
+        code, "HOST_CANNOT_ROLL_BACK",
+        "there is nothing to go back to"
+    );
+    let uploaded = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
+    apply(&host.site(), &uploaded.uuid, FanOut::new()).unwrap();
+    let canceled = rollback(&host.site()).unwrap();
+    assert_eq!(
+        canceled,
+        RolledBack::Canceled {
+            version: "1.0.1".into()
+        }
+    );
+    assert_eq!(host.next_start(), "1.0.0");
+    assert_eq!(record(&host, &uploaded.uuid).state, PatchState::RolledBack);
+}
+
+#[test]
+fn an_old_slot_that_is_not_whole_is_not_gone_back_to() {
+    let (host, _) = tried();
+    host.boot(&host.old.manifest.root, "sda3");
+    let before = host.state();
+    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
+    health(&host, true, true);
+    let kept = fs::read(host.slot("sda3")).unwrap();
+    let mut broken = kept.clone();
+    broken[..4096].fill(0);
+    fs::write(host.slot("sda3"), broken).unwrap();
+    let error = rollback(&host.site()).unwrap_err();
+    assert!(error.to_string().contains("does not hold 1.0.0"), "{error}");
+    fs::write(host.slot("sda3"), kept).unwrap();
+    fs::remove_file(host.places.boot_files(host.old.id()).join("xen.gz")).unwrap();
+    let error = rollback(&host.site()).unwrap_err();
+    assert!(error.to_string().contains("xen.gz"), "{error}");
+    assert_eq!(host.next_start(), "1.0.1");
+}
