@@ -27,7 +27,7 @@ enum Command {
     #[command(subcommand)]
     Keys(Keys),
     /// Issues a license, activates hosts, or shows what is in a license file.
-    License(LicenseArgs),
+    License(Box<LicenseArgs>),
     /// Makes the Debian 13 root that build tools (and QEMU for the tests) run from.
     Tools,
     /// Makes the root image, initrd, boot files and manifest of a release.
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Keys(Keys::New { out }) => new_keys(out),
-        Command::License(args) => licensing::run(args),
+        Command::License(args) => licensing::run(*args),
         Command::Tools => tools_root::ensure(&Paths::find()?),
         Command::Root {
             version,
