@@ -33,7 +33,7 @@ enum Command {
     #[command(subcommand)]
     Keys(Keys),
     /// Issues a license, activates hosts, or shows what is in a license file.
-    License(LicenseArgs),
+    License(Box<LicenseArgs>),
     /// Makes the Debian 13 root that build tools (and QEMU for the tests) run from.
     Tools,
     /// Resolves Debian's packages anew, writes image-build/packages.lock, and prints what changed.
@@ -187,7 +187,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Keys(Keys::New { out }) => new_keys(out),
-        Command::License(args) => licensing::run(args),
+        Command::License(args) => licensing::run(*args),
         Command::Tools => tools_root::ensure(&Paths::find()?),
         Command::Lock => lock_packages(),
         Command::Root {

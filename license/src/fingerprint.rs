@@ -222,7 +222,7 @@ impl Fingerprint {
         Recognition {
             same,
             changed,
-            needed: known.div_ceil(2).max(2).min(3).min(known.max(1)),
+            needed: known.div_ceil(2).clamp(2, 3).min(known.max(1)),
         }
     }
 }
