@@ -132,7 +132,13 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         epoch,
         &file(Artifact::Root),
     )?;
-    limits::check("the root image", &file(Artifact::Root), limits::ROOT)?;
+    match order.effort {
+        Effort::Shipped => {
+            limits::check("the root image", &file(Artifact::Root), limits::ROOT)?;
+            remove_all(&limits::not_for_shipping(paths))?;
+        }
+        Effort::Quick => std::fs::write(limits::not_for_shipping(paths), "")?,
+    }
     eprintln!("packing initrd, microcode and boot files");
     std::fs::copy(paths.boot_parts().join("vmlinuz"), file(Artifact::Kernel))?;
     std::fs::copy(paths.boot_parts().join("xen.gz"), file(Artifact::Xen))?;

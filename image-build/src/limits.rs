@@ -1,8 +1,8 @@
 //! How large parts of a release may be. A build that passes a limit fails: what grew is told by `image-build size`.
 
-use crate::paths::file_size;
+use crate::paths::{Paths, file_size};
 use anyhow::{Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of the root image with its verity tree: it has to be copied into memory, and fits a slot many times.
 pub const ROOT: u64 = 320_000_000;
@@ -10,6 +10,11 @@ pub const ROOT: u64 = 320_000_000;
 pub const INITRD: u64 = 30_000_000;
 /// Bytes of the ISO: what a management controller reads over the network at each install.
 pub const ISO: u64 = 400_000_000;
+
+/// There after `root --quick`: what was made compresses less, and the limits are not for it.
+pub fn not_for_shipping(paths: &Paths) -> PathBuf {
+    paths.target.join("root/not-for-shipping")
+}
 
 /// The size of the file at `path`.
 ///
