@@ -1,14 +1,18 @@
 //! What the operator said, and nothing else. The answer file and the interview produce the same type.
 
+mod boot;
 mod network;
 
+pub use boot::BootChoice;
 pub use network::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
 };
 
 use crate::selector::DiskSelector;
-use crate::values::{HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone};
+use crate::values::{
+    HostnamePattern, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -20,6 +24,8 @@ pub struct Choices {
     pub disk: DiskChoice,
     /// Name, logins, clock.
     pub system: SystemChoice,
+    /// How the host is started.
+    pub boot: BootChoice,
     /// The networks.
     pub network: NetworkChoice,
     /// What to do about hardware that the list does not approve.
@@ -55,6 +61,14 @@ pub struct SystemChoice {
     pub ssh_keys: Vec<SshKey>,
     /// Time zone.
     pub timezone: Timezone,
+    /// Keyboard layout of the consoles; none for the image's own, which is that of the United States.
+    pub keymap: Option<Keymap>,
+    /// Locale; none for the image's own.
+    pub locale: Option<Locale>,
+    /// Services that are started with the host although the release does not.
+    pub enable: Vec<Unit>,
+    /// Services that are not started.
+    pub disable: Vec<Unit>,
 }
 
 /// What to do about hardware that the Hardware Compatibility List does not approve.

@@ -1,8 +1,8 @@
 //! Choices as an answer file: what an operator chose at the console, to install again without questions.
 
 use crate::choices::{
-    AddressChoice, After, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
-    Ipv6Choice, NetworkChoice, SystemChoice, UplinkChoice,
+    AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
+    InterfaceChoice, Ipv6Choice, NetworkChoice, SystemChoice, UplinkChoice,
 };
 use crate::selector::DiskSelector;
 use toml::{Table, Value};
@@ -13,6 +13,7 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     let Choices {
         disk,
         system,
+        boot,
         network,
         hcl,
         license,
@@ -25,6 +26,10 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     file.insert("on_failure".into(), after(*on_failure));
     file.insert("disk".into(), Value::Table(disk_table(disk)));
     file.insert("system".into(), Value::Table(system_table(system)));
+    let boot = boot_table(boot);
+    if !boot.is_empty() {
+        file.insert("boot".into(), Value::Table(boot));
+    }
     file.insert("network".into(), Value::Table(network_table(network)));
     if let HclPolicy::Warn { reason } = hcl {
         let mut hcl = Table::new();
@@ -119,6 +124,10 @@ fn system_table(system: &SystemChoice) -> Table {
         root_password,
         ssh_keys,
         timezone,
+        keymap,
+        locale,
+        enable,
+        disable,
     } = system;
     let mut table = Table::new();
     put(&mut table, "hostname", hostname.to_string());
@@ -128,6 +137,45 @@ fn system_table(system: &SystemChoice) -> Table {
     let keys: Vec<&str> = ssh_keys.iter().map(|key| key.as_str()).collect();
     put_list(&mut table, "ssh_keys", &keys);
     put(&mut table, "timezone", timezone.as_str());
+    if let Some(keymap) = keymap {
+        put(&mut table, "keymap", keymap.as_str());
+    }
+    if let Some(locale) = locale {
+        put(&mut table, "locale", locale.as_str());
+    }
+    let mut services = Table::new();
+    for (key, units) in [("enable", enable), ("disable", disable)] {
+        let units: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
+        put_list(&mut services, key, &units);
+    }
+    if !services.is_empty() {
+        table.insert("services".into(), Value::Table(services));
+    }
+    table
+}
+
+fn boot_table(boot: &BootChoice) -> Table {
+    let BootChoice {
+        console,
+        dom0_memory,
+        dom0_vcpus,
+        xen_args,
+        kernel_args,
+    } = boot;
+    let mut table = Table::new();
+    if let Some(console) = console {
+        put(&mut table, "console", console.name());
+    }
+    if let Some(bytes) = dom0_memory {
+        put(&mut table, "dom0_memory", format!("{bytes} B"));
+    }
+    if let Some(count) = dom0_vcpus {
+        table.insert("dom0_vcpus".into(), Value::Integer(i64::from(*count)));
+    }
+    for (key, words) in [("xen_args", xen_args), ("kernel_args", kernel_args)] {
+        let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+        put_list(&mut table, key, &words);
+    }
     table
 }
 

@@ -1,8 +1,10 @@
 //! The answer file as it is written. Every key is optional here: what must be there is checked afterwards, so that
 //! one run reports everything that is missing or wrong.
 
+mod boot;
 mod network;
 
+pub use boot::{Boot, BootConsole};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
 
 use crate::choices::After;
@@ -23,6 +25,8 @@ pub struct AnswerFile {
     pub disk: Option<Disk>,
     /// Name, logins and clock of the host.
     pub system: Option<System>,
+    /// How the host is started.
+    pub boot: Option<Boot>,
     /// The management network; DHCP on the first interface with a link when absent.
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
@@ -48,6 +52,8 @@ pub struct Host {
     pub disk: Option<Disk>,
     /// Name, logins and clock.
     pub system: Option<System>,
+    /// How the host is started.
+    pub boot: Option<Boot>,
     /// The networks.
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
@@ -121,6 +127,22 @@ pub struct System {
     pub ssh_keys: Option<Vec<String>>,
     /// Time zone, for example `Europe/Berlin`; `Etc/UTC` when absent.
     pub timezone: Option<String>,
+    /// Keyboard layout of the consoles, by its XKB name: `de`, `ch-fr`; `us` when absent.
+    pub keymap: Option<String>,
+    /// Locale of the system, for example `C.UTF-8`; the release's own when absent.
+    pub locale: Option<String>,
+    /// Services that are switched on or off.
+    pub services: Option<Services>,
+}
+
+/// Services that are switched on or off.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// Units that start with the host although the release does not start them: `multipathd.service`.
+    pub enable: Option<Vec<String>>,
+    /// Units that never start.
+    pub disable: Option<Vec<String>>,
 }
 
 /// What to do about hardware that the compatibility list does not approve.
@@ -186,7 +208,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            14,
+            16,
             "a table is missing from the schema"
         );
     }

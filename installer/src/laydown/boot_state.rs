@@ -2,9 +2,10 @@
 
 use super::Context;
 use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
-use slots::env_block::{ATOMIC, EnvBlock};
+use slots::env_block::{ATOMIC, EnvBlock, SIZE};
+use slots::extra_options::OPTIONS_ENV;
 use slots::grub_cfg::{GRUB_CFG, grub_cfg};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use steps::StepError;
 
 /// What a slot's boot files are, in their folder.
@@ -17,7 +18,7 @@ pub fn write(context: &Context<'_>, esp: &Path, folder: &Path) -> Result<(), Ste
     let state = BootState::installed(root, context.plan.boot.console);
     let mut release = EnvBlock::new();
     release.set("version", &context.plan.release.version)?;
-    let files: [(_, Vec<u8>); 4] = [
+    let mut files: Vec<(PathBuf, Vec<u8>)> = vec![
         (
             folder.join(RELEASE_ENV),
             release.to_bytes_within(ATOMIC)?.to_vec(),
@@ -32,6 +33,12 @@ pub fn write(context: &Context<'_>, esp: &Path, folder: &Path) -> Result<(), Ste
         ),
         (GRUB_CFG.into(), grub_cfg().into_bytes()),
     ];
+    let options = &context.plan.boot.options;
+    if !options.is_empty() {
+        // Only read by the loader, so it may take the whole block.
+        let bytes = options.to_env()?.to_bytes_within(SIZE)?.to_vec();
+        files.push((OPTIONS_ENV.into(), bytes));
+    }
     for (path, bytes) in files {
         system.write_file(&esp.join(path), &bytes, 0o600)?;
     }

@@ -1,6 +1,6 @@
 //! Step: the state partition, with everything that makes the root image this host.
 
-use super::Context;
+use super::{Context, settings};
 use crate::host_files::{Content, HostFile, HostIdentity, authorized_keys, etc_files};
 use slots::layout::PartitionKind;
 use slots::names::STATE_LABEL;
@@ -71,6 +71,11 @@ fn fill(context: &Context<'_>, state: &Path, reporter: &mut Reporter<'_>) -> Res
     let shadow = String::from_utf8_lossy(&system.read_file(Path::new("/etc/shadow"))?).into_owned();
     for file in etc_files(context.plan, &identity, &shadow)? {
         put(system, &etc, &file)?;
+    }
+    for unit in &context.plan.system.enable {
+        for file in settings::links(system, unit)? {
+            put(system, &etc, &file)?;
+        }
     }
     system.create_dir_all(&etc.join("ssh"))?;
     for kind in HOST_KEYS {

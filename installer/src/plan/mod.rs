@@ -16,10 +16,10 @@ pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPla
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 
 use crate::choices::{After, HclPolicy};
-use crate::values::{Hostname, LicenseToken, PasswordHash, SshKey, Timezone};
+use crate::values::{Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use slots::{Console, Layout};
+use slots::{Console, ExtraOptions, Layout};
 
 /// What an installation will do.
 ///
@@ -121,6 +121,9 @@ pub struct BootPlan {
     pub firmware_entry: bool,
     /// Console of loader, hypervisor and kernel.
     pub console: Console,
+    /// What is added to the command lines of hypervisor and kernel.
+    #[serde(skip_serializing_if = "ExtraOptions::is_empty")]
+    pub options: ExtraOptions,
 }
 
 /// Who the host is.
@@ -134,6 +137,18 @@ pub struct SystemPlan {
     pub root_password: String,
     /// Keys that may log in as root.
     pub ssh_keys: Vec<SshKey>,
+    /// Keyboard layout; none for the image's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keymap: Option<Keymap>,
+    /// Locale; none for the image's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// Services that are switched on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enable: Vec<Unit>,
+    /// Services that are switched off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disable: Vec<Unit>,
 }
 
 /// What the compatibility list said, and what the operator said to that.

@@ -13,7 +13,6 @@ pub mod effects;
 pub mod field;
 pub mod gate;
 pub mod key;
-pub mod keymaps;
 pub mod license_check;
 pub mod network_draft;
 pub mod network_test;
