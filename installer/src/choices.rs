@@ -2,6 +2,7 @@
 
 mod boot;
 mod network;
+mod webhook;
 
 pub use boot::BootChoice;
 pub use network::{
@@ -9,9 +10,11 @@ pub use network::{
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
 };
 
+pub use webhook::WebhookChoice;
+
 use crate::selector::DiskSelector;
 use crate::values::{
-    HostnamePattern, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit,
+    HostnamePattern, Keymap, LicenseToken, Locale, PasswordHash, PlanHash, SshKey, Timezone, Unit,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,10 @@ pub struct Choices {
     pub hcl: HclPolicy,
     /// The license; none for a host without automatic updates.
     pub license: Option<LicenseToken>,
+    /// Who hears how the installation goes.
+    pub webhook: Option<WebhookChoice>,
+    /// The only plan that may be carried out, by its hash.
+    pub expect_plan: Option<PlanHash>,
     /// What follows a finished installation.
     pub on_success: After,
     /// What follows a failed one.

@@ -21,3 +21,4 @@ pub mod selector;
 pub mod session;
 pub mod tui;
 pub mod values;
+pub mod webhook;

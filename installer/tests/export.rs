@@ -9,12 +9,12 @@ use installer::answers::{self, export::to_toml};
 use installer::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
     InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, StaticAddress, StaticAddress6,
-    SystemChoice, UplinkChoice,
+    SystemChoice, UplinkChoice, WebhookChoice,
 };
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{
-    ArgumentOf, BootArgument, Cidr, Cidr6, HostnamePattern, Keymap, LicenseToken, Locale, Mac,
-    PasswordHash, SshKey, Timezone, Unit,
+    ArgumentOf, BearerToken, BootArgument, Cidr, Cidr6, HostnamePattern, Keymap, LicenseToken,
+    Locale, Mac, PasswordHash, Pin, PlanHash, SshKey, Timezone, Unit, WebUrl,
 };
 use proptest::prelude::*;
 use slots::Console;
@@ -80,6 +80,19 @@ fn system() -> impl Strategy<Value = SystemChoice> {
             enable: vec![Unit::parse("multipathd").unwrap(); usize::from(more)],
             disable: vec![Unit::parse("ssh.socket").unwrap(); usize::from(more)],
         })
+}
+
+fn webhook() -> impl Strategy<Value = Option<WebhookChoice>> {
+    option((option("[A-Za-z0-9._~+/-]{1,20}"), any::<(bool, bool)>())).prop_map(|found| {
+        found.map(|(token, (pin, progress))| WebhookChoice {
+            url: WebUrl::parse("https://u:p@h.example.org/r?x=1").unwrap(),
+            token: token.map(|text: String| BearerToken::parse(&text).unwrap()),
+            pin: pin.then(|| {
+                Pin::parse("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap()
+            }),
+            progress,
+        })
+    })
 }
 
 fn boot() -> impl Strategy<Value = BootChoice> {
@@ -224,7 +237,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         hcl,
         option("v4\\.public\\.[A-Za-z0-9_-]{1,20}"),
         (after(), after()),
-        boot(),
+        (boot(), webhook(), option("[0-9a-f]{64}")),
     )
         .prop_map(
             |(
@@ -236,7 +249,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                 hcl,
                 license,
                 (on_success, on_failure),
-                boot,
+                (boot, webhook, hash),
             )| {
                 Choices {
                     disk,
@@ -249,6 +262,8 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                     },
                     hcl,
                     license: license.map(|text: String| LicenseToken::parse(&text).unwrap()),
+                    webhook,
+                    expect_plan: hash.map(|text: String| PlanHash::parse(&text).unwrap()),
                     on_success,
                     on_failure,
                 }

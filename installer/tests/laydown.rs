@@ -439,7 +439,13 @@ fn a_host_that_was_installed_before_is_installed_anew() {
 fn secrets_are_in_shadow_and_nowhere_else() {
     let medium = Medium::new();
     let release = medium.open();
-    let plan = plan_for(&medium, &disk(), FirmwareKind::Uefi, false);
+    let plan = plan_with(
+        &medium,
+        &disk(),
+        FirmwareKind::Uefi,
+        "",
+        "[webhook]\nurl = \"https://user:pa55@hook.example.org/r?key=qu3ry\"\ntoken = \"s3cret-t0ken\"\n",
+    );
     for fail_at in [None, Some(30), Some(45)] {
         let mut system = FakeSystem::new(&release);
         if let Some(at) = fail_at {
@@ -466,7 +472,14 @@ fn secrets_are_in_shadow_and_nowhere_else() {
                 .map(|event| ("event", event.to_line().unwrap())),
         );
         for (name, text) in outputs {
-            for secret in [HASH, "TVLlQcbpFVof", "saltsalt"] {
+            for secret in [
+                HASH,
+                "TVLlQcbpFVof",
+                "saltsalt",
+                "s3cret-t0ken",
+                "pa55",
+                "qu3ry",
+            ] {
                 assert!(!text.contains(secret), "the {name} holds a secret: {text}");
             }
         }

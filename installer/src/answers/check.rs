@@ -3,15 +3,17 @@
 mod boot;
 mod network;
 mod system;
+mod webhook;
 
 use super::document::Document;
 use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, License, Policy};
 use crate::choices::{After, Choices, DiskChoice, HclPolicy};
 use crate::selector::{DiskSelector, TRANSPORTS};
-use crate::values::{LicenseToken, ValueError, Zones, parse_size};
+use crate::values::{LicenseToken, PlanHash, ValueError, Zones, parse_size};
 use boot::boot;
 use network::network;
 use system::system;
+use webhook::webhook;
 
 /// The choices, or `None` with at least one problem added to `document`.
 pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) -> Option<Choices> {
@@ -34,6 +36,11 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
     let network = network(answers.network, document);
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);
     let license = license(answers.license, document);
+    let webhook = webhook(answers.webhook, document);
+    let expect_plan = match answers.expect_plan {
+        Some(text) => value(document, "expect_plan", PlanHash::parse(&text)).map(Some),
+        None => Some(None),
+    };
     Some(Choices {
         disk: disk?,
         system: system?,
@@ -41,6 +48,8 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
         network: network?,
         hcl: hcl?,
         license: license?,
+        webhook: webhook?,
+        expect_plan: expect_plan?,
         on_success: answers.on_success.unwrap_or(After::Reboot),
         on_failure: answers.on_failure.unwrap_or(After::Shell),
     })

@@ -2,7 +2,7 @@
 
 use crate::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
-    InterfaceChoice, Ipv6Choice, NetworkChoice, SystemChoice, UplinkChoice,
+    InterfaceChoice, Ipv6Choice, NetworkChoice, SystemChoice, UplinkChoice, WebhookChoice,
 };
 use crate::selector::DiskSelector;
 use toml::{Table, Value};
@@ -17,6 +17,8 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
         network,
         hcl,
         license,
+        webhook,
+        expect_plan,
         on_success,
         on_failure,
     } = choices;
@@ -41,6 +43,12 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
         let mut license = Table::new();
         put(&mut license, "token", token.expose());
         file.insert("license".into(), Value::Table(license));
+    }
+    if let Some(hash) = expect_plan {
+        put(&mut file, "expect_plan", hash.as_str());
+    }
+    if let Some(webhook) = webhook {
+        file.insert("webhook".into(), Value::Table(webhook_table(webhook)));
     }
     let mut text = String::from(
         "# Choices made at the console of the Bedplate installer. docs/answers.md explains every key.\n",
@@ -151,6 +159,25 @@ fn system_table(system: &SystemChoice) -> Table {
     if !services.is_empty() {
         table.insert("services".into(), Value::Table(services));
     }
+    table
+}
+
+fn webhook_table(webhook: &WebhookChoice) -> Table {
+    let WebhookChoice {
+        url,
+        token,
+        pin,
+        progress,
+    } = webhook;
+    let mut table = Table::new();
+    put(&mut table, "url", url.expose());
+    if let Some(token) = token {
+        put(&mut table, "token", token.expose());
+    }
+    if let Some(pin) = pin {
+        put(&mut table, "pin", pin.to_string());
+    }
+    table.insert("progress".into(), Value::Boolean(*progress));
     table
 }
 

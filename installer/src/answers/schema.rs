@@ -31,6 +31,10 @@ pub struct AnswerFile {
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// The hash of the only plan that may be carried out, from `installer plan`.
+    pub expect_plan: Option<String>,
+    /// Who hears how the installation goes.
+    pub webhook: Option<Webhook>,
     /// The license; everything but automatic updates works without one.
     pub license: Option<License>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
@@ -58,6 +62,10 @@ pub struct Host {
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// The hash of the only plan that may be carried out.
+    pub expect_plan: Option<String>,
+    /// Who hears how the installation goes.
+    pub webhook: Option<Webhook>,
     /// The license.
     pub license: Option<License>,
 }
@@ -155,6 +163,27 @@ pub struct Hcl {
     pub reason: Option<String>,
 }
 
+/// A server that hears how the installation goes: the report, on success and on failure, and each step before it.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where everything is posted to as JSON: `https://install.example.org/report`.
+    pub url: Option<String>,
+    /// Sent as `Authorization: Bearer`. A secret, only sent by `https`.
+    pub token: Option<String>,
+    /// SHA-256 of the server's public key, `sha256//...=`: trusted in place of a certificate authority.
+    pub pin: Option<String>,
+    /// Also tell when each step starts and ends; `true` when absent.
+    pub progress: Option<bool>,
+}
+
+/// The token is a secret, and the URL may hold one.
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Webhook(hidden)")
+    }
+}
+
 /// The license of the host.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -208,7 +237,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            16,
+            17,
             "a table is missing from the schema"
         );
     }

@@ -1,7 +1,7 @@
 //! Building the plan. Pure: the same input always gives the same plan.
 
 use super::problem::{About, PlanProblem, PlanProblems};
-use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, disk, hcl, network};
+use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, network};
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
 use crate::values::show_size;
@@ -185,6 +185,12 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     .license
                     .as_ref()
                     .map(|token| hex::encode(Sha256::digest(token.expose()))),
+                webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
+                    url: webhook.url.shown(),
+                    progress: webhook.progress,
+                    token: webhook.token.is_some(),
+                    pin: webhook.pin.as_ref().map(ToString::to_string),
+                }),
                 on_success: choices.on_success,
                 on_failure: choices.on_failure,
                 warnings,

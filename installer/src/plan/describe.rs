@@ -115,6 +115,14 @@ impl Display for Description<'_> {
         if let Some(sha256) = &plan.license_sha256 {
             writeln!(f, "License    one is installed, SHA-256 {sha256}")?;
         }
+        if let Some(webhook) = &plan.webhook {
+            let what = if webhook.progress {
+                "each step and the report"
+            } else {
+                "the report"
+            };
+            writeln!(f, "Webhook    {} hears {what}", webhook.url)?;
+        }
         writeln!(
             f,
             "Then       {} (after a failure: {})",

@@ -4,6 +4,7 @@ mod build;
 mod describe;
 mod disk;
 mod hcl;
+mod matches;
 mod network;
 mod network_plan;
 mod problem;
@@ -11,6 +12,7 @@ mod problem;
 pub use build::{Input, build};
 pub use disk::{contents, holds_bedplate, identity_of, unusable};
 pub use hcl::Judge;
+pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
@@ -43,6 +45,9 @@ pub struct Plan {
     /// SHA-256 of the license token, lowercase hexadecimal; none without a license. The token itself is a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license_sha256: Option<String>,
+    /// Who hears how the installation goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookPlan>,
     /// What follows success.
     pub on_success: After,
     /// What follows a failure.
@@ -149,6 +154,20 @@ pub struct SystemPlan {
     /// Services that are switched off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disable: Vec<Unit>,
+}
+
+/// Who hears how the installation goes. What sends it has the secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebhookPlan {
+    /// The URL without what may be a secret.
+    pub url: String,
+    /// True when it hears of each step.
+    pub progress: bool,
+    /// True when a token is sent along.
+    pub token: bool,
+    /// The only key that the server may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
 }
 
 /// What the compatibility list said, and what the operator said to that.

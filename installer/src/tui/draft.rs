@@ -94,6 +94,8 @@ impl Draft {
                     network,
                     hcl,
                     license: self.license.clone(),
+                    webhook: None,
+                    expect_plan: None,
                     on_success: After::Reboot,
                     on_failure: After::Shell,
                 })
