@@ -1,14 +1,21 @@
 //! What the operator said, and nothing else. The answer file and the interview produce the same type.
 
+mod boot;
 mod network;
+mod webhook;
 
+pub use boot::BootChoice;
 pub use network::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
 };
 
+pub use webhook::WebhookChoice;
+
 use crate::selector::DiskSelector;
-use crate::values::{HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone};
+use crate::values::{
+    HostnamePattern, Keymap, LicenseToken, Locale, PasswordHash, PlanHash, SshKey, Timezone, Unit,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -20,12 +27,18 @@ pub struct Choices {
     pub disk: DiskChoice,
     /// Name, logins, clock.
     pub system: SystemChoice,
+    /// How the host is started.
+    pub boot: BootChoice,
     /// The networks.
     pub network: NetworkChoice,
     /// What to do about hardware that the list does not approve.
     pub hcl: HclPolicy,
     /// The license; none for a host without automatic updates.
     pub license: Option<LicenseToken>,
+    /// Who hears how the installation goes.
+    pub webhook: Option<WebhookChoice>,
+    /// The only plan that may be carried out, by its hash.
+    pub expect_plan: Option<PlanHash>,
     /// What follows a finished installation.
     pub on_success: After,
     /// What follows a failed one.
@@ -55,6 +68,14 @@ pub struct SystemChoice {
     pub ssh_keys: Vec<SshKey>,
     /// Time zone.
     pub timezone: Timezone,
+    /// Keyboard layout of the consoles; none for the image's own, which is that of the United States.
+    pub keymap: Option<Keymap>,
+    /// Locale; none for the image's own.
+    pub locale: Option<Locale>,
+    /// Services that are started with the host although the release does not.
+    pub enable: Vec<Unit>,
+    /// Services that are not started.
+    pub disable: Vec<Unit>,
 }
 
 /// What to do about hardware that the Hardware Compatibility List does not approve.

@@ -2,6 +2,7 @@
 
 mod facts;
 mod install;
+mod matching;
 mod plan;
 mod ui;
 mod validate;
@@ -29,6 +30,8 @@ enum Verb {
     Install(InstallArgs),
     /// Print what an installation would do, and the hash of that.
     Plan(PlanArgs),
+    /// Tell why each disk and each interface of a machine fits the answers or not.
+    Match(ValidateArgs),
     /// Check an answer file; report everything that is wrong with it.
     Validate(ValidateArgs),
     /// Print the facts of this machine as JSON.
@@ -52,6 +55,9 @@ struct InstallArgs {
     /// Verify the release and print the plan, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Refuse any plan but the one with this hash, from `installer plan`.
+    #[arg(long, value_name = "HASH")]
+    expect_plan: Option<String>,
     /// Write the events to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -68,6 +74,9 @@ struct PlanArgs {
     /// Print the plan as JSON.
     #[arg(long)]
     json: bool,
+    /// Refuse any plan but the one with this hash.
+    #[arg(long, value_name = "HASH")]
+    expect_plan: Option<String>,
     #[command(flatten)]
     medium: MediumArgs,
 }
@@ -114,6 +123,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Verb::Install(args) => install::run(&args),
         Verb::Plan(args) => plan::run(&args),
+        Verb::Match(args) => matching::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Facts => facts::run(),
         Verb::Schema => {

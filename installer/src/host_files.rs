@@ -1,8 +1,10 @@
 //! The files that make a root image this host: what lies over the image's /etc, and root's home.
 
 mod network;
+mod settings;
 
 pub use network::network_files;
+pub use settings::{UNITS, enable_files, settings_files};
 
 use crate::choices::AddressChoice;
 use crate::plan::Plan;
@@ -135,6 +137,7 @@ pub fn etc_files(
             },
         });
     }
+    files.extend(settings_files(system));
     files.extend(network_files(&plan.network));
     Ok(files)
 }

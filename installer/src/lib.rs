@@ -22,3 +22,4 @@ pub mod selector;
 pub mod session;
 pub mod tui;
 pub mod values;
+pub mod webhook;

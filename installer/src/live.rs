@@ -18,6 +18,7 @@ use crate::tui::effects::{Effects, Job};
 use crate::tui::gate::{Gate, Gated, Tap};
 use crate::tui::real::Real;
 use crate::values::Zones;
+use crate::webhook::Webhook;
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
 use slots::names::{LIVE_MEDIUM, TRUSTED_ROOT};
@@ -26,6 +27,7 @@ use std::fs;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use steps::event::{EventKind, Outcome};
 use steps::sink::{Console, FanOut, JsonLines};
@@ -246,17 +248,33 @@ impl Live<'_> {
     }
 
     fn by_answers(&mut self, found: &Found, emitter: &mut Emitter) -> Result<Ended, StepError> {
+        let mut webhook = None;
+        let mut ended = self.as_answered(found, &mut webhook, emitter)?;
+        if let Some(webhook) = webhook {
+            webhook.report(&mut ended.report, emitter, &std::thread::sleep);
+        }
+        Ok(ended)
+    }
+
+    /// `webhook` is set as soon as it is known.
+    fn as_answered(
+        &mut self,
+        found: &Found,
+        webhook: &mut Option<Webhook>,
+        emitter: &mut Emitter,
+    ) -> Result<Ended, StepError> {
         let message = format!("answers from {}, SHA-256 {}", found.place, found.sha256);
         emitter.emit(EventKind::Note {
             step: None,
             message,
         });
         let facts = Facts::read(&Root::system());
+        let identity = MachineIdentity::of(&facts);
         let choices = match answers::read_bytes(
             &found.content,
             "answers.toml",
             &Zones::read(Path::new(ZONEINFO)),
-            Some(&MachineIdentity::of(&facts)),
+            Some(&identity),
         ) {
             Ok(choices) => choices,
             Err(problems) => {
@@ -270,6 +288,11 @@ impl Live<'_> {
                 ));
             }
         };
+        if let Some(choice) = &choices.webhook {
+            let hook = Webhook::new(choice, &identity, Arc::new(RealSystem::silent()));
+            hook.listen(emitter);
+            *webhook = Some(hook);
+        }
         let prepared = match self.session.prepare(facts) {
             Ok(prepared) => prepared,
             Err(error) => {

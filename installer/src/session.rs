@@ -3,13 +3,13 @@
 use crate::choices::Choices;
 use crate::laydown::{self, Machine};
 use crate::license_check;
-use crate::plan::{self, Judge, Plan, PlanProblems};
+use crate::plan::{self, About, Judge, Plan, PlanProblem, PlanProblems};
 use crate::run_dir::RunDir;
 use hcl_checker::facts::Facts;
 use release::{OpenRelease, Policy, Repository, Source};
 use serde::Serialize;
 use slots::BootRecord;
-use slots::names::ISO_REPOSITORY;
+use slots::names::{CMDLINE_EXPECT_PLAN, ISO_REPOSITORY};
 use std::path::{Path, PathBuf};
 use steps::event::{EventKind, Outcome};
 use steps::report::Heading;
@@ -98,6 +98,14 @@ impl Session<'_> {
             let warning = license_check::warning(self.system, token.expose(), &prepared.facts);
             plan.warnings.extend(warning);
         }
+        let wanted = choices.expect_plan.as_ref().map(|hash| hash.as_str());
+        let on_line = self
+            .command_line
+            .split_ascii_whitespace()
+            .filter_map(|word| word.strip_prefix(CMDLINE_EXPECT_PLAN)?.strip_prefix('='));
+        for wanted in wanted.into_iter().chain(on_line) {
+            expect(&plan, wanted)?;
+        }
         Ok(plan)
     }
 
@@ -158,6 +166,28 @@ impl Session<'_> {
         }
         Ok(report)
     }
+}
+
+/// Whether `plan` is the one with the hash `wanted`.
+///
+/// # Errors
+/// When it is another one, which then must not be carried out.
+pub fn expect(plan: &Plan, wanted: &str) -> Result<(), PlanProblems> {
+    let found = plan.hash().unwrap_or_else(|error| error.to_string());
+    if found.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    // It may have come from anywhere.
+    let clean: String = wanted
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric())
+        .take(64)
+        .collect();
+    Err(PlanProblems(vec![PlanProblem::new(
+        About::Machine,
+        format!("this is not the plan that was expected: its hash is {found}, not {clean}"),
+        "see with `installer plan` what changed: answers, machine or release; if it is right, expect its hash",
+    )]))
 }
 
 /// The report of a run that ended before its first step, which the event stream hears of, too.

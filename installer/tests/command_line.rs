@@ -5,6 +5,7 @@ mod common;
 
 use common::cases;
 use common::medium::Medium;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -90,6 +91,95 @@ fn plan_and_validate_against_facts_of_another_machine() {
         stderr.contains("its model is SAMSUNG MZ7L3480, not INTEL*"),
         "{stderr}"
     );
+}
+
+#[test]
+fn another_plan_than_the_expected_one_is_refused() {
+    let medium = Medium::new();
+    let (root, trusted) = (medium.path(), medium.trusted_root());
+    let machine = cases().join("machines/one-disk-bios.json");
+    let good = fs::read_to_string(cases().join("plans/override-warnings.toml")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let answers = dir.path().join("answers.toml");
+    fs::write(&answers, &good).unwrap();
+    let plan = |more: &[&str]| {
+        let all = [
+            "plan",
+            "--answers",
+            path(&answers),
+            "--facts",
+            path(&machine),
+            "--medium",
+            path(&root),
+            "--trusted-root",
+            path(&trusted),
+        ];
+        installer(&[&all[..], more].concat())
+    };
+    let (code, stdout, _) = plan(&[]);
+    assert_eq!(code, 0);
+    let hash = stdout
+        .lines()
+        .last()
+        .unwrap()
+        .strip_prefix("Plan ")
+        .unwrap()
+        .to_owned();
+    assert_eq!(plan(&["--expect-plan", &hash]).0, 0);
+    let other = "0".repeat(64);
+    let (code, _, stderr) = plan(&["--expect-plan", &other]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.contains(&format!("its hash is {hash}, not {other}")),
+        "{stderr}"
+    );
+
+    // The same in the file; it is no part of the plan, or nobody could write it down.
+    fs::write(
+        &answers,
+        good.replace(
+            "schema = 1",
+            &format!("schema = 1\nexpect_plan = \"{hash}\""),
+        ),
+    )
+    .unwrap();
+    assert_eq!(plan(&[]).0, 0);
+    fs::write(
+        &answers,
+        good.replace(
+            "schema = 1",
+            &format!("schema = 1\nexpect_plan = \"{other}\""),
+        ),
+    )
+    .unwrap();
+    assert_eq!(plan(&[]).0, 1);
+}
+
+#[test]
+fn match_tells_why_each_disk_and_interface_fits_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let answers = dir.path().join("answers.toml");
+    let machine = cases().join("machines/server-bonds.json");
+    let write = |network: &str| {
+        let text = format!(
+            "schema = 1\n[disk.match]\ntransport = \"nvme\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{}\"]\n[network]\ndhcp = true\n{network}",
+            common::KEY
+        );
+        fs::write(&answers, text).unwrap();
+        installer(&["match", path(&answers), "--facts", path(&machine)])
+    };
+    let (_, stdout, stderr) = write("interface = \"nope0\"\n");
+    assert!(
+        stdout.starts_with("The disk that [disk] asks for\n"),
+        "{stdout}{stderr}"
+    );
+    assert!(
+        stdout.contains("The interface below xenbr0: named nope0\n"),
+        "{stdout}"
+    );
+    assert!(stdout.contains(", not nope0\n"), "{stdout}");
+    assert_eq!(write("interface = \"nope0\"\n").0, 1);
+    assert_eq!(write("interface = nope0\n").0, 2);
 }
 
 #[test]

@@ -7,15 +7,17 @@ use common::{HASH, KEY, choices, zones};
 use hcl_checker::facts::Transport;
 use installer::answers::{self, export::to_toml};
 use installer::choices::{
-    AddressChoice, After, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
-    Ipv6Choice, NameChoice, NetworkChoice, StaticAddress, StaticAddress6, SystemChoice,
-    UplinkChoice,
+    AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
+    InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, StaticAddress, StaticAddress6,
+    SystemChoice, UplinkChoice, WebhookChoice,
 };
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{
-    Cidr, Cidr6, HostnamePattern, LicenseToken, Mac, PasswordHash, SshKey, Timezone,
+    ArgumentOf, BearerToken, BootArgument, Cidr, Cidr6, HostnamePattern, Keymap, LicenseToken,
+    Locale, Mac, PasswordHash, Pin, PlanHash, SshKey, Timezone, Unit, WebUrl,
 };
 use proptest::prelude::*;
+use slots::Console;
 
 fn option<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -66,12 +68,56 @@ fn system() -> impl Strategy<Value = SystemChoice> {
         any::<bool>(),
         1..3usize,
         prop::sample::select(vec!["xen1", "xen-{serial}.example.org"]),
+        any::<bool>(),
     )
-        .prop_map(|(password, keys, name)| SystemChoice {
+        .prop_map(|(password, keys, name, more)| SystemChoice {
             hostname: HostnamePattern::parse(name).unwrap(),
             root_password: password.then(|| PasswordHash::parse(HASH).unwrap()),
             ssh_keys: vec![SshKey::parse(KEY).unwrap(); keys],
             timezone: Timezone::parse("Europe/Berlin", &zones()).unwrap(),
+            keymap: more.then(|| Keymap::parse("ch-fr").unwrap()),
+            locale: more.then(|| Locale::parse("C.UTF-8").unwrap()),
+            enable: vec![Unit::parse("multipathd").unwrap(); usize::from(more)],
+            disable: vec![Unit::parse("ssh.socket").unwrap(); usize::from(more)],
+        })
+}
+
+fn webhook() -> impl Strategy<Value = Option<WebhookChoice>> {
+    option((option("[A-Za-z0-9._~+/-]{1,20}"), any::<(bool, bool)>())).prop_map(|found| {
+        found.map(|(token, (pin, progress))| WebhookChoice {
+            url: WebUrl::parse("https://u:p@h.example.org/r?x=1").unwrap(),
+            token: token.map(|text: String| BearerToken::parse(&text).unwrap()),
+            pin: pin.then(|| {
+                Pin::parse("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap()
+            }),
+            progress,
+        })
+    })
+}
+
+fn boot() -> impl Strategy<Value = BootChoice> {
+    (
+        option(prop::sample::select(vec![
+            Console::Com1,
+            Console::Com2,
+            Console::Vga,
+        ])),
+        option(1u64 << 30..1 << 40),
+        option(1..64u32),
+        any::<bool>(),
+    )
+        .prop_map(|(console, dom0_memory, dom0_vcpus, more)| BootChoice {
+            console,
+            dom0_memory,
+            dom0_vcpus,
+            xen_args: vec![
+                BootArgument::parse("iommu=no-intremap", ArgumentOf::Xen).unwrap();
+                usize::from(more)
+            ],
+            kernel_args: vec![
+                BootArgument::parse("nomodeset", ArgumentOf::Kernel).unwrap();
+                usize::from(more)
+            ],
         })
 }
 
@@ -191,12 +237,24 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         hcl,
         option("v4\\.public\\.[A-Za-z0-9_-]{1,20}"),
         (after(), after()),
+        (boot(), webhook(), option("[0-9a-f]{64}")),
     )
         .prop_map(
-            |(disk, system, management, bridges, names, hcl, license, (on_success, on_failure))| {
+            |(
+                disk,
+                system,
+                management,
+                bridges,
+                names,
+                hcl,
+                license,
+                (on_success, on_failure),
+                (boot, webhook, hash),
+            )| {
                 Choices {
                     disk,
                     system,
+                    boot,
                     network: NetworkChoice {
                         management,
                         bridges,
@@ -204,6 +262,8 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                     },
                     hcl,
                     license: license.map(|text: String| LicenseToken::parse(&text).unwrap()),
+                    webhook,
+                    expect_plan: hash.map(|text: String| PlanHash::parse(&text).unwrap()),
                     on_success,
                     on_failure,
                 }

@@ -122,6 +122,41 @@ fn the_command_line_wins_over_the_medium_and_that_over_a_stick() {
 }
 
 #[test]
+fn a_file_named_after_the_machine_goes_before_the_general_one() {
+    let volume = Path::new("/run/bedplate/answer-volume");
+    let with_nic = || {
+        labelled(RecordingSystem::new())
+            .file("/sys/class/net/eno1/device/vendor", "")
+            .file("/sys/class/net/eno1/address", "52:54:00:aa:bb:cc\n")
+            // Without a device behind it: a bridge may have any address.
+            .file("/sys/class/net/br0/address", "52:54:00:00:00:01\n")
+            .file(volume.join("525400000001.toml"), "schema = 1 # bridge\n")
+            .file(volume.join("525400ddeeff.toml"), "schema = 1 # other\n")
+    };
+    for name in [
+        "52-54-00-AA-BB-CC.toml",
+        "525400aabbcc.TOML",
+        "52:54:00:aa:bb:cc.toml",
+    ] {
+        let system = with_nic().file(volume.join(name), "schema = 1 # own\n");
+        let found = find(&system, &machine(), "").unwrap().unwrap();
+        assert_eq!(found.content, b"schema = 1 # own\n");
+        assert_eq!(
+            found.place,
+            format!("{name} on /dev/sdb1, labelled BEDPLATE")
+        );
+    }
+    let found = find(&with_nic(), &machine(), "").unwrap().unwrap();
+    assert_eq!(found.content, b"schema = 1 # stick\n");
+
+    let twice = with_nic()
+        .file(volume.join("525400aabbcc.toml"), "")
+        .file(volume.join("52-54-00-aa-bb-cc.toml"), "");
+    let error = find(&twice, &machine(), "").err().unwrap();
+    assert!(error.starts_with("2 files are for this machine"), "{error}");
+}
+
+#[test]
 fn a_device_with_text_may_end_with_zeros_and_not_be_huge() {
     let mut padded = TEXT.to_vec();
     padded.resize(4096, 0);

@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::laydown::{TARGET_ESP, failed_step, looks_bootable, plan_for, run, slot_is_whole};
+use common::laydown::{
+    TARGET_ESP, failed_step, looks_bootable, plan_for, plan_with, run, slot_is_whole,
+};
 use common::machine::{DISK, FakeMachine, FakeSystem, SIZE, disk, used_disk};
 use common::medium::Medium;
 use common::{HASH, KEY};
@@ -185,6 +187,81 @@ fn the_host_gets_what_the_answers_say() {
         text(&esp.join("grub/grub.cfg")),
         slots::grub_cfg::grub_cfg()
     );
+}
+
+#[test]
+fn settings_of_boot_keyboard_locale_and_services_take_effect() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let more = "[system.services]\nenable = [\"multipathd\"]\ndisable = [\"ssh.socket\"]\n\
+                [boot]\nconsole = \"com2\"\ndom0_memory = \"2 GiB\"\ndom0_vcpus = 2\n\
+                xen_args = [\"iommu=no-intremap\"]\nkernel_args = [\"nomodeset\", \"quiet\"]\n";
+    let plan = plan_with(
+        &medium,
+        &disk(),
+        FirmwareKind::Bios,
+        "keymap = \"de\"\nlocale = \"de_DE.UTF-8\"\n",
+        more,
+    );
+    let units = "/usr/lib/systemd/system";
+    let with = |locale: bool, multipath: bool| {
+        FakeSystem::new(&release).change(|mut system| {
+            system = system.file(format!("{units}/ssh.socket"), "[Socket]\n");
+            if locale {
+                system = system.file("/usr/lib/locale/de_DE.utf8/LC_CTYPE", "");
+            }
+            if multipath {
+                system = system.file(
+                    format!("{units}/multipathd.service"),
+                    "[Install]\nWantedBy=sysinit.target\n",
+                );
+            }
+            system
+        })
+    };
+    for (system, expected) in [
+        (with(false, true), "the release has no locale de_DE.UTF-8"),
+        (with(true, false), "the release has no multipathd.service"),
+    ] {
+        let run = run(&release, &plan, system, FakeMachine::new(disk(), None));
+        assert_eq!(failed_step(&run), "check-settings");
+        assert!(run.report.to_string().contains(expected), "{}", run.report);
+        assert_eq!(run.machine.writes(), 0);
+    }
+    let run = run(
+        &release,
+        &plan,
+        with(true, true),
+        FakeMachine::new(disk(), None),
+    );
+    assert_eq!(run.report.result, Outcome::Ok, "{}", run.report);
+    let system = &run.system.inner;
+    let etc = Path::new("/run/bedplate/target/bedplate-state/etc/c3c3c3c3c3c3c3c3/upper");
+    let text = |path: &Path| String::from_utf8(system.content(path).unwrap_or_default()).unwrap();
+    assert!(text(&etc.join("default/keyboard")).contains("XKBLAYOUT=\"de\"\n"));
+    assert_eq!(text(&etc.join("default/locale")), "LANG=de_DE.UTF-8\n");
+    let link = |path: &str| system.link(etc.join("systemd/system").join(path)).unwrap();
+    assert_eq!(link("ssh.socket"), Path::new("/dev/null"));
+    let unit = Path::new(units);
+    assert_eq!(
+        link("sysinit.target.wants/multipathd.service"),
+        unit.join("multipathd.service")
+    );
+    assert_eq!(
+        link("sysinit.target.wants/keyboard-setup.service"),
+        unit.join("keyboard-setup.service")
+    );
+    let esp = Path::new(TARGET_ESP);
+    assert!(text(&esp.join("grub/state.env")).contains("console=com2\n"));
+    let options = text(&esp.join("grub/options.env"));
+    assert!(
+        options.contains(
+            "bp_xen=dom0_mem=2097152K,max:2097152K dom0_max_vcpus=2 iommu=no-intremap\n\
+             bp_dom0=nomodeset quiet\n"
+        ),
+        "{options}"
+    );
+    assert_eq!(options.len(), 1024);
 }
 
 #[test]
@@ -374,7 +451,13 @@ fn a_host_that_was_installed_before_is_installed_anew() {
 fn secrets_are_in_shadow_and_nowhere_else() {
     let medium = Medium::new();
     let release = medium.open();
-    let plan = plan_for(&medium, &disk(), FirmwareKind::Uefi, false);
+    let plan = plan_with(
+        &medium,
+        &disk(),
+        FirmwareKind::Uefi,
+        "",
+        "[webhook]\nurl = \"https://user:pa55@hook.example.org/r?key=qu3ry\"\ntoken = \"s3cret-t0ken\"\n",
+    );
     for fail_at in [None, Some(30), Some(45)] {
         let mut system = FakeSystem::new(&release);
         if let Some(at) = fail_at {
@@ -401,7 +484,14 @@ fn secrets_are_in_shadow_and_nowhere_else() {
                 .map(|event| ("event", event.to_line().unwrap())),
         );
         for (name, text) in outputs {
-            for secret in [HASH, "TVLlQcbpFVof", "saltsalt"] {
+            for secret in [
+                HASH,
+                "TVLlQcbpFVof",
+                "saltsalt",
+                "s3cret-t0ken",
+                "pa55",
+                "qu3ry",
+            ] {
                 assert!(!text.contains(secret), "the {name} holds a secret: {text}");
             }
         }

@@ -94,6 +94,13 @@ fi
 if probe --set=bp_partuuid --part-uuid $root; then
   set bp_esp={esp}=$bp_partuuid
 fi
+
+# What the administrator adds to the command lines. Nothing signs that block, so it does not count where signatures do.
+set bp_xen=
+set bp_dom0=
+if [ "$lockdown" != y -a "$check_signatures" != enforce -a -f $prefix/options.env ]; then
+  load_env --skip-sig -f $prefix/options.env bp_xen bp_dom0
+fi
 "#,
         good = valid_id("good"),
         try_ = valid_id("try"),
@@ -187,13 +194,18 @@ fn boot() -> String {
     others.push(Console::default());
     for (i, console) in others.iter().enumerate() {
         let (xen, dom0) = (xen_options(*console), dom0_options(*console));
+        // The safe mode is the way back from an addition that does harm.
+        let (add_xen, add_dom0) = match console {
+            Console::Safe => ("", ""),
+            _ => (" $bp_xen", " $bp_dom0"),
+        };
         let condition = match (i, *console == Console::default()) {
             (_, true) => "else".to_owned(),
             (0, false) => format!("if [ \"$2\" = {} ]; then", console.name()),
             (_, false) => format!("elif [ \"$2\" = {} ]; then", console.name()),
         };
         bios += &format!(
-            "      {condition}\n        multiboot2 /bedplate/$1/xen.gz {xen}\n        module2 /bedplate/$1/vmlinuz {dom0} $bp_esp\n"
+            "      {condition}\n        multiboot2 /bedplate/$1/xen.gz {xen}{add_xen}\n        module2 /bedplate/$1/vmlinuz {dom0} $bp_esp{add_dom0}\n"
         );
     }
     format!(
@@ -209,7 +221,9 @@ fn boot() -> String {
 function bp_boot {{
   if [ "$grub_platform" = efi ]; then
     if [ -f /bedplate/$1/xen.efi ]; then
-      if [ -n "$bp_esp" ]; then
+      if [ "$2" != safe -a -n "$bp_xen$bp_dom0" ]; then
+        chainloader /bedplate/$1/xen.efi xen.efi $2 -- $bp_xen -- $bp_esp $bp_dom0
+      elif [ -n "$bp_esp" ]; then
         chainloader /bedplate/$1/xen.efi xen.efi $2 -- -- $bp_esp
       else
         chainloader /bedplate/$1/xen.efi xen.efi $2
@@ -288,7 +302,7 @@ fn menu() -> String {
             &format!("    menuentry \"{title}\" --id {name} {{ bp_boot $bp_main {name} }}\n");
     }
     format!(
-        r#"export good try tries previous console bp_esp bp_left bp_any bp_main
+        r#"export good try tries previous console bp_esp bp_xen bp_dom0 bp_left bp_any bp_main
 set timeout=3
 set timeout_style=menu
 set default=0
@@ -438,9 +452,17 @@ mod tests {
     fn the_hypervisor_gets_the_options_of_its_console() {
         let text = grub_cfg();
         for console in Console::ALL {
-            let xen = format!("multiboot2 /bedplate/$1/xen.gz {}\n", xen_options(console));
+            // What an administrator added may be why the safe mode is needed.
+            let (add_xen, add_dom0) = match console {
+                Console::Safe => ("", ""),
+                _ => (" $bp_xen", " $bp_dom0"),
+            };
+            let xen = format!(
+                "multiboot2 /bedplate/$1/xen.gz {}{add_xen}\n",
+                xen_options(console)
+            );
             let dom0 = format!(
-                "module2 /bedplate/$1/vmlinuz {} $bp_esp\n",
+                "module2 /bedplate/$1/vmlinuz {} $bp_esp{add_dom0}\n",
                 dom0_options(console)
             );
             let at = text.find(&format!("{xen}        {dom0}")).unwrap();

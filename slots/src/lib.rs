@@ -6,6 +6,7 @@ pub mod boot_options;
 mod boot_record;
 pub mod boot_state;
 pub mod env_block;
+pub mod extra_options;
 pub mod gpt;
 pub mod grub;
 pub mod grub_cfg;
@@ -17,5 +18,6 @@ pub mod writer;
 
 pub use boot_record::{BootRecord, Medium, Mode};
 pub use boot_state::{BootState, Console};
+pub use extra_options::ExtraOptions;
 pub use identity::{RootIdentity, Verity};
 pub use layout::{Layout, Partition, PartitionKind};

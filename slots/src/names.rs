@@ -28,6 +28,8 @@ pub const ISO_LABEL_PREFIX: &str = "BEDPLATE_";
 pub const CMDLINE_MODE: &str = "bedplate.mode";
 /// Kernel command line key: where the answers are (`embedded`, a URL, or a device path).
 pub const CMDLINE_ANSWERS: &str = "bedplate.answers";
+/// Kernel command line key: the hash of the only plan that may be carried out.
+pub const CMDLINE_EXPECT_PLAN: &str = "bedplate.expect-plan";
 /// Kernel command line key: PARTUUID of the ESP that the loader came from; decides between several installs.
 pub const CMDLINE_ESP: &str = "bedplate.esp";
 

@@ -95,6 +95,11 @@ impl Emitter {
         }
     }
 
+    /// Adds a reader, which hears of what comes from now on.
+    pub fn listen(&mut self, name: impl Into<String>, sink: impl crate::sink::Sink + 'static) {
+        self.sinks.add(name, sink);
+    }
+
     /// Sends one event and returns its time in milliseconds since the start.
     pub fn emit(&mut self, kind: EventKind) -> u64 {
         let (ms, unix) = (self.clock.ms(), self.clock.unix());

@@ -2,6 +2,7 @@
 
 use super::request::Request;
 use crate::answers::MAX_BYTES;
+use crate::values::Mac;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use steps::system::{Command, RunError, System};
@@ -88,6 +89,16 @@ impl<'a> Network<'a> {
                 .exists(&Path::new("/sys/class/net").join(name).join("device"))
         };
         names.into_iter().filter(real).collect()
+    }
+
+    /// Hardware addresses of all interfaces with a device behind them.
+    pub fn addresses(&self) -> Vec<Mac> {
+        let address = |name: String| {
+            let path = Path::new("/sys/class/net").join(name).join("address");
+            let text = String::from_utf8(self.system.read_file(&path).ok()?).ok()?;
+            Mac::parse(text.trim()).ok()
+        };
+        self.devices().into_iter().filter_map(address).collect()
     }
 
     /// Starts all interfaces, so that links show: the live image has networkd ask DHCP on every wired one.

@@ -4,6 +4,7 @@ use super::fetch::{FetchError, Network, fetch};
 use super::request::{Request, RequestError, from_command_line};
 use crate::answers::MAX_BYTES;
 use crate::laydown::Machine;
+use crate::values::Mac;
 use sha2::{Digest, Sha256};
 use slots::answer_area::{self, AnswerAreaError};
 use slots::block::{Access, OpenError};
@@ -76,6 +77,9 @@ pub enum FindError {
     /// Several volumes have the label.
     #[error("{} volumes are labelled {ANSWER_LABEL} ({}); take away all but one", .0.len(), .0.join(", "))]
     SeveralVolumes(Vec<String>),
+    /// Several files are for this machine.
+    #[error("{} files are for this machine ({}), each named after one of its addresses; take away all but one", .0.len(), .0.join(", "))]
+    SeveralFiles(Vec<String>),
     /// It is too large.
     #[error("{0} is larger than {MAX_BYTES} bytes, so it is no answer file")]
     TooLarge(String),
@@ -179,11 +183,14 @@ impl Finder<'_> {
         match volumes.as_slice() {
             [] => Ok(None),
             [device] => {
-                let place = format!("{FILE} on {device}, labelled {ANSWER_LABEL}");
-                Ok(Some(Found::new(
-                    place,
-                    self.read_volume(Path::new(device), Path::new(FILE))?,
-                )))
+                let (name, content) = self.mounted(Path::new(device), |volume| {
+                    let name = self.own_file(volume)?.unwrap_or_else(|| FILE.to_owned());
+                    let content = self.system.read_file(&volume.join(&name))?;
+                    Ok((name, content))
+                })?;
+                let place = format!("{name} on {device}, labelled {ANSWER_LABEL}");
+                let content = limited(&name, content)?;
+                Ok(Some(Found::new(place, content)))
             }
             _ => Err(FindError::SeveralVolumes(volumes)),
         }
@@ -233,6 +240,16 @@ impl Finder<'_> {
     }
 
     fn read_volume(&self, device: &Path, file: &Path) -> Result<Vec<u8>, FindError> {
+        let read = |volume: &Path| Ok(self.system.read_file(&volume.join(file))?);
+        limited(&file.display().to_string(), self.mounted(device, read)?)
+    }
+
+    /// Mounts the file system on `device`, and unmounts it whatever `read` does.
+    fn mounted<T>(
+        &self,
+        device: &Path,
+        read: impl FnOnce(&Path) -> Result<T, FindError>,
+    ) -> Result<T, FindError> {
         let probe = Command::new("blkid")
             .args(["--probe", "--output", "value", "--match-tag", "TYPE"])
             .arg(device);
@@ -246,12 +263,39 @@ impl Finder<'_> {
                 .inert()
                 .options(no_replay(&kind)),
         )?;
-        let content = self.system.read_file(&Path::new(MOUNT).join(file));
+        let found = read(Path::new(MOUNT));
         let unmounted = self.system.unmount(Path::new(MOUNT));
-        let content = limited(&file.display().to_string(), content?)?;
+        let found = found?;
         unmounted?;
-        Ok(content)
+        Ok(found)
     }
+
+    /// The file that is named after the hardware address of one of this machine's interfaces, and so is for this machine
+    /// alone: `525400123456.toml` or `52-54-00-12-34-56.toml`.
+    fn own_file(&self, volume: &Path) -> Result<Option<String>, FindError> {
+        let macs = Network::new(self.system).addresses();
+        let mut own: Vec<String> = self
+            .system
+            .list_dir(volume)?
+            .into_iter()
+            .filter(|name| named_after(name).is_some_and(|mac| macs.contains(&mac)))
+            .collect();
+        match own.len() {
+            0 | 1 => Ok(own.pop()),
+            _ => Err(FindError::SeveralFiles(own)),
+        }
+    }
+}
+
+/// The hardware address that a file is named after.
+fn named_after(name: &str) -> Option<Mac> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    let digits: Vec<char> = stem.chars().filter(|c| !"-:".contains(*c)).collect();
+    if !ending.eq_ignore_ascii_case("toml") || digits.len() != 12 {
+        return None;
+    }
+    let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
+    Mac::parse(&pairs.join(":")).ok()
 }
 
 /// The option by which a file system is not repaired from its journal: a read-only mount does that otherwise, and the disk

@@ -1,5 +1,6 @@
 //! What the operator said about where the answers are.
 
+use crate::values::shown_url;
 use slots::names::CMDLINE_ANSWERS;
 use std::fmt;
 use std::path::PathBuf;
@@ -95,17 +96,6 @@ impl fmt::Display for Request {
 fn is_url(value: &str) -> bool {
     let lower = value.get(..8).unwrap_or(value).to_ascii_lowercase();
     lower.starts_with("http://") || lower.starts_with("https://")
-}
-
-fn shown_url(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = match rest.find(['/', '?', '#']) {
-        Some(at) => rest.split_at(at),
-        None => (rest, ""),
-    };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
 }
 
 /// The last value of `bedplate.answers` on a kernel command line (`/proc/cmdline`), or none.

@@ -1,15 +1,19 @@
 //! What an answer file must hold beyond its shape, and the choices that it says.
 
+mod boot;
 mod network;
+mod system;
+mod webhook;
 
 use super::document::Document;
-use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, License, Policy, System};
-use crate::choices::{After, Choices, DiskChoice, HclPolicy, SystemChoice};
+use super::schema::{AnswerFile, Disk, DiskMatch, Hcl, License, Policy};
+use crate::choices::{After, Choices, DiskChoice, HclPolicy};
 use crate::selector::{DiskSelector, TRANSPORTS};
-use crate::values::{
-    HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone, ValueError, Zones, parse_size,
-};
+use crate::values::{LicenseToken, PlanHash, ValueError, Zones, parse_size};
+use boot::boot;
 use network::network;
+use system::system;
+use webhook::webhook;
 
 /// The choices, or `None` with at least one problem added to `document`.
 pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) -> Option<Choices> {
@@ -28,15 +32,24 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
     }
     let disk = disk(answers.disk, document);
     let system = system(answers.system, document, zones);
+    let boot = boot(answers.boot.unwrap_or_default(), document);
     let network = network(answers.network, document);
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);
     let license = license(answers.license, document);
+    let webhook = webhook(answers.webhook, document);
+    let expect_plan = match answers.expect_plan {
+        Some(text) => value(document, "expect_plan", PlanHash::parse(&text)).map(Some),
+        None => Some(None),
+    };
     Some(Choices {
         disk: disk?,
         system: system?,
+        boot: boot?,
         network: network?,
         hcl: hcl?,
         license: license?,
+        webhook: webhook?,
+        expect_plan: expect_plan?,
         on_success: answers.on_success.unwrap_or(After::Reboot),
         on_failure: answers.on_failure.unwrap_or(After::Shell),
     })
@@ -203,74 +216,6 @@ fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSe
         return None;
     }
     fine.then_some(select)
-}
-
-fn system(
-    system: Option<System>,
-    document: &mut Document<'_>,
-    zones: &Zones,
-) -> Option<SystemChoice> {
-    let Some(system) = system else {
-        document.missing(
-            "system",
-            "the section [system] is missing",
-            "add [system] with `hostname` and `root_password_hash` or `ssh_keys`",
-        );
-        return None;
-    };
-    let hostname = match system.hostname {
-        Some(text) => value(document, "system.hostname", HostnamePattern::parse(&text)),
-        None => {
-            document.missing(
-                "system.hostname",
-                "`hostname` is missing in [system]",
-                "add a name, for example `hostname = \"xen1\"`",
-            );
-            None
-        }
-    };
-    let timezone = match system.timezone {
-        Some(text) => value(document, "system.timezone", Timezone::parse(&text, zones)),
-        None => Some(Timezone::utc()),
-    };
-    let mut fine = true;
-    let root_password = system.root_password_hash.and_then(|text| {
-        let hash = value(
-            document,
-            "system.root_password_hash",
-            PasswordHash::parse(&text),
-        );
-        fine &= hash.is_some();
-        hash
-    });
-    let mut ssh_keys = Vec::new();
-    for (index, text) in system.ssh_keys.unwrap_or_default().iter().enumerate() {
-        match value(
-            document,
-            &format!("system.ssh_keys.{index}"),
-            SshKey::parse(text),
-        ) {
-            Some(key) => ssh_keys.push(key),
-            None => fine = false,
-        }
-    }
-    let login_said =
-        document.is_settled("system.root_password_hash") || document.is_settled("system.ssh_keys");
-    if fine && root_password.is_none() && ssh_keys.is_empty() && !login_said {
-        document.problem_at(
-            "system",
-            "[system] gives no way to log in",
-            "add `root_password_hash` (from `openssl passwd -6`) or `ssh_keys`",
-        );
-        fine = false;
-    }
-    let choice = SystemChoice {
-        hostname: hostname?,
-        root_password,
-        ssh_keys,
-        timezone: timezone?,
-    };
-    fine.then_some(choice)
 }
 
 /// The outer option is none where something is wrong.

@@ -1,8 +1,8 @@
 //! Choices as an answer file: what an operator chose at the console, to install again without questions.
 
 use crate::choices::{
-    AddressChoice, After, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
-    Ipv6Choice, NetworkChoice, SystemChoice, UplinkChoice,
+    AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
+    InterfaceChoice, Ipv6Choice, NetworkChoice, SystemChoice, UplinkChoice, WebhookChoice,
 };
 use crate::selector::DiskSelector;
 use toml::{Table, Value};
@@ -13,9 +13,12 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     let Choices {
         disk,
         system,
+        boot,
         network,
         hcl,
         license,
+        webhook,
+        expect_plan,
         on_success,
         on_failure,
     } = choices;
@@ -25,6 +28,10 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     file.insert("on_failure".into(), after(*on_failure));
     file.insert("disk".into(), Value::Table(disk_table(disk)));
     file.insert("system".into(), Value::Table(system_table(system)));
+    let boot = boot_table(boot);
+    if !boot.is_empty() {
+        file.insert("boot".into(), Value::Table(boot));
+    }
     file.insert("network".into(), Value::Table(network_table(network)));
     if let HclPolicy::Warn { reason } = hcl {
         let mut hcl = Table::new();
@@ -36,6 +43,12 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
         let mut license = Table::new();
         put(&mut license, "token", token.expose());
         file.insert("license".into(), Value::Table(license));
+    }
+    if let Some(hash) = expect_plan {
+        put(&mut file, "expect_plan", hash.as_str());
+    }
+    if let Some(webhook) = webhook {
+        file.insert("webhook".into(), Value::Table(webhook_table(webhook)));
     }
     let mut text = String::from(
         "# Choices made at the console of the Bedplate installer. docs/answers.md explains every key.\n",
@@ -119,6 +132,10 @@ fn system_table(system: &SystemChoice) -> Table {
         root_password,
         ssh_keys,
         timezone,
+        keymap,
+        locale,
+        enable,
+        disable,
     } = system;
     let mut table = Table::new();
     put(&mut table, "hostname", hostname.to_string());
@@ -128,6 +145,64 @@ fn system_table(system: &SystemChoice) -> Table {
     let keys: Vec<&str> = ssh_keys.iter().map(|key| key.as_str()).collect();
     put_list(&mut table, "ssh_keys", &keys);
     put(&mut table, "timezone", timezone.as_str());
+    if let Some(keymap) = keymap {
+        put(&mut table, "keymap", keymap.as_str());
+    }
+    if let Some(locale) = locale {
+        put(&mut table, "locale", locale.as_str());
+    }
+    let mut services = Table::new();
+    for (key, units) in [("enable", enable), ("disable", disable)] {
+        let units: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
+        put_list(&mut services, key, &units);
+    }
+    if !services.is_empty() {
+        table.insert("services".into(), Value::Table(services));
+    }
+    table
+}
+
+fn webhook_table(webhook: &WebhookChoice) -> Table {
+    let WebhookChoice {
+        url,
+        token,
+        pin,
+        progress,
+    } = webhook;
+    let mut table = Table::new();
+    put(&mut table, "url", url.expose());
+    if let Some(token) = token {
+        put(&mut table, "token", token.expose());
+    }
+    if let Some(pin) = pin {
+        put(&mut table, "pin", pin.to_string());
+    }
+    table.insert("progress".into(), Value::Boolean(*progress));
+    table
+}
+
+fn boot_table(boot: &BootChoice) -> Table {
+    let BootChoice {
+        console,
+        dom0_memory,
+        dom0_vcpus,
+        xen_args,
+        kernel_args,
+    } = boot;
+    let mut table = Table::new();
+    if let Some(console) = console {
+        put(&mut table, "console", console.name());
+    }
+    if let Some(bytes) = dom0_memory {
+        put(&mut table, "dom0_memory", format!("{bytes} B"));
+    }
+    if let Some(count) = dom0_vcpus {
+        table.insert("dom0_vcpus".into(), Value::Integer(i64::from(*count)));
+    }
+    for (key, words) in [("xen_args", xen_args), ("kernel_args", kernel_args)] {
+        let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+        put_list(&mut table, key, &words);
+    }
     table
 }
 

@@ -1,8 +1,10 @@
 //! The answer file as it is written. Every key is optional here: what must be there is checked afterwards, so that
 //! one run reports everything that is missing or wrong.
 
+mod boot;
 mod network;
 
+pub use boot::{Boot, BootConsole};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
 
 use crate::choices::After;
@@ -23,10 +25,16 @@ pub struct AnswerFile {
     pub disk: Option<Disk>,
     /// Name, logins and clock of the host.
     pub system: Option<System>,
+    /// How the host is started.
+    pub boot: Option<Boot>,
     /// The management network; DHCP on the first interface with a link when absent.
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// The hash of the only plan that may be carried out, from `installer plan`.
+    pub expect_plan: Option<String>,
+    /// Who hears how the installation goes.
+    pub webhook: Option<Webhook>,
     /// The license; everything but automatic updates works without one.
     pub license: Option<License>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
@@ -48,10 +56,16 @@ pub struct Host {
     pub disk: Option<Disk>,
     /// Name, logins and clock.
     pub system: Option<System>,
+    /// How the host is started.
+    pub boot: Option<Boot>,
     /// The networks.
     pub network: Option<Network>,
     /// What to do about hardware that the compatibility list does not approve.
     pub hcl: Option<Hcl>,
+    /// The hash of the only plan that may be carried out.
+    pub expect_plan: Option<String>,
+    /// Who hears how the installation goes.
+    pub webhook: Option<Webhook>,
     /// The license.
     pub license: Option<License>,
 }
@@ -121,6 +135,22 @@ pub struct System {
     pub ssh_keys: Option<Vec<String>>,
     /// Time zone, for example `Europe/Berlin`; `Etc/UTC` when absent.
     pub timezone: Option<String>,
+    /// Keyboard layout of the consoles, by its XKB name: `de`, `ch-fr`; `us` when absent.
+    pub keymap: Option<String>,
+    /// Locale of the system, for example `C.UTF-8`; the release's own when absent.
+    pub locale: Option<String>,
+    /// Services that are switched on or off.
+    pub services: Option<Services>,
+}
+
+/// Services that are switched on or off.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// Units that start with the host although the release does not start them: `multipathd.service`.
+    pub enable: Option<Vec<String>>,
+    /// Units that never start.
+    pub disable: Option<Vec<String>>,
 }
 
 /// What to do about hardware that the compatibility list does not approve.
@@ -131,6 +161,27 @@ pub struct Hcl {
     pub policy: Option<Policy>,
     /// Why `warn` is right here; kept in the report.
     pub reason: Option<String>,
+}
+
+/// A server that hears how the installation goes: the report, on success and on failure, and each step before it.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where everything is posted to as JSON: `https://install.example.org/report`.
+    pub url: Option<String>,
+    /// Sent as `Authorization: Bearer`. A secret, only sent by `https`.
+    pub token: Option<String>,
+    /// SHA-256 of the server's public key, `sha256//...=`: trusted in place of a certificate authority.
+    pub pin: Option<String>,
+    /// Also tell when each step starts and ends; `true` when absent.
+    pub progress: Option<bool>,
+}
+
+/// The token is a secret, and the URL may hold one.
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Webhook(hidden)")
+    }
 }
 
 /// The license of the host.
@@ -186,7 +237,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            14,
+            17,
             "a table is missing from the schema"
         );
     }

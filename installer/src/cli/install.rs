@@ -7,20 +7,23 @@ use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::run_dir::{RUN_DIR, RunDir};
-use crate::session::{AnswersFrom, Session, boot_record_of, failed_early};
+use crate::session::{AnswersFrom, Session, boot_record_of, expect, failed_early};
+use crate::webhook::Webhook;
 use anyhow::{Context, Result, anyhow};
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use steps::Emitter;
 use steps::event::{EventKind, Outcome};
 use steps::sink::{Console, FanOut, JsonLines};
 use steps::step::error_chain;
 use steps::system::RealSystem;
 
-/// Installs on this machine.
+/// Installs on this machine, and lets the webhook of the answers know how it went.
 pub fn run(args: &InstallArgs) -> Result<Exit> {
     let dir = RunDir::create(Path::new(RUN_DIR))
         .with_context(|| format!("cannot make {RUN_DIR}; run this as root"))?;
@@ -43,15 +46,15 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         boot: boot_record_of(&system, &command_line)?,
         command_line,
     };
+    let webhook: OnceCell<Webhook> = OnceCell::new();
     // The first failure ends the run: in the event stream, in the report and on the screen.
     let fail =
         |step: &str, errors: Vec<String>, exit: Exit, emitter: &mut Emitter| -> Result<Exit> {
-            dir.write_report(&failed_early(
-                step,
-                env!("CARGO_PKG_VERSION"),
-                errors,
-                emitter,
-            ))?;
+            let mut report = failed_early(step, env!("CARGO_PKG_VERSION"), errors, emitter);
+            if let Some(webhook) = webhook.get() {
+                webhook.report(&mut report, emitter, &std::thread::sleep);
+            }
+            dir.write_report(&report)?;
             Ok(exit)
         };
 
@@ -87,6 +90,11 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
             return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
         }
     };
+    if let Some(choice) = &choices.webhook {
+        let webhook =
+            webhook.get_or_init(|| Webhook::new(choice, &machine, Arc::new(RealSystem::silent())));
+        webhook.listen(&mut emitter);
+    }
     let prepared = match session.prepare(facts) {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -98,7 +106,12 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
             );
         }
     };
-    let plan = match session.plan(&prepared, &choices) {
+    let planned = session.plan(&prepared, &choices).and_then(|plan| {
+        let wanted = args.expect_plan.as_deref();
+        wanted.map_or(Ok(()), |wanted| expect(&plan, wanted))?;
+        Ok(plan)
+    });
+    let plan = match planned {
         Ok(plan) => plan,
         Err(problems) => {
             eprintln!("{problems}");
@@ -127,10 +140,14 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         place: found.place,
         sha256: Some(found.sha256),
     };
-    let report = session
+    let mut report = session
         .install(&prepared, &plan, &answers, Some(&dir), &mut emitter)
         .map_err(|error| anyhow!(error))
         .context("cannot keep the report")?;
+    if let Some(webhook) = webhook.get() {
+        webhook.report(&mut report, &mut emitter, &std::thread::sleep);
+        dir.write_report(&report)?;
+    }
     println!("{report}");
     Ok(if report.result == Outcome::Ok {
         Exit::Done

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::live::ZONEINFO;
 use crate::plan::Plan;
-use crate::session::{Prepared, Session, boot_record_of};
+use crate::session::{Prepared, Session, boot_record_of, expect};
 use crate::values::Zones;
 use anyhow::{Context, Result, anyhow};
 use hcl_checker::facts::Facts;
@@ -94,6 +94,12 @@ pub fn run(args: &PlanArgs) -> Result<Exit> {
         Ok(plan) => plan,
         Err(exit) => return Ok(exit),
     };
+    if let Some(wanted) = &args.expect_plan
+        && let Err(problems) = expect(&plan, wanted)
+    {
+        eprintln!("{problems}");
+        return Ok(Exit::Failed);
+    }
     if args.json {
         println!("{}", plan.to_json()?);
     } else {

@@ -2,7 +2,8 @@
 
 use super::Context;
 use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
-use slots::env_block::{ATOMIC, EnvBlock};
+use slots::env_block::{ATOMIC, EnvBlock, SIZE};
+use slots::extra_options::OPTIONS_ENV;
 use slots::grub_cfg::{GRUB_CFG, grub_cfg};
 use std::path::{Path, PathBuf};
 use steps::StepError;
@@ -14,12 +15,12 @@ const RELEASE_ENV: &str = "release.env";
 type File = (PathBuf, Vec<u8>);
 
 /// GRUB's configuration, which root to try, and which release that is; paths from the root of the ESP.
-fn files(context: &Context<'_>, folder: &Path) -> Result<[File; 4], StepError> {
+fn files(context: &Context<'_>, folder: &Path) -> Result<Vec<File>, StepError> {
     let root = &context.plan.release.root;
     let state = BootState::installed(root, context.plan.boot.console);
     let mut release = EnvBlock::new();
     release.set("version", &context.plan.release.version)?;
-    Ok([
+    let mut files: Vec<File> = vec![
         (
             folder.join(RELEASE_ENV),
             release.to_bytes_within(ATOMIC)?.to_vec(),
@@ -33,7 +34,14 @@ fn files(context: &Context<'_>, folder: &Path) -> Result<[File; 4], StepError> {
             state.to_good_env()?.to_bytes_within(ATOMIC)?.to_vec(),
         ),
         (GRUB_CFG.into(), grub_cfg().into_bytes()),
-    ])
+    ];
+    let options = &context.plan.boot.options;
+    if !options.is_empty() {
+        // Only read by the loader, so it may take the whole block.
+        let bytes = options.to_env()?.to_bytes_within(SIZE)?.to_vec();
+        files.push((OPTIONS_ENV.into(), bytes));
+    }
+    Ok(files)
 }
 
 /// Writes them below `esp`.

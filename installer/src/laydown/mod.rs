@@ -11,6 +11,7 @@ mod identify;
 mod loaders;
 mod machine;
 mod partition;
+mod settings;
 mod slot;
 mod state;
 mod storage;
@@ -19,6 +20,7 @@ mod verify;
 pub use context::Context;
 pub use identify::IdentifyError;
 pub use machine::{Machine, RealMachine, partition_path};
+pub use settings::SettingsError;
 pub use state::HOST_KEY_NOTE;
 
 use crate::plan::Plan;
@@ -26,8 +28,12 @@ use steps::Runner;
 
 /// The steps of an installation by `plan`, in order.
 pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
-    let mut runner = Runner::new()
-        .with(verify::VerifyRelease)
+    let mut runner = Runner::new().with(verify::VerifyRelease);
+    let system = &plan.system;
+    if system.locale.is_some() || !system.enable.is_empty() || !system.disable.is_empty() {
+        runner.add(settings::CheckSettings);
+    }
+    let mut runner = runner
         .with(identify::IdentifyDisk)
         .with(erase::EraseDisk)
         .with(partition::PartitionDisk)

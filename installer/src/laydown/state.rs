@@ -1,6 +1,6 @@
 //! Step: the state partition, with everything that makes the root image this host.
 
-use super::Context;
+use super::{Context, settings};
 use crate::host_files::{Content, HostFile, HostIdentity, authorized_keys, etc_files};
 use slots::layout::PartitionKind;
 use slots::names::STATE_LABEL;
@@ -110,6 +110,11 @@ fn fill(
     }
     for (dir, file) in files {
         put(system, &state.join(dir), file)?;
+    }
+    for unit in &context.plan.system.enable {
+        for file in settings::links(system, unit)? {
+            put(system, &etc, &file)?;
+        }
     }
     system.create_dir_all(&etc.join("ssh"))?;
     for kind in HOST_KEYS {

@@ -1,9 +1,10 @@
 //! Building the plan. Pure: the same input always gives the same plan.
 
 use super::problem::{About, PlanProblem, PlanProblems};
-use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, disk, hcl, network};
+use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, network};
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
+use crate::values::show_size;
 use hcl_checker::Known;
 use hcl_checker::facts::{Context, Facts, FirmwareKind};
 use hcl_checker::verdict::Verdict;
@@ -70,6 +71,28 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             "switch Secure Boot off in the setup of the firmware",
         ));
     }
+    let options = choices.boot.options();
+    if facts.firmware.secure_boot == Known::Value(true) && !options.is_empty() {
+        problems.push(PlanProblem::new(
+            About::Machine,
+            "Secure Boot is on, and [boot] changes the command lines of hypervisor or kernel, which are signed with the release",
+            "leave `dom0_memory`, `dom0_vcpus`, `xen_args` and `kernel_args` out of [boot], or switch Secure Boot off",
+        ));
+    }
+    if let (Some(wanted), Known::Value(total)) =
+        (choices.boot.dom0_memory, &facts.memory.total_bytes)
+        && wanted > *total
+    {
+        problems.push(PlanProblem::new(
+            About::Machine,
+            format!(
+                "`dom0_memory` in [boot] is {}, and this machine has {}",
+                show_size(wanted),
+                show_size(*total)
+            ),
+            "give dom0 less, or leave the key out",
+        ));
+    }
     let disk = match &facts.disks {
         Known::Value(disks) => {
             disk::choose(&choices.disk, disks, input.medium, firmware, &mut warnings)
@@ -134,7 +157,11 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     firmware,
                     bios_code: disk.identity.sector_size == 512,
                     firmware_entry: firmware == Firmware::Uefi,
-                    console: console(input.command_line),
+                    console: choices
+                        .boot
+                        .console
+                        .unwrap_or_else(|| console(input.command_line)),
+                    options: options.clone(),
                 },
                 disk,
                 system: SystemPlan {
@@ -147,6 +174,10 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                         .map_or("none", |hash| hash.method())
                         .to_owned(),
                     ssh_keys: choices.system.ssh_keys.clone(),
+                    keymap: choices.system.keymap.clone(),
+                    locale: choices.system.locale.clone(),
+                    enable: choices.system.enable.clone(),
+                    disable: choices.system.disable.clone(),
                 },
                 network,
                 hcl,
@@ -154,6 +185,12 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     .license
                     .as_ref()
                     .map(|token| hex::encode(Sha256::digest(token.expose()))),
+                webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
+                    url: webhook.url.shown(),
+                    progress: webhook.progress,
+                    token: webhook.token.is_some(),
+                    pin: webhook.pin.as_ref().map(ToString::to_string),
+                }),
                 on_success: choices.on_success,
                 on_failure: choices.on_failure,
                 warnings,

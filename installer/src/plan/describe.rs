@@ -71,12 +71,32 @@ impl Display for Description<'_> {
             "Boot       this machine by {firmware}; the disk starts by {also}; console {}",
             plan.boot.console.name()
         )?;
+        for (program, words) in [
+            ("hypervisor", &plan.boot.options.xen),
+            ("kernel", &plan.boot.options.dom0),
+        ] {
+            if !words.is_empty() {
+                writeln!(f, "           {program} also gets {}", words.join(" "))?;
+            }
+        }
         writeln!(
             f,
             "Host       {}, time zone {}",
             plan.system.hostname,
             plan.system.timezone.as_str()
         )?;
+        if let Some(keymap) = &plan.system.keymap {
+            writeln!(f, "           keyboard {}", keymap.as_str())?;
+        }
+        if let Some(locale) = &plan.system.locale {
+            writeln!(f, "           locale {}", locale.as_str())?;
+        }
+        for (verb, units) in [("on", &plan.system.enable), ("off", &plan.system.disable)] {
+            let units: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
+            if !units.is_empty() {
+                writeln!(f, "           switched {verb}: {}", units.join(", "))?;
+            }
+        }
         writeln!(f, "Login      root, password {}", plan.system.root_password)?;
         for key in &plan.system.ssh_keys {
             writeln!(f, "           ssh key {}", key.fingerprint())?;
@@ -94,6 +114,14 @@ impl Display for Description<'_> {
         )?;
         if let Some(sha256) = &plan.license_sha256 {
             writeln!(f, "License    one is installed, SHA-256 {sha256}")?;
+        }
+        if let Some(webhook) = &plan.webhook {
+            let what = if webhook.progress {
+                "each step and the report"
+            } else {
+                "the report"
+            };
+            writeln!(f, "Webhook    {} hears {what}", webhook.url)?;
         }
         writeln!(
             f,

@@ -1,5 +1,6 @@
 //! Which disk the plan takes.
 
+use super::matches::MatchGroup;
 use super::problem::{About, DiskVerdict, PlanProblem};
 use super::{DiskIdentity, DiskPlan, Firmware};
 use crate::choices::DiskChoice;
@@ -151,6 +152,22 @@ pub fn choose(
         }
         _ => Err(problems),
     }
+}
+
+/// Why each disk is the one that the operator means or not, apart from what is on it.
+pub fn matches(choice: &DiskChoice, disks: &[Disk]) -> Vec<MatchGroup> {
+    let candidates = disks
+        .iter()
+        .map(|disk| {
+            let mut reasons = never(disk, None, choice.select.names_one_disk());
+            reasons.extend(choice.select.mismatches(disk));
+            verdict(disk, reasons)
+        })
+        .collect();
+    vec![MatchGroup {
+        wanted: "The disk that [disk] asks for".to_owned(),
+        candidates,
+    }]
 }
 
 /// Why a disk is no candidate, whatever the operator says. A disk that its maker calls removable counts only where the

@@ -4,6 +4,7 @@ mod build;
 mod describe;
 mod disk;
 mod hcl;
+mod matches;
 mod network;
 mod network_plan;
 mod problem;
@@ -11,15 +12,16 @@ mod problem;
 pub use build::{Input, build};
 pub use disk::{contents, holds_bedplate, identity_of, unusable};
 pub use hcl::Judge;
+pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 
 use crate::choices::{After, HclPolicy};
-use crate::values::{Hostname, LicenseToken, PasswordHash, SshKey, Timezone};
+use crate::values::{Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use slots::{Console, Layout};
+use slots::{Console, ExtraOptions, Layout};
 
 /// What an installation will do.
 ///
@@ -43,6 +45,9 @@ pub struct Plan {
     /// SHA-256 of the license token, lowercase hexadecimal; none without a license. The token itself is a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license_sha256: Option<String>,
+    /// Who hears how the installation goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookPlan>,
     /// What follows success.
     pub on_success: After,
     /// What follows a failure.
@@ -121,6 +126,9 @@ pub struct BootPlan {
     pub firmware_entry: bool,
     /// Console of loader, hypervisor and kernel.
     pub console: Console,
+    /// What is added to the command lines of hypervisor and kernel.
+    #[serde(skip_serializing_if = "ExtraOptions::is_empty")]
+    pub options: ExtraOptions,
 }
 
 /// Who the host is.
@@ -134,6 +142,32 @@ pub struct SystemPlan {
     pub root_password: String,
     /// Keys that may log in as root.
     pub ssh_keys: Vec<SshKey>,
+    /// Keyboard layout; none for the image's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keymap: Option<Keymap>,
+    /// Locale; none for the image's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// Services that are switched on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enable: Vec<Unit>,
+    /// Services that are switched off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disable: Vec<Unit>,
+}
+
+/// Who hears how the installation goes. What sends it has the secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebhookPlan {
+    /// The URL without what may be a secret.
+    pub url: String,
+    /// True when it hears of each step.
+    pub progress: bool,
+    /// True when a token is sent along.
+    pub token: bool,
+    /// The only key that the server may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
 }
 
 /// What the compatibility list said, and what the operator said to that.
@@ -153,10 +187,15 @@ impl Plan {
         serde_json::to_string_pretty(self)
     }
 
-    /// SHA-256 of [`Plan::to_json`], lowercase hexadecimal.
+    /// SHA-256 of [`Plan::to_json`] without the warnings, lowercase hexadecimal.
     ///
-    /// A plan has no random parts, so the same release, facts and choices give the same hash on every machine.
+    /// A plan has no random parts, so the same release, facts and choices give the same hash on every machine. Warnings
+    /// change nothing of what happens, and some depend on the clock or the keys of the machine that looks.
     pub fn hash(&self) -> Result<String, serde_json::Error> {
-        Ok(hex::encode(Sha256::digest(self.to_json()?)))
+        let silent = Plan {
+            warnings: Vec::new(),
+            ..self.clone()
+        };
+        Ok(hex::encode(Sha256::digest(silent.to_json()?)))
     }
 }

@@ -1,5 +1,6 @@
 //! Which interfaces the plan puts below the bridges.
 
+use super::matches::MatchGroup;
 use super::problem::{About, DiskVerdict, PlanProblem};
 use super::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 use crate::choices::{
@@ -63,6 +64,83 @@ pub fn choose(
         Ok(draft.plan)
     } else {
         Err(draft.problems)
+    }
+}
+
+/// Why each interface is the one that a bridge means or not.
+pub fn matches(choice: &NetworkChoice, nics: &[Nic]) -> Vec<MatchGroup> {
+    let mut sorted: Vec<&Nic> = nics.iter().collect();
+    sorted.sort_by_cached_key(|nic| natural(&nic.name));
+    let wired = |nic: &&Nic| nic.kind == Known::Value(NicKind::Ethernet);
+    let all: Vec<&Nic> = sorted.iter().copied().filter(wired).collect();
+    let mut groups = Vec::new();
+    for bridge in iter::once(&choice.management).chain(&choice.bridges) {
+        for interface in bridge.uplink.interfaces() {
+            let taken = match interface {
+                InterfaceChoice::Auto => automatic(&all).ok().map(|(nic, _)| nic.name.clone()),
+                _ => None,
+            };
+            let wanted = match (interface, words(interface)) {
+                (InterfaceChoice::Auto, (free, _)) => free,
+                (_, (_, named)) => named,
+            };
+            let candidates = sorted
+                .iter()
+                .map(|nic| {
+                    let mut reasons = Vec::new();
+                    if !wired(nic) {
+                        reasons.push("it is not wired Ethernet".to_owned());
+                    }
+                    reasons.extend(mismatch(interface, nic, taken.as_deref()));
+                    candidate(nic, reasons)
+                })
+                .collect();
+            groups.push(MatchGroup {
+                wanted: format!("The interface below {}: {wanted}", bridge.name),
+                candidates,
+            });
+        }
+    }
+    groups
+}
+
+/// Why `nic` is not the interface that is meant. `taken` is the one that is taken where the choice is free.
+fn mismatch(choice: &InterfaceChoice, nic: &Nic, taken: Option<&str>) -> Option<String> {
+    let shown = |known: &Known<String>| known.value().cloned().unwrap_or("not known".into());
+    match choice {
+        InterfaceChoice::Auto if taken == Some(nic.name.as_str()) => None,
+        InterfaceChoice::Auto if nic.carrier == Known::Value(true) => {
+            taken.map(|taken| format!("it has a link, and so has {taken}, which comes first"))
+        }
+        InterfaceChoice::Auto => Some("it is not known to have a link".to_owned()),
+        InterfaceChoice::Name(name) if *name == nic.name => None,
+        InterfaceChoice::Name(name) => Some(format!("its name is {}, not {name}", nic.name)),
+        InterfaceChoice::Mac(mac) if has_mac(nic, *mac) => None,
+        InterfaceChoice::Mac(mac) => {
+            let known = match nic.permanent_mac.value() {
+                Some(mac) => mac.clone(),
+                None => shown(&nic.mac),
+            };
+            Some(format!("its address is {known}, not {mac}"))
+        }
+        InterfaceChoice::Pci(address) if nic.pci_address.value() == Some(address) => None,
+        InterfaceChoice::Pci(address) => Some(format!(
+            "its PCI address is {}, not {address}",
+            shown(&nic.pci_address)
+        )),
+    }
+}
+
+/// What an interface is called in the answers, and what is wanted by that.
+fn words(choice: &InterfaceChoice) -> (String, String) {
+    match choice {
+        InterfaceChoice::Auto => (
+            "the only one, or the first with a link".to_owned(),
+            "with a link".to_owned(),
+        ),
+        InterfaceChoice::Name(name) => (name.clone(), format!("named {name}")),
+        InterfaceChoice::Mac(mac) => (mac.to_string(), format!("with the address {mac}")),
+        InterfaceChoice::Pci(address) => (address.clone(), format!("at the PCI address {address}")),
     }
 }
 
@@ -287,12 +365,10 @@ impl Draft {
 
 /// The interface that is meant, and why.
 fn find<'n>(choice: &InterfaceChoice, wired: &[&'n Nic]) -> Result<(&'n Nic, String), PlanProblem> {
-    let (named, wanted): (String, String) = match choice {
-        InterfaceChoice::Auto => return automatic(wired),
-        InterfaceChoice::Name(name) => (name.clone(), format!("named {name}")),
-        InterfaceChoice::Mac(mac) => (mac.to_string(), format!("with the address {mac}")),
-        InterfaceChoice::Pci(address) => (address.clone(), format!("at the PCI address {address}")),
-    };
+    if *choice == InterfaceChoice::Auto {
+        return automatic(wired);
+    }
+    let (named, wanted) = words(choice);
     let is = |nic: &&Nic| match choice {
         InterfaceChoice::Auto => false,
         InterfaceChoice::Name(name) => nic.name == *name,

@@ -3,11 +3,11 @@
 use super::field::Field;
 use super::network_draft::NetworkDraft;
 use super::screens::Screen;
-use crate::choices::{After, Choices, DiskChoice, HclPolicy, SystemChoice};
+use crate::choices::{After, BootChoice, Choices, DiskChoice, HclPolicy, SystemChoice};
 use crate::plan::holds_bedplate;
 use crate::selector::DiskSelector;
 use crate::values::{
-    HostnamePattern, LicenseToken, PasswordHash, SshKey, Timezone, ValueError, Zones,
+    HostnamePattern, Keymap, LicenseToken, PasswordHash, SshKey, Timezone, ValueError, Zones,
 };
 use hcl_checker::Known;
 use hcl_checker::facts::{Disk, Facts};
@@ -90,9 +90,12 @@ impl Draft {
                 Ok(Choices {
                     disk,
                     system,
+                    boot: BootChoice::default(),
                     network,
                     hcl,
                     license: self.license.clone(),
+                    webhook: None,
+                    expect_plan: None,
                     on_success: After::Reboot,
                     on_failure: After::Shell,
                 })
@@ -152,6 +155,13 @@ impl Draft {
             root_password: self.root_password.clone(),
             ssh_keys: keys,
             timezone: timezone?,
+            // The image has this layout already.
+            keymap: Keymap::parse(&self.keymap)
+                .ok()
+                .filter(|keymap| keymap.as_str() != "us"),
+            locale: None,
+            enable: Vec::new(),
+            disable: Vec::new(),
         })
     }
 

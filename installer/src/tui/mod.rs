@@ -13,7 +13,6 @@ pub mod effects;
 pub mod field;
 pub mod gate;
 pub mod key;
-pub mod keymaps;
 pub mod network_draft;
 pub mod network_test;
 pub mod page;

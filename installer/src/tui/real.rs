@@ -2,7 +2,6 @@
 
 use super::effects::{Effects, Ended, Job, Link, Load, Message, Subject};
 use super::gate::Tap;
-use super::keymaps::layout_and_variant;
 use super::network_test::NetworkTest;
 use crate::answer_source::{Finder, Network, Request};
 use crate::choices::Choices;
@@ -11,6 +10,7 @@ use crate::license_check::{self, LicenseCheck};
 use crate::plan::{Plan, PlanProblems};
 use crate::run_dir::RunDir;
 use crate::session::{AnswersFrom, Prepared, Session, failed_early};
+use crate::values::layout_and_variant;
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;

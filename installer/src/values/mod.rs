@@ -2,25 +2,43 @@
 
 mod address;
 mod address6;
+mod bearer_token;
+mod boot_argument;
 mod hostname;
 mod hostname_pattern;
+mod keymap;
+mod keymaps;
 mod license_token;
+mod locale;
 mod mac;
 mod password_hash;
+mod pin;
+mod plan_hash;
 mod size;
 mod ssh_key;
 mod timezone;
+mod unit;
+mod web_url;
 
 pub use address::{Cidr, check_gateway, check_name_server};
 pub use address6::{Cidr6, check_gateway6};
+pub use bearer_token::BearerToken;
+pub use boot_argument::{ArgumentOf, BootArgument};
 pub use hostname::Hostname;
 pub use hostname_pattern::HostnamePattern;
+pub use keymap::Keymap;
+pub use keymaps::{KEYMAPS, layout_and_variant};
 pub use license_token::LicenseToken;
+pub use locale::Locale;
 pub use mac::{Mac, check_device_name, check_interface_name, is_pci_address};
 pub use password_hash::PasswordHash;
+pub use pin::Pin;
+pub use plan_hash::PlanHash;
 pub use size::{parse_size, show_size};
 pub use ssh_key::SshKey;
 pub use timezone::{Timezone, Zones};
+pub use unit::Unit;
+pub use web_url::{WebUrl, shown_url};
 
 /// Why a value was refused. Never holds the value itself, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -26,10 +26,32 @@ pub struct Run {
     pub machine: FakeMachine,
 }
 
+/// `system` is added to `[system]`, `more` behind it.
+pub fn plan_with(
+    medium: &Medium,
+    found: &Disk,
+    firmware: FirmwareKind,
+    system: &str,
+    more: &str,
+) -> Plan {
+    plan_of(medium, found, firmware, false, system, more)
+}
+
 pub fn plan_for(medium: &Medium, found: &Disk, firmware: FirmwareKind, wipe: bool) -> Plan {
+    plan_of(medium, found, firmware, wipe, "", "")
+}
+
+fn plan_of(
+    medium: &Medium,
+    found: &Disk,
+    firmware: FirmwareKind,
+    wipe: bool,
+    system: &str,
+    more: &str,
+) -> Plan {
     let text = format!(
         "schema = 1\n[disk]\npath = \"{DISK}\"\nwipe = {wipe}\n[system]\nhostname = \"xen1.example.org\"\n\
-         root_password_hash = \"{HASH}\"\nssh_keys = [\"{KEY}\"]\ntimezone = \"Europe/Berlin\"\n"
+         root_password_hash = \"{HASH}\"\nssh_keys = [\"{KEY}\"]\ntimezone = \"Europe/Berlin\"\n{system}{more}"
     );
     let facts = facts(found.clone(), firmware);
     let input = Input {

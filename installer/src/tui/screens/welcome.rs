@@ -4,9 +4,9 @@ use super::super::app::App;
 use super::super::effects::Effects;
 use super::super::field::Field;
 use super::super::key::Key;
-use super::super::keymaps::KEYMAPS;
 use super::super::page::Page;
 use super::super::text::machine_lines;
+use crate::values::KEYMAPS;
 
 /// What F1 says.
 pub const HELP: &str = "Choose the keyboard of this machine's own console with the arrows left and right, and try it in the \

@@ -1,0 +1,89 @@
+//! URLs that reports are sent to and answers come from.
+
+use super::ValueError;
+use std::fmt;
+
+/// An `http://` or `https://` URL. It may hold credentials, so only [`WebUrl::shown`] may be shown: `Debug` hides the rest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebUrl(String);
+
+impl WebUrl {
+    /// Checks the form.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let advice = "write a URL such as `https://install.example.org/report`";
+        let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
+        if !lower.starts_with("http://") && !lower.starts_with("https://") {
+            return Err(ValueError::new("is no http or https URL", advice));
+        }
+        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\';
+        if text.contains(bad) {
+            return Err(ValueError::new(
+                "has a blank, a quote, a backslash or a control character",
+                "write those as %20 and so on",
+            ));
+        }
+        if text.len() > 2048 || shown_url(text).ends_with("//") {
+            return Err(ValueError::new("names no server, or is too long", advice));
+        }
+        Ok(WebUrl(text.to_owned()))
+    }
+
+    /// The whole URL, for the one who calls it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// True when nobody on the way can read what is sent.
+    pub fn is_private(&self) -> bool {
+        self.0
+            .get(..6)
+            .is_some_and(|start| start.eq_ignore_ascii_case("https:"))
+    }
+
+    /// The URL without user, password and query.
+    pub fn shown(&self) -> String {
+        shown_url(&self.0)
+    }
+}
+
+impl fmt::Debug for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebUrl({})", self.shown())
+    }
+}
+
+/// A URL without what may be a secret: user, password, query and fragment.
+pub fn shown_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = match rest.find(['/', '?', '#']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_web_urls_are_taken_and_secrets_are_not_shown() {
+        let url = WebUrl::parse("HTTPS://user:pw@host:8443/a?token=t").unwrap();
+        assert!(url.is_private());
+        assert_eq!(url.shown(), "HTTPS://host:8443/a");
+        assert!(!format!("{url:?}").contains("pw"));
+        for bad in [
+            "",
+            "ftp://x",
+            "https://",
+            "http://?x",
+            "https://a b",
+            "https://a\"",
+            "https://a\n",
+        ] {
+            assert!(WebUrl::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
