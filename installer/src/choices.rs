@@ -89,6 +89,11 @@ pub enum HclPolicy {
         /// Why the operator wants it anyway.
         reason: String,
     },
+    /// Install as with [`HclPolicy::Warn`], without a warning for each finding: they are known.
+    Allow {
+        /// Why the operator wants it anyway.
+        reason: String,
+    },
 }
 
 /// What follows an installation.

@@ -37,7 +37,11 @@ enum Verb {
     /// Print the facts of this machine as JSON.
     Facts,
     /// Print the JSON Schema of the answer file.
-    Schema,
+    Schema {
+        /// Print the reference page instead, as Markdown.
+        #[arg(long)]
+        reference: bool,
+    },
     /// Show the installer's screens on this terminal with a machine that is only played: to look at them, and to make an
     /// answer file at a desk. Nothing is installed.
     Ui(UiArgs),
@@ -126,7 +130,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Match(args) => matching::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Facts => facts::run(),
-        Verb::Schema => {
+        Verb::Schema { reference: true } => {
+            print!("{}", crate::answers::reference_page());
+            Ok(Exit::Done)
+        }
+        Verb::Schema { reference: false } => {
             println!("{:#}", crate::answers::schema::json_schema());
             Ok(Exit::Done)
         }

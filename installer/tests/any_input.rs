@@ -315,7 +315,7 @@ proptest! {
         prop_assert!(choices.disk.wipe || disk.holds_data() == Known::Value(false));
         let end = plan.disk.layout.partitions.last().unwrap().end();
         prop_assert!(end <= plan.disk.identity.size);
-        let overridden = matches!(choices.hcl, HclPolicy::Warn { .. });
+        let overridden = choices.hcl != HclPolicy::Refuse;
         prop_assert!(level.allows_install() || overridden);
         prop_assert!(!plan.describe().to_string().is_empty());
 

@@ -63,3 +63,52 @@ fn every_key_and_word_is_explained() {
         "docs/answers.md does not explain {missing:?}"
     );
 }
+
+/// What `installer schema` and `installer schema --reference` print, as it is committed. `BEDPLATE_BLESS=1` writes both.
+#[test]
+fn schema_and_reference_are_those_of_the_program() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let made = [
+        ("answers.schema.json", format!("{:#}\n", json_schema())),
+        ("answers-reference.md", answers::reference_page()),
+    ];
+    for (name, text) in made {
+        let path = docs.join(name);
+        if std::env::var_os("BEDPLATE_BLESS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == text,
+            "docs/{name} is not what the program prints; write it anew with BEDPLATE_BLESS=1"
+        );
+    }
+}
+
+#[test]
+fn the_reference_has_every_section_and_key() {
+    let page = answers::reference_page();
+    for section in [
+        "[disk.match]",
+        "[[host]]",
+        "[boot]",
+        "[[network.bridge]]",
+        "[network.bond]",
+        "[webhook]",
+    ] {
+        assert_eq!(
+            page.matches(&format!("\n## `{section}`\n")).count(),
+            1,
+            "{section}"
+        );
+    }
+    assert!(
+        page.contains("| `mode` | `\"active-backup\"`, `\"lacp\"` |"),
+        "{page}"
+    );
+    assert!(
+        page.contains("| `vlan` | whole number |")
+            && page.contains("| `ssh_keys` | list of strings |")
+    );
+    assert!(page.contains("## `[host.disk]`\n\nThe same keys as `[disk]`."));
+}

@@ -227,6 +227,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
     let hcl = prop_oneof![
         Just(HclPolicy::Refuse),
         "[a-z\"#\u{e9}][a-z \"#]{0,8}[a-z]".prop_map(|reason| HclPolicy::Warn { reason }),
+        "[a-z]{1,8}".prop_map(|reason| HclPolicy::Allow { reason }),
     ];
     (
         disk(),

@@ -239,15 +239,23 @@ fn license(license: Option<License>, document: &mut Document<'_>) -> Option<Opti
 fn hcl(hcl: Hcl, document: &mut Document<'_>) -> Option<HclPolicy> {
     let reason = hcl.reason.map(|reason| reason.trim().to_owned());
     match (hcl.policy.unwrap_or(Policy::Refuse), reason) {
-        (Policy::Warn, Some(reason))
+        (policy @ (Policy::Warn | Policy::Allow), Some(reason))
             if !reason.is_empty() && !reason.contains(char::is_control) =>
         {
-            Some(HclPolicy::Warn { reason })
+            Some(match policy {
+                Policy::Allow => HclPolicy::Allow { reason },
+                _ => HclPolicy::Warn { reason },
+            })
         }
-        (Policy::Warn, _) => {
+        (policy @ (Policy::Warn | Policy::Allow), _) => {
+            let word = if policy == Policy::Allow {
+                "allow"
+            } else {
+                "warn"
+            };
             document.missing(
                 "hcl.reason",
-                "`policy = \"warn\"` needs a reason in one line",
+                format!("`policy = \"{word}\"` needs a reason in one line"),
                 "add `reason = \"...\"` to [hcl]: it is kept in the report",
             );
             None

@@ -33,9 +33,14 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
         file.insert("boot".into(), Value::Table(boot));
     }
     file.insert("network".into(), Value::Table(network_table(network)));
-    if let HclPolicy::Warn { reason } = hcl {
+    let overridden = match hcl {
+        HclPolicy::Refuse => None,
+        HclPolicy::Warn { reason } => Some(("warn", reason)),
+        HclPolicy::Allow { reason } => Some(("allow", reason)),
+    };
+    if let Some((policy, reason)) = overridden {
         let mut hcl = Table::new();
-        put(&mut hcl, "policy", "warn");
+        put(&mut hcl, "policy", policy);
         put(&mut hcl, "reason", reason);
         file.insert("hcl".into(), Value::Table(hcl));
     }

@@ -5,10 +5,12 @@ mod document;
 pub mod export;
 mod host;
 mod problem;
+mod reference;
 pub mod schema;
 
 pub use host::MachineIdentity;
 pub use problem::{Place, Problem, Problems};
+pub use reference::reference_page;
 
 use crate::choices::Choices;
 use crate::values::Zones;

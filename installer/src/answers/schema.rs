@@ -157,9 +157,9 @@ pub struct Services {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hcl {
-    /// `refuse` (when absent) or `warn`.
+    /// `refuse` (when absent), `warn` or `allow`.
     pub policy: Option<Policy>,
-    /// Why `warn` is right here; kept in the report.
+    /// Why `warn` or `allow` is right here; kept in the report.
     pub reason: Option<String>,
 }
 
@@ -205,8 +205,10 @@ impl std::fmt::Debug for License {
 pub enum Policy {
     /// Do not install.
     Refuse,
-    /// Install, and keep the reason in the report.
+    /// Install; every finding is a warning, and the reason is kept in the report.
     Warn,
+    /// Install; the findings are known, and only the reason is kept in the report.
+    Allow,
 }
 
 /// The JSON Schema of the answer file, generated from the types above. It also drives the check of shapes, so that

@@ -64,8 +64,9 @@ pub fn decide(
     }
     let blocking: Vec<&Finding> = verdict.of(Severity::Blocks).collect();
     match policy {
-        HclPolicy::Warn { reason } => {
-            for finding in &blocking {
+        HclPolicy::Warn { reason } | HclPolicy::Allow { reason } => {
+            let told = matches!(policy, HclPolicy::Warn { .. });
+            for finding in blocking.iter().filter(|_| told) {
                 warnings.push(format!(
                     "the compatibility list disapproves of {}: {}",
                     finding.name,
@@ -161,6 +162,12 @@ mod tests {
         )
         .unwrap();
         assert!(plan.overridden);
+        let allow = HclPolicy::Allow {
+            reason: "spare ordered".into(),
+        };
+        let mut reason_alone = Vec::new();
+        assert!(decide(&bad, &allow, &mut reason_alone).unwrap().overridden);
+        assert_eq!(reason_alone.len(), 1, "{reason_alone:?}");
         assert!(
             warnings[0].contains("Broken NIC") && warnings[1].contains("spare ordered"),
             "{warnings:?}"
