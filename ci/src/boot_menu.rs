@@ -27,9 +27,11 @@ pub fn wait(machine: &mut Machine, limit: Duration) -> Result<()> {
 /// When the menu is not there within `limit`, or no entry has the word; with the titles that were seen.
 pub fn choose(machine: &mut Machine, word: &str, limit: Duration) -> Result<String> {
     wait(machine, limit)?;
+    // Any key stops the countdown, also one that means nothing: on a busy machine it could end before the first arrow.
+    machine.serial.send("x")?;
     let mut seen: Vec<String> = Vec::new();
     for step in 0..MOST_ENTRIES {
-        // The first entry is drawn highlighted; every key draws the next one so. Any key stops the countdown.
+        // The first entry is drawn highlighted; every arrow draws the next one so.
         if step > 0 {
             machine.serial.send(DOWN)?;
         }

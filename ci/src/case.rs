@@ -112,7 +112,7 @@ impl<'b> Run<'b> {
     /// How the case ended, when its own `result` is known.
     ///
     /// # Errors
-    /// What ended it, or all that went wrong in its looks.
+    /// What ended it, or all that went wrong in its looks; or the times cannot be written.
     pub fn end(&mut self, result: Result<()>) -> Result<()> {
         let mut wrong: Vec<String> = self
             .wrong
@@ -121,7 +121,8 @@ impl<'b> Run<'b> {
             .collect();
         wrong.extend(result.err().map(|error| format!("{error:#}")));
         if wrong.is_empty() {
-            return Ok(());
+            self.timings.passed = true;
+            return self.timings.write(&self.file("times.json"));
         }
         bail!("{}", wrong.join("\n"))
     }

@@ -141,7 +141,29 @@ pub fn under_xen(hostname: &str, address: &str) -> Vec<Check> {
             "bedplate",
         ),
         mode("host"),
+        Check::new(
+            "the initrd warned of nothing",
+            "cat /run/bedplate/boot.json",
+            |output| {
+                let record: Value = serde_json::from_str(output).context("not JSON")?;
+                let warnings = record.get("warnings").and_then(Value::as_array);
+                ensure!(
+                    warnings.is_some_and(Vec::is_empty),
+                    "the warnings are {warnings:?}"
+                );
+                Ok(())
+            },
+        ),
         Check::new("the host is healthy", HEALTH, healthy),
+        Check::is(
+            "the watchdog was armed by the initrd and stopped by the health check",
+            "cd /sys/class/watchdog/watchdog0 && cat identity timeout state; \
+             dmesg | grep -c 'watchdog0: watchdog did not stop'",
+            &format!(
+                "xen_wdt\n{}\ninactive\n1",
+                slots::boot_options::WATCHDOG_SECONDS
+            ),
+        ),
         Check::has("xe knows the host", "xe host-list", &[hostname]),
         // 1 GiB and 5 percent of 4095 MiB are 1228 MiB; the kernel keeps a little of it.
         Check::is(

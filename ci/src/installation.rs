@@ -228,6 +228,20 @@ impl Installation {
     /// # Errors
     /// When QEMU does not start.
     pub fn boot(&self, run: &Run, entries: Entries, name: &str) -> Result<Machine> {
+        self.boot_beside(run, entries, name, Vec::new())
+    }
+
+    /// As [`Installation::boot`], with more disks in the machine.
+    ///
+    /// # Errors
+    /// When QEMU does not start.
+    pub fn boot_beside(
+        &self,
+        run: &Run,
+        entries: Entries,
+        name: &str,
+        more: Vec<Disk>,
+    ) -> Result<Machine> {
         let overlay = run.file(&format!("{name}.qcow2"));
         let image = Image::overlay(&run.bench.tools, &overlay, &self.disk)?;
         let variables = match &self.variables {
@@ -250,10 +264,11 @@ impl Installation {
         } else {
             Boot::Disk
         };
-        let spec = Spec {
+        let mut spec = Spec {
             boot,
             ..self.hardware.spec(&image, variables.as_deref())
         };
+        spec.disks.extend(more);
         run.start(&spec, name)
     }
 }

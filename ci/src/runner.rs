@@ -23,11 +23,11 @@ pub fn run_all(bench: &Bench, cases: &[&Case], jobs: usize) -> bool {
         for _ in 0..jobs.clamp(1, cases.len().max(1)) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !run_one(bench, case) {
+                    if let Err(error) = run_one(bench, case) {
                         failed
                             .lock()
                             .unwrap_or_else(std::sync::PoisonError::into_inner)
-                            .push(case.name);
+                            .push((case.name, format!("{error:#}")));
                     }
                 }
             });
@@ -37,11 +37,10 @@ pub fn run_all(bench: &Bench, cases: &[&Case], jobs: usize) -> bool {
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     println!("end to end: {:.0} s", started.elapsed().as_secs_f64());
-    for name in &failed {
-        println!(
-            "FAILED: {name}, evidence in {}",
-            bench.workspace.case(name).display()
-        );
+    // Again, with the reason: who reads only the end of a long log should see it.
+    for (name, error) in &failed {
+        println!("FAILED: {name}: {}", process::last_lines(error, 30));
+        println!("evidence in {}", bench.workspace.case(name).display());
     }
     println!(
         "{} passed, {} failed, 0 skipped",
@@ -51,31 +50,28 @@ pub fn run_all(bench: &Bench, cases: &[&Case], jobs: usize) -> bool {
     failed.is_empty()
 }
 
-/// Runs one case and says what came of it; true when it passed.
-fn run_one(bench: &Bench, case: &Case) -> bool {
+/// Runs one case and says what came of it.
+fn run_one(bench: &Bench, case: &Case) -> anyhow::Result<()> {
     let name = case.name;
     println!("[{name}] {}", case.about);
     let mut run = match Run::begin(bench, name) {
         Ok(run) => run,
         Err(error) => {
             println!("[{name}] FAILED: {error:#}");
-            return false;
+            return Err(error);
         }
     };
     let result = (case.run)(&mut run);
     let result = run.end(result);
     let total = run.timings().total();
-    match result {
-        Ok(()) => {
-            println!("[{name}] passed in {total:.1} s");
-            true
-        }
+    match &result {
+        Ok(()) => println!("[{name}] passed in {total:.1} s"),
         Err(error) => {
             println!("[{name}] FAILED after {total:.1} s: {error:#}");
             show_evidence(run.dir(), name);
-            false
         }
     }
+    result
 }
 
 /// The files that a failed case left, and the last lines of the machine that spoke last.

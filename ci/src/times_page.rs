@@ -21,6 +21,12 @@ pub fn write(workspace: &Workspace) -> Result<PathBuf> {
             cases.push(Timings::read(&path)?);
         }
     }
+    if let Some(case) = cases.iter().find(|case| !case.passed) {
+        bail!(
+            "the case {0} did not pass when it last ran, so that its times mean nothing: `cargo run --release -p ci -- e2e {0}`",
+            case.case
+        );
+    }
     if cases.is_empty() {
         bail!("no case has run yet: `cargo run --release -p ci -- e2e`");
     }

@@ -22,6 +22,8 @@ pub struct Timings {
     pub accelerator: String,
     /// Its phases, in order.
     pub phases: Vec<Phase>,
+    /// It ran to its end and passed: the times of half a run would be taken for a whole one.
+    pub passed: bool,
 }
 
 impl Timings {
@@ -31,6 +33,7 @@ impl Timings {
             case: case.to_string(),
             accelerator: accelerator.to_string(),
             phases: Vec::new(),
+            passed: false,
         }
     }
 
@@ -79,6 +82,7 @@ mod tests {
         let mut timings = Timings::new("bios-virtio", "KVM");
         timings.add("boot the medium", 12.5);
         timings.add("install", 30.25);
+        timings.passed = true;
         timings.write(&path).unwrap();
         assert_eq!(Timings::read(&path).unwrap(), timings);
         assert_eq!(timings.total(), 42.75);

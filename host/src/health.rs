@@ -4,8 +4,9 @@ mod boot_state;
 mod checks;
 mod issue;
 mod report;
+mod watchdog;
 
-pub use boot_state::{after_good_boot, mark_good};
+pub use boot_state::{after_good_boot, has_way_back, mark_good};
 pub use checks::{Check, Outcome, Retry, run_checks};
 pub use issue::{ISSUE_FILE, issue_text, write_issue};
 pub use report::HealthReport;
@@ -26,10 +27,21 @@ pub fn kept_report() -> PathBuf {
 
 /// Checks this boot, marks its root as good on the ESP below `esp` where everything passed, and records the outcome.
 ///
+/// The watchdog that the initrd armed stays armed only while a root is on trial with another good one behind it: then
+/// a restart goes back to that. Where there is none, a host that is not good is still better than one that restarts.
+///
 /// Nothing here fails: what goes wrong is in the report, and [`HealthReport::passed`] is true only if every check
 /// passed and the boot loader was told.
 pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthReport {
     let boot = boot_record(system);
+    let way_back = boot
+        .as_ref()
+        .is_ok_and(|boot| has_way_back(esp, boot.root.id()));
+    let disarmed = if way_back {
+        None
+    } else {
+        Some(watchdog::disarm(system))
+    };
     let mut checks = run_checks(system, &boot, retry);
     let mut failed_try = None;
     let all_passed = checks.iter().all(|check| check.outcome == Outcome::Pass);
@@ -54,11 +66,15 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
         },
         _ => false,
     };
+    let disarmed = disarmed.or_else(|| marked.then(|| watchdog::disarm(system)));
+    if let Some(Err(reason)) = disarmed {
+        checks.push(Check::fail("watchdog", reason));
+    }
     let mut report = HealthReport {
         schema: HealthReport::SCHEMA,
         version: boot.as_ref().ok().map(|boot| boot.root.version.clone()),
         root_id: boot.as_ref().ok().map(|boot| boot.root.id().to_owned()),
-        passed: marked,
+        passed: marked && checks.iter().all(|check| check.outcome == Outcome::Pass),
         failed_try,
         uptime_ms: uptime_ms(system),
         checks,

@@ -100,6 +100,7 @@ const FURTHER: &[&str] = &[
     "loop",
     "dm-mod",
     "dm-verity",
+    "xen_wdt",
     "efivarfs",
     "usbhid",
     "hid-generic",

@@ -3,7 +3,7 @@
 use crate::cmdline::Cmdline;
 use crate::console::Console;
 use crate::loader::ModuleLoader;
-use crate::{loader_hint, loop_device, medium, root, search, state, stop, switch_root};
+use crate::{loader_hint, loop_device, medium, root, search, state, stop, switch_root, watchdog};
 use anyhow::{Context, Error, Result, anyhow};
 use nix::mount::{MsFlags, mount};
 use nix::time::{ClockId, clock_gettime};
@@ -89,10 +89,17 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<Infallible> {
     let ask_firmware = mode != Mode::Live && cmdline.esp().is_none() && loader_hint::is_possible();
     let loader = ModuleLoader::start(&needed_modules(mode, ask_firmware))?;
 
-    let opened = match mode {
+    let mut opened = match mode {
         Mode::Live => open_live(console, &loader, &identity)?,
         Mode::Host | Mode::Rescue => open_installed(console, cmdline, &loader, &identity)?,
     };
+    // The drivers are loaded when the root was found, or the wait for it was bounded.
+    if mode == Mode::Host
+        && let Err(error) = watchdog::arm()
+    {
+        opened.warnings.push(format!("{error:#}"));
+        console.warning(&format!("{error:#}"));
+    }
     // Before the root is mounted: what is missing may be the reason why it cannot be.
     let mut warnings = opened.warnings;
     for failure in loader.take_failures() {
@@ -141,6 +148,9 @@ fn needed_modules(mode: Mode, ask_firmware: bool) -> Vec<&'static str> {
     match mode {
         Mode::Live => needed.extend(["loop", "isofs"]),
         Mode::Host | Mode::Rescue => needed.push("ext4"),
+    }
+    if mode == Mode::Host {
+        needed.push(watchdog::MODULE);
     }
     if ask_firmware {
         needed.push("efivarfs");
@@ -255,6 +265,8 @@ mod tests {
                 assert!(needed.contains(&always), "{mode:?} {always}");
             }
             assert!(!needed.contains(&"efivarfs"));
+            // Only the hypervisor has it, and only a host is on trial.
+            assert_eq!(needed.contains(&"xen_wdt"), mode == Mode::Host);
             assert!(needed_modules(mode, true).contains(&"efivarfs"));
         }
     }

@@ -22,6 +22,7 @@ mod stop;
 mod switch_root;
 mod uevent;
 mod verity_device;
+mod watchdog;
 
 use std::process::ExitCode;
 

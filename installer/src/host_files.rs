@@ -7,6 +7,7 @@ pub use network::network_files;
 use crate::choices::AddressChoice;
 use crate::plan::Plan;
 use serde::Serialize;
+use slots::names::{PART_STORAGE, STORAGE_VG};
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -48,6 +49,8 @@ pub enum Content {
 pub struct HostIdentity {
     /// PARTUUID of the ESP.
     pub esp: Uuid,
+    /// PARTUUID of the storage partition.
+    pub storage: Uuid,
     /// Random identity of the host: machine-id(5).
     pub machine_id: Uuid,
     /// SHA-256 of the plan.
@@ -119,6 +122,7 @@ pub fn etc_files(
             },
         },
         text("fstab", fstab(identity.esp)),
+        text("lvm/lvmlocal.conf", lvm(identity.storage)),
         text("bedplate/install.json", install_json(plan, identity)),
     ];
     if let Some(token) = &plan.license {
@@ -201,7 +205,20 @@ fn fstab(esp: Uuid) -> String {
     format!(
         "# The root, /etc, /var and the other places of the host are mounted by the initrd.\n\
          # nofail: a host whose ESP is damaged must come up all the same.\n\
-         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=180s\t0\t2\n"
+         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=300s\t0\t2\n"
+    )
+}
+
+/// Another disk with a Bedplate (one half of an old mirror, the disk of another host) has a volume group of the same name,
+/// and LVM refuses to work with two. lvm.conf(5): a device is taken where any of its names is accepted, and left out where
+/// any is refused and none accepted; one that no pattern fits is taken.
+fn lvm(storage: Uuid) -> String {
+    format!(
+        "# dom0 activates its own storage repository and nothing of its guests.\n\
+         activation {{\n\tauto_activation_volume_list = [ \"{STORAGE_VG}\" ]\n}}\n\
+         # The storage partition of this host, and no other disk's that is called the same.\n\
+         devices {{\n\tglobal_filter = [ \"a|^/dev/disk/by-partuuid/{storage}$|\", \
+         \"r|^/dev/disk/by-partlabel/{PART_STORAGE}$|\" ]\n}}\n"
     )
 }
 

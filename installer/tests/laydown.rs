@@ -137,6 +137,13 @@ fn the_host_gets_what_the_answers_say() {
         text(&etc.join("systemd/network/30-xenbr0.network"))
             .contains("DHCP=ipv4\nIPv6AcceptRA=yes")
     );
+    let lvm = text(&etc.join("lvm/lvmlocal.conf"));
+    assert!(
+        lvm.contains("auto_activation_volume_list = [ \"bedplate\" ]")
+            && lvm.contains("\"a|^/dev/disk/by-partuuid/")
+            && lvm.contains("\"r|^/dev/disk/by-partlabel/bedplate-sr$|\""),
+        "{lvm}"
+    );
     assert!(text(&etc.join("bedplate/install.json")).contains(&plan.hash().unwrap()));
 
     let modes: Vec<(String, u32)> = system
@@ -168,7 +175,12 @@ fn the_host_gets_what_the_answers_say() {
         medium.content(Artifact::Kernel)
     );
     assert!(text(&boot.join("release.env")).contains("version=0.1.0"));
-    assert!(text(&esp.join("grub/state.env")).contains("good=c3c3c3c3c3c3c3c3"));
+    // On trial like every other root: only a boot that came up makes it good.
+    let state = text(&esp.join("grub/state.env"));
+    assert!(
+        state.contains("good=\n") && state.contains("try=c3c3c3c3c3c3c3c3\ntries=3\n"),
+        "{state}"
+    );
     assert_eq!(
         text(&esp.join("grub/grub.cfg")),
         slots::grub_cfg::grub_cfg()

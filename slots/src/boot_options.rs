@@ -20,6 +20,10 @@ const DOM0_VCPUS: &str = "dom0_max_vcpus=1-16";
 /// Microcode is searched in all modules: it comes as a cpio archive, in a module of its own on BIOS and in front of the
 /// initrd inside `xen.efi`. A module chosen by its number would have to be a raw container.
 const MICROCODE: &str = "ucode=scan";
+/// Seconds that a boot of a host has, from the initrd on, until its health was looked at. Then the hypervisor restarts the
+/// machine, and the loader counts a failed try. Health gives up waiting after six minutes
+/// (`image-build/root/usr/lib/systemd/system/bedplate-health.service`); before it, a file system may be checked.
+pub const WATCHDOG_SECONDS: u32 = 900;
 /// Line settings of a serial port: what nearly every BMC and console server has.
 const SERIAL: &str = "115200,8n1";
 /// For a machine that does not come up otherwise: one processor, no deep sleep of it, no IOMMU, no microcode.
@@ -59,7 +63,10 @@ pub fn dom0_options(console: Console) -> String {
     } else {
         ""
     };
-    format!("{}=host {consoles} {COMMON}{more}", names::CMDLINE_MODE)
+    format!(
+        "{}=host {consoles} {COMMON} xen_wdt.timeout={WATCHDOG_SECONDS}{more}",
+        names::CMDLINE_MODE
+    )
 }
 
 /// The command line of the kernel on bare Linux, to find out why the hypervisor does not start.

@@ -76,10 +76,13 @@ pub enum Choice<'a> {
 }
 
 impl BootState {
-    /// The state right after an install.
+    /// The state right after an install: no root is good yet. The new one is on trial like every other, with all the
+    /// tries that there can be, because there is no older one to go back to: a first boot that panics ends in the
+    /// rescue system, which can tell why, and not in restarts for ever.
     pub fn installed(root: &RootIdentity, console: Console) -> Self {
         BootState {
-            good: Some(root.id().to_owned()),
+            try_id: Some(root.id().to_owned()),
+            tries: MAX_TRIES,
             console,
             ..BootState::default()
         }
@@ -174,6 +177,29 @@ mod tests {
         assert_eq!(state(A, "", 3).choice(), Choice::Good(A));
         assert_eq!(state("", B, 1).choice(), Choice::Try(B));
         assert_eq!(state("", B, 0).choice(), Choice::Rescue);
+    }
+
+    #[test]
+    fn a_new_host_is_on_trial_and_ends_in_rescue() {
+        let root = RootIdentity {
+            version: "0.1.0".into(),
+            image_name: "x.root.img".into(),
+            image_size: 8192,
+            image_sha256: "0".repeat(64),
+            verity: crate::Verity {
+                data_blocks: 1,
+                salt: String::new(),
+                root_hash: "c3".repeat(32),
+            },
+        };
+        let mut state = BootState::installed(&root, Console::Com2);
+        assert_eq!(state.good, None);
+        assert_eq!(state.console, Console::Com2);
+        for left in (0..MAX_TRIES).rev() {
+            assert_eq!(state.choice(), Choice::Try(root.id()));
+            state.tries = left;
+        }
+        assert_eq!(state.choice(), Choice::Rescue);
     }
 
     #[test]

@@ -123,6 +123,12 @@ if [ -z "$try" ]; then
   set bp_left=
 fi
 
+# For other consoles: the good root, else the one under trial. Only somebody at the console takes these.
+set bp_main=$good
+if [ -z "$bp_main" ]; then
+  set bp_main=$try
+fi
+
 # For the rescue entry: the good root, else any that is there.
 set bp_any=
 for bp_id in $good $previous $try; do
@@ -278,10 +284,11 @@ fn menu() -> String {
         ),
     ] {
         let name = console.name();
-        consoles += &format!("    menuentry \"{title}\" --id {name} {{ bp_boot $good {name} }}\n");
+        consoles +=
+            &format!("    menuentry \"{title}\" --id {name} {{ bp_boot $bp_main {name} }}\n");
     }
     format!(
-        r#"export good try tries previous console bp_esp bp_left bp_any
+        r#"export good try tries previous console bp_esp bp_left bp_any bp_main
 set timeout=3
 set timeout_style=menu
 set default=0
@@ -321,7 +328,13 @@ if [ -n "$bp_any" ]; then
 else
   menuentry "No Bedplate found on this disk. Boot the installation medium to repair it." --id none {{ sleep 60; reboot }}
 fi
-if [ -n "$good" ]; then
+# Behind the rescue entry, so that nothing takes it by itself: a new host whose tries are used up. What kept it from coming
+# up may be mended by now, and health makes it good then.
+if [ -z "$good" -a -n "$try" -a -z "$bp_left" ]; then
+  bp_version $try
+  menuentry "Bedplate $version (did not come up yet)" --id again {{ bp_boot $try $console }}
+fi
+if [ -n "$bp_main" ]; then
   submenu "Other consoles and safe mode" --id consoles {{
 {consoles}  }}
 fi

@@ -40,6 +40,9 @@ pub const INITRD_IDENTITY: &str = "/bedplate/root.json";
 
 /// In the running system: the [`crate::BootRecord`] as JSON, written by the initrd.
 pub const BOOT_RECORD: &str = "/run/bedplate/boot.json";
+/// In a host: the node of the hypervisor's watchdog. The initrd loads no other watchdog's driver before it, so that it is
+/// the first.
+pub const WATCHDOG: &str = "/dev/watchdog0";
 /// In the live system: the root of the medium (mounted, or its copy in memory).
 pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
 /// In the running system: mount point of the state file system (tmpfs in the live system).

@@ -2,12 +2,16 @@
 
 use super::guests::{self, Kind};
 use crate::case::Run;
-use crate::disk::fingerprint;
+use crate::disk::{Image, fingerprint};
 use crate::host::Host;
 use crate::host_checks::{self, Check};
-use crate::installation::{Entries, Hardware, Wishes, install};
-use crate::qemu::{Bus, Nic};
+use crate::installation::{DISK_MIB, Entries, Hardware, Installation, Wishes, install};
+use crate::machine::Machine;
+use crate::qemu::{Bus, Disk, Nic};
 use anyhow::{Result, ensure};
+use slots::Layout;
+use slots::block::{Access, BlockDevice, FileDevice};
+use slots::gpt::{Guids, write_table};
 
 /// What DHCP gives in QEMU's network.
 const DHCP_ADDRESS: &str = "10.0.2.15";
@@ -70,7 +74,12 @@ pub fn bios_virtio(run: &mut Run) -> Result<()> {
             Check::has(
                 "the loader's state is readable",
                 "cat /boot/efi/grub/state.env",
-                &["# GRUB Environment Block\n", "good="],
+                &["# GRUB Environment Block\n"],
+            ),
+            Check::new(
+                "the new root was on trial and is good now",
+                "grep -E '^(good|try|tries)=' /boot/efi/grub/state.env; ls /boot/efi/bedplate",
+                was_on_trial,
             ),
         ]
     };
@@ -162,7 +171,7 @@ pub fn uefi_nvme_4k(run: &mut Run) -> Result<()> {
     boots(run, hardware, wishes, Entries::Lost, more)
 }
 
-/// BIOS with a SATA disk, taken by its path.
+/// BIOS with a SATA disk, taken by its path; later with the disk of another Bedplate beside it.
 ///
 /// # Errors
 /// What does not work.
@@ -179,12 +188,47 @@ pub fn bios_ahci(run: &mut Run) -> Result<()> {
         network: "dhcp = true",
         pull_medium: false,
     };
-    let more = vec![Check::is(
-        "the disk is the SATA one",
-        "lsblk -dno SERIAL,TRAN /dev/sda | tr -s ' '",
-        "BPSATA01 sata",
-    )];
-    boots(run, hardware, wishes, Entries::Lost, more)
+    let more = vec![
+        Check::is(
+            "the disk is the SATA one",
+            "lsblk -dno SERIAL,TRAN /dev/disk/by-id/ata-QEMU_HARDDISK_BPSATA01 | tr -s ' '",
+            "BPSATA01 sata",
+        ),
+        Check::is(
+            "the other disk gets a volume group of the same name",
+            MAKE_OTHER_STORAGE,
+            "2",
+        ),
+        Check::is(
+            "of two storage repositories the host sees its own",
+            "vgs --noheadings -o vg_name,pv_count bedplate | tr -s ' '; xe sr-list --minimal | tr ',' '\n' | wc -l",
+            "bedplate 1\n1",
+        ),
+    ];
+    let installation = install(run, hardware, wishes)?;
+    let other = other_bedplate(run)?;
+    let machine = installation.boot_beside(run, Entries::Lost, "host", vec![other])?;
+    comes_up(run, machine, &installation, wishes, more)
+}
+
+/// Makes a volume group `bedplate` on the other disk, past the host's filter, and counts those that are there without it.
+const MAKE_OTHER_STORAGE: &str = "part=$(readlink -f /dev/disk/by-id/ata-QEMU_HARDDISK_BPOTHER-part6) && \
+     all='devices{global_filter=[\"a|.*|\"]}' && \
+     pvcreate -qq --yes --config \"$all\" --devices $part $part && \
+     vgcreate -qq --yes --config \"$all\" --devices $part bedplate $part && \
+     pvs --noheadings --config \"$all\" -o vg_name | grep -c bedplate";
+
+/// A disk that runs another Bedplate, as far as its partition table tells.
+fn other_bedplate(run: &Run) -> Result<Disk> {
+    let image = Image::blank(&run.file("other.raw"), DISK_MIB)?;
+    let mut device = FileDevice::open(&image.path, Access::Exclusive)?;
+    let layout = Layout::plan(device.size(), device.sector_size())?;
+    write_table(&mut device, &layout, &Guids::random())?;
+    Ok(Disk {
+        image,
+        bus: Bus::Ahci,
+        serial: "BPOTHER".into(),
+    })
 }
 
 /// Installs, boots once, looks, switches off.
@@ -197,6 +241,17 @@ fn boots(
 ) -> Result<()> {
     let installation = install(run, hardware, wishes)?;
     let machine = installation.boot(run, entries, "host")?;
+    comes_up(run, machine, &installation, wishes, more)
+}
+
+/// Waits for the first boot, looks, switches off.
+fn comes_up(
+    run: &mut Run,
+    machine: Machine,
+    installation: &Installation,
+    wishes: Wishes,
+    more: Vec<Check>,
+) -> Result<()> {
     let mut host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
     run.look("look at the host", |run| {
         let mut checks = host_checks::under_xen(wishes.hostname, DHCP_ADDRESS);
@@ -209,6 +264,16 @@ fn boots(
         )
     })?;
     host.power_off(run)
+}
+
+/// The lines `good=ID`, `try=` and `tries=0`, and the folder of the one root.
+fn was_on_trial(output: &str) -> Result<()> {
+    let lines: Vec<&str> = output.lines().collect();
+    let [good, "try=", "tries=0", id] = lines[..] else {
+        anyhow::bail!("the loader's state is another one")
+    };
+    ensure!(good == format!("good={id}"), "{id} is not the good one");
+    Ok(())
 }
 
 /// `efibootmgr` prints `BootCurrent: 0003` and `Boot0003* Bedplate ...`.

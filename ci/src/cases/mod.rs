@@ -3,6 +3,7 @@
 mod damaged_medium;
 mod guests;
 mod hosts;
+mod medium;
 mod refusals;
 mod screens;
 mod smoke;
@@ -21,7 +22,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 8] = [
+pub static ALL: [Case; 10] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -44,8 +45,18 @@ pub static ALL: [Case; 8] = [
     },
     Case {
         name: "bios-ahci",
-        about: "BIOS, SATA disk taken by its path",
+        about: "BIOS, SATA disk taken by its path; the disk of another Bedplate beside it",
         run: hosts::bios_ahci,
+    },
+    Case {
+        name: "medium-xen",
+        about: "Xen booted from the medium, without a disk",
+        run: medium::medium_xen,
+    },
+    Case {
+        name: "no-answers",
+        about: "the medium without answers, with bad ones, and without a network card, booted to the end: told, nothing written",
+        run: medium::no_answers,
     },
     Case {
         name: "screens",

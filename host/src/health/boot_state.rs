@@ -70,6 +70,18 @@ pub fn mark_good(esp: &Path, id: &str) -> Result<Option<String>, MarkError> {
     Ok(failed)
 }
 
+/// True when the root `id` is on trial and another one is good: a restart without a word goes back to that one in the end.
+/// A block that cannot be read is no way back.
+pub fn has_way_back(esp: &Path, id: &str) -> bool {
+    let state = read(&esp.join(STATE_ENV)).ok().flatten();
+    state
+        .as_ref()
+        .map(BootState::from_env)
+        .is_some_and(|state| {
+            state.try_id.as_deref() == Some(id) && state.good.is_some_and(|good| good != id)
+        })
+}
+
 /// The block in a file; none where its content is damaged. A file that cannot be read at all is an error.
 fn read(path: &Path) -> Result<Option<EnvBlock>, MarkError> {
     match EnvBlock::read(path) {

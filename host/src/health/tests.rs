@@ -1,6 +1,7 @@
 use super::*;
 use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;
+use slots::names::WATCHDOG;
 use slots::{BootRecord, RootIdentity, Verity};
 use std::fs;
 use steps::RecordingSystem;
@@ -132,6 +133,72 @@ fn a_good_boot_is_recorded_and_the_boot_loader_told() {
         system.content("/etc/.bedplate-health-probe").is_none(),
         "the probe is removed"
     );
+}
+
+/// What was done to the watchdog, when it is there.
+fn watchdog(system: RecordingSystem, state: &BootState) -> (HealthReport, usize) {
+    let system = system.file(WATCHDOG, "").prints("sh", "");
+    let report = check_once(&system, &esp(state));
+    let stops = system
+        .command_lines()
+        .iter()
+        .filter(|line| line.contains("printf V >/dev/watchdog0"))
+        .count();
+    (report, stops)
+}
+
+#[test]
+fn the_watchdog_runs_on_only_while_there_is_a_way_back() {
+    let broken = || good_host().fails("virsh", 1, "no socket");
+    for (name, system, state, passed, stops) in [
+        (
+            "on trial and good",
+            good_host(),
+            state(Some(OTHER), Some(RUNNING), 0),
+            true,
+            1,
+        ),
+        (
+            "on trial and not good",
+            broken(),
+            state(Some(OTHER), Some(RUNNING), 0),
+            false,
+            0,
+        ),
+        (
+            "a new host, not good",
+            broken(),
+            state(None, Some(RUNNING), 2),
+            false,
+            1,
+        ),
+        (
+            "good before, not now",
+            broken(),
+            state(Some(RUNNING), None, 0),
+            false,
+            1,
+        ),
+        (
+            "another one is on trial",
+            broken(),
+            state(Some(RUNNING), Some(OTHER), 1),
+            false,
+            1,
+        ),
+    ] {
+        let (report, stopped) = watchdog(system, &state);
+        assert_eq!(
+            (report.passed, stopped),
+            (passed, stops),
+            "{name}: {report}"
+        );
+    }
+    let stuck = good_host().file(WATCHDOG, "").fails("sh", 1, "busy");
+    let report = check_once(&stuck, &esp(&state(Some(RUNNING), None, 0)));
+    assert!(!report.passed, "{report}");
+    let problem = report.problems().next().unwrap();
+    assert_eq!(problem.name, "watchdog");
 }
 
 #[test]

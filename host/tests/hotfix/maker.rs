@@ -2,9 +2,8 @@
 
 use release::delta::{Base, make_delta};
 use release::{
-    Artifact, ArtifactInfo, DELTA_ARTIFACTS, DeltaFile, DeltaInfo, Guidance, HotfixInfo,
-    HotfixKind, KeyDates, Manifest, Stamp, generate, hash_file, pack_hotfix, publish_hotfix,
-    trusted_root_path,
+    Artifact, DELTA_ARTIFACTS, DeltaFile, DeltaInfo, Guidance, HotfixInfo, HotfixKind, KeyDates,
+    Manifest, Stamp, generate, hash_file, pack_hotfix, publish_hotfix, trusted_root_path,
 };
 use sha2::{Digest, Sha256};
 use slots::block::{Access, FileDevice};
@@ -233,8 +232,4 @@ pub fn pack(repository: &Path) -> PathBuf {
     let path = repository.with_extension("hotfix");
     pack_hotfix(repository, &mut File::create(&path).unwrap()).unwrap();
     path
-}
-
-pub fn sha256_of(path: &Path) -> ArtifactInfo {
-    hash_file(path).unwrap()
 }

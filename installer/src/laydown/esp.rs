@@ -63,6 +63,7 @@ impl Step<Context<'_>> for FillEsp {
             done += context.release.info(artifact).size;
             reporter.progress(done, total * 2);
         }
+        boot_state::compare(context, &esp, &folder)?;
         context.unmount(&esp)
     }
 

@@ -4,7 +4,7 @@ use super::Context;
 use crate::host_files::{Content, HostFile, HostIdentity, authorized_keys, etc_files};
 use slots::layout::PartitionKind;
 use slots::names::STATE_LABEL;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
 
@@ -45,8 +45,15 @@ impl Step<Context<'_>> for CreateState {
             "1",
             &device,
         ]))?;
+        let files = host_files(context)?;
         let state = context.mount(PartitionKind::State, "ext4", false)?;
-        fill(context, &state, reporter)?;
+        fill(context, &state, &files, reporter)?;
+        context.unmount(&state)?;
+
+        let state = context.mount(PartitionKind::State, "ext4", true)?;
+        for (dir, file) in &files {
+            compare(context.system, &state.join(dir), file)?;
+        }
         context.unmount(&state)
     }
 
@@ -55,22 +62,54 @@ impl Step<Context<'_>> for CreateState {
     }
 }
 
-fn fill(context: &Context<'_>, state: &Path, reporter: &mut Reporter<'_>) -> Result<(), StepError> {
-    let system = context.system;
-    let overlay = state.join("etc").join(context.plan.release.root.id());
-    let etc = overlay.join("upper");
-    for dir in [etc.clone(), overlay.join("work")] {
-        system.create_dir_all(&dir)?;
-    }
+/// Where root's home is, from the root of the state partition.
+const HOME: &str = "root";
+
+/// The overlay of /etc that belongs to the installed root, from the root of the state partition.
+fn overlay(context: &Context<'_>) -> PathBuf {
+    Path::new("etc").join(context.plan.release.root.id())
+}
+
+/// The files that are known before they are written, each with its folder from the root of the state partition.
+fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepError> {
     let identity = HostIdentity {
         esp: context.guids.of(PartitionKind::Esp),
+        storage: context.guids.of(PartitionKind::Storage),
         machine_id: context.machine_id,
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,
     };
-    let shadow = String::from_utf8_lossy(&system.read_file(Path::new("/etc/shadow"))?).into_owned();
-    for file in etc_files(context.plan, &identity, &shadow)? {
-        put(system, &etc, &file)?;
+    let shadow = context.system.read_file(Path::new("/etc/shadow"))?;
+    let shadow = String::from_utf8_lossy(&shadow).into_owned();
+    let etc = overlay(context).join("upper");
+    let mut files: Vec<(PathBuf, HostFile)> = etc_files(context.plan, &identity, &shadow)?
+        .into_iter()
+        .map(|file| (etc.clone(), file))
+        .collect();
+    if let Some(keys) = authorized_keys(context.plan) {
+        files.push((Path::new(HOME).join(".ssh"), keys));
+    }
+    Ok(files)
+}
+
+fn fill(
+    context: &Context<'_>,
+    state: &Path,
+    files: &[(PathBuf, HostFile)],
+    reporter: &mut Reporter<'_>,
+) -> Result<(), StepError> {
+    let system = context.system;
+    let etc = state.join(overlay(context)).join("upper");
+    for dir in [etc.clone(), state.join(overlay(context)).join("work")] {
+        system.create_dir_all(&dir)?;
+    }
+    let home = state.join(HOME);
+    for dir in [home.clone(), home.join(".ssh")] {
+        system.create_dir_all(&dir)?;
+        system.set_mode(&dir, 0o700)?;
+    }
+    for (dir, file) in files {
+        put(system, &state.join(dir), file)?;
     }
     system.create_dir_all(&etc.join("ssh"))?;
     for kind in HOST_KEYS {
@@ -89,19 +128,26 @@ fn fill(context: &Context<'_>, state: &Path, reporter: &mut Reporter<'_>) -> Res
         reporter.note(format!("{HOST_KEY_NOTE}ED25519 {fingerprint}"));
     }
 
-    let home = state.join("root");
-    system.create_dir_all(&home)?;
-    system.set_mode(&home, 0o700)?;
     for (from, name) in HOME_FILES {
         if system.exists(Path::new(from)) {
             system.copy_file(Path::new(from), &home.join(name), 0o644)?;
         }
     }
-    if let Some(keys) = authorized_keys(context.plan) {
-        let ssh = home.join(".ssh");
-        system.create_dir_all(&ssh)?;
-        system.set_mode(&ssh, 0o700)?;
-        put(system, &ssh, &keys)?;
+    Ok(())
+}
+
+/// Compares what the disk holds with what was written.
+fn compare(system: &dyn System, dir: &Path, file: &HostFile) -> Result<(), StepError> {
+    let path = dir.join(&file.path);
+    // A link is a name in a folder, which the file system's own checksums guard.
+    if let Content::File { bytes, .. } = &file.content
+        && system.read_file(&path)? != *bytes
+    {
+        return Err(format!(
+            "{} does not read back as it was written: the disk is not to be trusted",
+            path.display()
+        )
+        .into());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::values::show_size;
 use hcl_checker::Known;
 use hcl_checker::facts::{Content, Disk, DiskKind, Partition};
 use slots::layout::{Layout, SLOT_TYPE};
-use slots::names::{PART_SLOT_A, PART_SLOT_B};
+use slots::names::{ANSWER_LABEL, ISO_LABEL_PREFIX, PART_SLOT_A, PART_SLOT_B};
 
 /// What identifies `disk`. An error says what is not known about it.
 pub fn identity_of(disk: &Disk) -> Result<DiskIdentity, String> {
@@ -138,7 +138,7 @@ pub fn choose(
                 .filter(|other| other.path != disk.path && holds_bedplate(other))
             {
                 warnings.push(format!(
-                    "{} holds another Bedplate; it is left as it is, and the firmware decides which one starts",
+                    "{} holds another Bedplate; it is left as it is, the new host does not use its storage, and the firmware decides which one starts",
                     other.path
                 ));
             }
@@ -162,6 +162,10 @@ fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<String> {
     }
     if medium.is_some_and(|medium| is_on(disk, medium)) {
         reasons.push("it is the medium that this system was started from".to_owned());
+    } else if !named && let Some(volume) = installation_medium(disk) {
+        reasons.push(format!(
+            "it holds \"{volume}\", what installations are made from, and is not named by path, serial number or world wide name"
+        ));
     }
     match &disk.read_only {
         Known::Value(false) => {}
@@ -179,6 +183,16 @@ fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<String> {
         );
     }
     reasons
+}
+
+/// The label of an installation medium or of a volume of answers on the disk: a second stick beside the one that was started
+/// is none the less somebody's.
+fn installation_medium(disk: &Disk) -> Option<&str> {
+    let parts = disk.partitions.iter().map(|part| &part.content);
+    parts
+        .chain([&disk.content])
+        .filter_map(|content| content.value()?.label.as_deref())
+        .find(|label| label.starts_with(ISO_LABEL_PREFIX) || *label == ANSWER_LABEL)
 }
 
 /// Why the disk cannot be installed to although an operator names it; empty when it can.
