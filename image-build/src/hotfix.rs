@@ -9,7 +9,7 @@ use release::{
     data_size, hash_file, pack_hotfix, publish_hotfix,
 };
 use slots::block::{Access, FileDevice};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Read};
 use std::num::NonZeroU64;
@@ -126,8 +126,12 @@ pub fn make(paths: &Paths, order: &Order) -> Result<u64> {
     }
     let work = fresh_dir(&paths.target.join("hotfix"))?;
     let mut deltas: Vec<DeltaFile> = Vec::new();
+    let mut changed = BTreeSet::new();
     for dir in &order.from {
         let from = ReleaseFiles::open(dir)?;
+        changed.extend(Artifact::ALL.into_iter().filter(|artifact| {
+            from.manifest.artifacts.get(artifact) != to.manifest.artifacts.get(artifact)
+        }));
         check_order(&from.manifest, &to.manifest)?;
         for artifact in DELTA_ARTIFACTS {
             let base = &from.manifest.artifacts[&artifact].sha256;
@@ -140,8 +144,8 @@ pub fn make(paths: &Paths, order: &Order) -> Result<u64> {
         }
     }
     let full = |artifact: &Artifact| {
-        // Loaders and the list of packages are small, and no host has them as files to make deltas from.
-        order.full_image || !DELTA_ARTIFACTS.contains(artifact)
+        // Loaders and lists of packages are small, and no host has them as files to make deltas from.
+        order.full_image || (changed.contains(artifact) && !DELTA_ARTIFACTS.contains(artifact))
     };
     let artifacts: BTreeMap<Artifact, PathBuf> = Artifact::ALL
         .into_iter()

@@ -162,3 +162,106 @@ fn a_manifest_that_is_none_is_refused() {
         other => panic!("{other:?}"),
     }
 }
+
+/// A root of trust whose targets need two keys; `forge` changes the signatures of a good list of artifacts.
+fn opened_with_two_keys(
+    forge: impl FnOnce(Vec<serde_json::Value>) -> Vec<serde_json::Value>,
+) -> Result<(), Error> {
+    let dir = TempDir::new().unwrap();
+    let keys = [dir.path().join("keys"), dir.path().join("more")];
+    for keys in &keys {
+        crate::generate(
+            keys,
+            KeyDates {
+                root_expires: 4_000_000_000,
+            },
+        )
+        .unwrap();
+    }
+    let load = |number: usize, role| SigningKey::load(&keys[number], role).unwrap();
+    let targets_keys = [load(0, RoleType::Targets), load(1, RoleType::Targets)];
+    let root_path = crate::trusted_root_path(&keys[0]);
+    let root: tough::schema::Signed<tough::schema::Root> =
+        serde_json::from_slice(&fs::read(&root_path).unwrap()).unwrap();
+    let mut root = root.signed;
+    let second = targets_keys[1].key.tuf_key();
+    let id = second.key_id().unwrap();
+    root.keys.insert(id.clone(), second);
+    let role = root.roles.get_mut(&RoleType::Targets).unwrap();
+    role.keyids.push(id);
+    role.threshold = NonZeroU64::new(2).unwrap();
+    let root = metadata::sign(root, &load(0, RoleType::Root)).unwrap();
+    let manifest = manifest(8192);
+    let bytes = metadata::to_sorted_json(&manifest).unwrap();
+    let targets = metadata::targets_of(&manifest, &bytes);
+    let manifest_name = format!("{}.release.json", targets["release.json"].1);
+    let far = 4_000_000_000;
+    let stamp = Stamp {
+        version: NonZeroU64::MIN,
+        targets_expires: far,
+        snapshot_expires: far,
+        timestamp_expires: far,
+    };
+    let build = |targets_key: usize, targets_bytes: Option<Vec<u8>>| {
+        let signers = [
+            load(targets_key, RoleType::Targets),
+            load(0, RoleType::Snapshot),
+            load(0, RoleType::Timestamp),
+        ];
+        let customs = HashMap::new();
+        match targets_bytes {
+            None => metadata::build(targets.clone(), &customs, stamp, &signers).unwrap(),
+            Some(bytes) => metadata::above(bytes, stamp, &signers[1], &signers[2]).unwrap(),
+        }
+    };
+    // One list of artifacts, signed by each key.
+    let parse = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    let mut list = parse(&build(0, None)[0].bytes);
+    let other = parse(&build(1, None)[0].bytes);
+    let signatures = vec![
+        list["signatures"][0].clone(),
+        other["signatures"][0].clone(),
+    ];
+    list["signatures"] = forge(signatures).into();
+    let files = build(0, Some(metadata::to_sorted_json(&list).unwrap()));
+    let repository = dir.path().join("repository");
+    for folder in ["metadata", "targets"] {
+        fs::create_dir_all(repository.join(folder)).unwrap();
+    }
+    for file in files {
+        fs::write(repository.join("metadata").join(file.name), file.bytes).unwrap();
+    }
+    fs::write(repository.join("metadata/1.root.json"), &root).unwrap();
+    fs::write(repository.join("targets").join(manifest_name), &bytes).unwrap();
+    Repository::open(&root, &Source::Directory(repository), &Policy::medium()).map(drop)
+}
+
+#[test]
+fn one_signature_twice_is_not_two() {
+    assert!(opened_with_two_keys(|both| both).is_ok());
+    for forge in [
+        |both: Vec<serde_json::Value>| vec![both[0].clone()],
+        |both: Vec<serde_json::Value>| vec![both[0].clone(), both[0].clone()],
+        |both: Vec<serde_json::Value>| {
+            // The same signature under the name of the other key.
+            let mut copy = both[0].clone();
+            copy["keyid"] = both[1]["keyid"].clone();
+            vec![both[0].clone(), copy]
+        },
+        |both: Vec<serde_json::Value>| {
+            // One key under another spelling of its name.
+            let mut copy = both[0].clone();
+            copy["keyid"] = copy["keyid"].as_str().unwrap().to_uppercase().into();
+            vec![both[0].clone(), copy]
+        },
+    ] {
+        let result = opened_with_two_keys(forge);
+        assert!(
+            matches!(
+                result,
+                Err(Error::Signature { .. } | Error::MetadataDamaged { .. })
+            ),
+            "{result:?}"
+        );
+    }
+}

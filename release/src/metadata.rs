@@ -68,7 +68,16 @@ pub(crate) fn build(
         role.add_target(name, target);
     }
     let targets_bytes = sign(role, targets_key)?;
+    above(targets_bytes, stamp, snapshot_key, timestamp_key)
+}
 
+/// Signed targets, and what stands above them: the snapshot and the timestamp.
+pub(crate) fn above(
+    targets_bytes: Vec<u8>,
+    stamp: Stamp,
+    snapshot_key: &SigningKey,
+    timestamp_key: &SigningKey,
+) -> Result<Vec<MetadataFile>, Error> {
     let mut snapshot = Snapshot::new(
         SPEC_VERSION.to_owned(),
         stamp.version,

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::hotfix::Source;
+use crate::hotfix::etc;
 use crate::hotfix::precheck::{BOOT_FILES, file_sha256, other_boot_folders};
 use crate::hotfix::upload::remove_folder;
 use release::Artifact;
@@ -41,6 +42,8 @@ impl Step<Context<'_>> for WriteBootFiles {
         // The slot that they start was just overwritten. Those of an attempt that was broken off go, too.
         for id in other_boot_folders(site, prepared)? {
             remove_folder(site, &context.places.boot_files(&id))?;
+            // Nothing can start with these settings any more.
+            etc::discard(site, &id)?;
         }
         let folder = context.places.boot_files(context.new_id());
         site.system.create_dir_all(&folder)?;
