@@ -7,8 +7,9 @@ use crate::verdict::{Level, Verdict, judge};
 use serde::Serialize;
 use std::io::{self, BufRead, Read, Write};
 
-/// Longest line, in bytes. The facts of the biggest servers have a few megabytes.
-pub const LONGEST: u64 = 64 << 20;
+/// Longest line, in bytes. The facts of the biggest servers have a few megabytes; in memory a line can take some hundred
+/// times its length.
+pub const LONGEST: u64 = 16 << 20;
 
 /// What every machine of a stream is judged by.
 #[derive(Debug, Clone, Copy)]

@@ -31,13 +31,14 @@ pub enum Known<T> {
 #[serde(deny_unknown_fields)]
 pub struct Unknown {
     /// The reason, for a person: which file, and what went wrong.
+    // Borrowed for reasons that are always the same: what facts do not mention is the default of thousands of fields.
     #[serde(rename = "unknown")]
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 impl<T> Known<T> {
     /// A fact that could not be read, with the reason.
-    pub fn unknown(reason: impl Into<String>) -> Self {
+    pub fn unknown(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Unknown(Unknown {
             reason: reason.into(),
         })

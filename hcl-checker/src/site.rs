@@ -42,7 +42,7 @@ pub fn page(list: &List) -> String {
     html.push_str(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"listed\">\n<table id=\"list\">\n\
          <caption id=\"listed\">What is listed</caption>\n<thead><tr><th scope=\"col\">Kind</th><th scope=\"col\">Vendor</th>\
-         <th scope=\"col\">Product</th><th scope=\"col\">Id</th><th scope=\"col\">Level</th><th scope=\"col\">Needs</th>\
+         <th scope=\"col\">Product</th><th scope=\"col\">Id</th><th scope=\"col\">Level</th><th scope=\"col\">Release</th><th scope=\"col\">Needs</th>\
          <th scope=\"col\">Notes</th><th scope=\"col\">Evidence</th><th scope=\"col\">Reviewed</th></tr></thead>\n<tbody>\n",
     );
     for (entry, row) in &rows {
@@ -91,21 +91,36 @@ fn form() -> String {
 
 fn line(html: &mut String, entry: &Entry, row: &Row) {
     let level = level_name(entry.level);
-    let notes: Vec<&str> = [entry.caution.as_deref(), entry.notes.as_deref()]
+    let features = entry
+        .features
+        .known()
+        .map(|(name, can)| format!("{name}: {}.", if can { "yes" } else { "no" }));
+    let deviation = entry
+        .deviation
+        .as_ref()
+        .map(|note| format!("Otherwise: {note}"));
+    let notes: Vec<String> = [entry.caution.clone(), entry.notes.clone(), deviation]
         .into_iter()
         .flatten()
+        .chain(features)
         .collect();
+    let releases = if entry.releases.is_empty() {
+        "all".to_owned()
+    } else {
+        entry.releases.join(", ")
+    };
     let valid = entry.valid_until.as_ref();
     let valid = valid.map_or(String::new(), |day| format!(", until {day}"));
     // Writing to a String cannot fail.
     let _ = writeln!(
         html,
         "<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td><td><span class=\"{level}\">{level}</span></td>\
-         <td>{}</td><td>{}</td><td>{}</td><td title=\"{}\">{}{valid}</td></tr>",
+         <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td title=\"{}\">{}{valid}</td></tr>",
         title(entry.class),
         escape(&row.vendor),
         escape(&row.product),
         escape(&row.id),
+        escape(&releases),
         escape(&needs(entry)),
         escape(&notes.join(" ")),
         evidence(&entry.evidence),
@@ -225,17 +240,22 @@ fn dmi_row(dmi: &DmiMatch) -> Row {
     }
 }
 
-/// What an entry demands, in the words of its file: `driver e1000e`.
+/// What an entry demands: `driver e1000e`.
 fn needs(entry: &Entry) -> String {
-    let value = serde_json::to_value(&entry.require).unwrap_or_default();
-    let fields = value.as_object().into_iter().flatten();
-    let words = fields.map(|(name, value)| {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        format!("{} {text}", name.replace('_', " "))
+    let require = &entry.require;
+    let versions = require.driver_versions.as_ref();
+    let driver = require.driver.as_ref().map(|driver| match versions {
+        Some(versions) => format!("driver {driver} ({versions})"),
+        None => format!("driver {driver}"),
     });
-    words.collect::<Vec<_>>().join(", ")
+    let firmware = require.firmware.as_ref();
+    let firmware = firmware.map(|versions| format!("firmware {versions}"));
+    let bios = require.bios_min.as_ref();
+    let bios = bios.map(|version| format!("BIOS {version} or newer"));
+    let microcode = require.microcode_min.as_ref();
+    let microcode = microcode.map(|revision| format!("microcode {revision} or newer"));
+    let all = [driver, firmware, bios, microcode].into_iter().flatten();
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// Links where they are addresses of the web, the text as it is otherwise.
@@ -307,6 +327,25 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("driver e1000e"), "{html}");
+    }
+
+    #[test]
+    fn releases_demands_and_features_are_told() {
+        let list = List::parse("test", ENTRY).expect("list");
+        let cells = "</span></td><td>all</td><td>driver e1000e</td>";
+        assert!(page(&list).contains(cells));
+        let more = "require.firmware.min = \"4.0\"\nrequire.driver_versions = { min = \"6.1\", below = \"7\" }\n\
+                    releases = [\"0.1\", \"0.2\"]\ndeviation = \"it stalls\"\nfeatures = { sriov = true, boot = false }\n";
+        let list = List::parse("test", &format!("{ENTRY}{more}")).expect("list");
+        let html = page(&list);
+        for part in [
+            "<td>0.1, 0.2</td>",
+            "<td>driver e1000e (6.1 or newer, before 7), firmware 4.0 or newer</td>",
+            "Otherwise: it stalls SR-IOV: yes. boot: no.</td>",
+            "<th scope=\"col\">Release</th>",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
     }
 
     #[test]

@@ -262,6 +262,12 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
         "h",
         &format!("{INSTALL} bedplate.headless {com1}"),
     ));
+    text.push_str(&linux(
+        "check",
+        "Check this hardware, and install nothing",
+        "c",
+        &format!("{INSTALL} bedplate.check {screen}"),
+    ));
     text.push_str(&format!(
         "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    echo 'Loading the hypervisor ...'\n    \
          multiboot2 {targets}/{xen} {xen_args}\n    module2 {targets}/{kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
@@ -355,6 +361,7 @@ mod tests {
             "plain",
             "plain-com1",
             "headless",
+            "check",
             "xen",
             "rescue",
         ];

@@ -10,6 +10,7 @@ pub mod choices;
 pub mod cli;
 pub mod consoles;
 pub mod exit;
+pub mod hardware_check;
 pub mod host_files;
 pub mod interview;
 pub mod laydown;

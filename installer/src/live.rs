@@ -6,6 +6,7 @@ use crate::answers::{self, MachineIdentity};
 use crate::choices::After;
 use crate::consoles::Consoles;
 use crate::exit::Exit;
+use crate::hardware_check::{self, Checked};
 use crate::interview::{self, Asked, Terminal};
 use crate::laydown::Machine;
 use crate::load_line::LoadLine;
@@ -37,6 +38,8 @@ use steps::{Emitter, Report, StepError};
 
 /// Kernel command line word: never ask, there is nobody.
 const HEADLESS: &str = "bedplate.headless";
+/// Kernel command line word: tell about the hardware, install nothing.
+const CHECK: &str = "bedplate.check";
 /// Kernel command line word: plain questions in place of screens.
 const PLAIN: &str = "bedplate.ui=plain";
 /// How long the last lines may take to get out of slow serial lines before the screens are drawn.
@@ -118,6 +121,13 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
         .with("screens", tap.clone());
     let mut emitter = Emitter::new(sinks);
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    if has_word(&command_line, CHECK) {
+        Network::new(&system).start().ok();
+        let checked = Checked::of(Facts::read(&Root::system()))?;
+        hardware_check::show(&checked, &system, &mut consoles)?;
+        follow(After::Shell, &system, &mut consoles)?;
+        return Ok(Exit::Done);
+    }
     let boot = boot_record_of(&system, &command_line)?;
     let session = Session {
         system: &system,
@@ -347,7 +357,7 @@ impl Live<'_> {
             self.tap.clone(),
             zones,
         );
-        if asks_plainly(&self.session.command_line) {
+        if has_word(&self.session.command_line, PLAIN) {
             return self.by_interview(&real);
         }
         let paths: Vec<PathBuf> = self.consoles.names().iter().map(PathBuf::from).collect();
@@ -465,11 +475,11 @@ fn ended(report: Report, after: After) -> Ended {
     }
 }
 
-/// True when the kernel command line asks for plain questions: `bedplate.ui=plain`.
-fn asks_plainly(command_line: &str) -> bool {
+/// True when the kernel command line holds this word.
+fn has_word(command_line: &str, wanted: &str) -> bool {
     command_line
         .split_ascii_whitespace()
-        .any(|word| word == PLAIN)
+        .any(|word| word == wanted)
 }
 
 #[cfg(test)]
@@ -508,9 +518,11 @@ mod tests {
     }
 
     #[test]
-    fn screens_unless_plain_questions_are_asked_for() {
-        assert!(!asks_plainly("bedplate.mode=live console=tty0"));
-        assert!(asks_plainly("bedplate.ui=plain bedplate.mode=live"));
-        assert!(!asks_plainly("bedplate.ui=plainly"));
+    fn words_of_the_command_line_are_whole() {
+        assert!(!has_word("bedplate.mode=live console=tty0", PLAIN));
+        assert!(has_word("bedplate.ui=plain bedplate.mode=live", PLAIN));
+        assert!(!has_word("bedplate.ui=plainly", PLAIN));
+        assert!(has_word("bedplate.mode=live bedplate.check", CHECK));
+        assert!(!has_word("bedplate.checked", CHECK));
     }
 }

@@ -279,7 +279,7 @@ fn correct_for_dom0(probes: &Probes<'_>, xen: &Known<XenInfo>, cpu: &mut Cpu) {
     };
     let nested_paging = xen.clone().and_then(|xen| xen.has_virt_cap("hap"));
     let reason = match (&features, xen) {
-        (Known::Unknown(unknown), _) | (_, Known::Unknown(unknown)) => unknown.reason.as_str(),
+        (Known::Unknown(unknown), _) | (_, Known::Unknown(unknown)) => &*unknown.reason,
         _ => "Xen does not tell it",
     };
     let correct = |what: &mut Known<bool>, by_xen: Option<bool>| match by_xen {

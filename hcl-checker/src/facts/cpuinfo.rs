@@ -45,7 +45,7 @@ impl CpuInfo {
     pub(super) fn flags(&self) -> Result<&str, String> {
         match self.line("flags") {
             Known::Value(flags) => Ok(flags),
-            Known::Unknown(unknown) => Err(unknown.reason),
+            Known::Unknown(unknown) => Err(unknown.reason.into_owned()),
             Known::Absent => Err(format!("{CPUINFO}: no flags")),
         }
     }

@@ -70,7 +70,7 @@ fn join_upwards(
                 }
             },
             Known::Absent => break,
-            Known::Unknown(unknown) => return Err(unknown.reason.clone()),
+            Known::Unknown(unknown) => return Err(unknown.reason.to_string()),
         }
     }
     let mut isolated = Vec::new();
@@ -126,7 +126,7 @@ fn isolates(member: &Member<'_>) -> Result<bool, String> {
     let parsed = match &member.parsed {
         Known::Value(parsed) => parsed,
         Known::Absent => return Err(format!("{}: no configuration space", member.address)),
-        Known::Unknown(unknown) => return Err(unknown.reason.clone()),
+        Known::Unknown(unknown) => return Err(unknown.reason.to_string()),
     };
     let by_acs = || match parsed.acs {
         Ok(acs) => Ok(acs.is_some_and(|acs| acs.isolates())),

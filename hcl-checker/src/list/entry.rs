@@ -1,6 +1,6 @@
 //! One entry of the list.
 
-use super::{CpuMatch, DmiMatch, PciMatch};
+use super::{CpuMatch, DmiMatch, PciMatch, Versions};
 use crate::date::Date;
 use crate::verdict::Level;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,15 @@ pub struct Entry {
     pub require: Require,
     /// What is said about it.
     pub level: ListedLevel,
+    /// What follows where a demand of `require` is not met, with what to do; without it the finding says the usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<String>,
+    /// What it can do besides, as far as that is known.
+    #[serde(default, skip_serializing_if = "Features::is_empty")]
+    pub features: Features,
+    /// Releases of Bedplate that this was found out with: `0.1` is every 0.1.x. Without any it holds for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<String>,
     /// A warning that is shown with it though the level is good, with what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caution: Option<String>,
@@ -75,13 +84,54 @@ pub struct Require {
     /// Module that drives the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
+    /// Versions of that driver. Drivers of the kernel have the kernel's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver_versions: Option<Versions>,
+    /// Versions of the device's own firmware, as `ethtool -i` tells them of a network card and `nvme id-ctrl` of a disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Versions>,
+    /// Oldest firmware of a system, in the words of `dmidecode -s bios-version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bios_min: Option<String>,
     /// Lowest microcode revision, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub microcode_min: Option<String>,
 }
 
-impl Require {
+/// What a device can do besides what it is for. What is not mentioned is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Virtual functions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sriov: Option<bool>,
+    /// It can be handed to a virtual machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passthrough: Option<bool>,
+    /// A host can be booted from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<bool>,
+}
+
+impl Features {
     fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Those that are known, by the name that they have for a person.
+    pub fn known(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let all = [
+            ("SR-IOV", self.sriov),
+            ("passthrough", self.passthrough),
+            ("boot", self.boot),
+        ];
+        all.into_iter()
+            .filter_map(|(name, known)| Some((name, known?)))
+    }
+}
+
+impl Require {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -132,17 +182,27 @@ impl Entry {
         self.level == ListedLevel::Unsupported
     }
 
+    /// Whether it holds for a release: `0.1` names 0.1.0 and 0.1.7, and not 0.10.0.
+    pub fn is_of(&self, release: &str) -> bool {
+        let within = |named: &String| {
+            release
+                .strip_prefix(named.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.releases.is_empty() || self.releases.iter().any(within)
+    }
+
     /// Of several entries that match, the one with the greatest of these decides: the more specific one, at equal
     /// specificity the one that denies, then the narrower range of versions, then the newer one. Equal ones that say
     /// different things are refused by the lint; the id makes the choice the same every time all the same.
-    pub fn precedence(&self) -> impl Ord + use<> {
+    pub fn precedence(&self) -> impl Ord + use<'_> {
         let specificity = self.specificity();
         (
             specificity.rank,
             self.is_deny(),
             specificity.narrowness,
             self.date,
-            self.id.clone(),
+            self.id.as_str(),
         )
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with the list itself.
 
-use super::{Entry, List, ListedLevel, Match};
+use super::{DeviceClass, Entry, List, ListedLevel, Match, Versions};
 use crate::date::Date;
 use crate::drivers::DriverIndex;
 use crate::hex;
@@ -66,6 +66,17 @@ pub fn lint_drivers(list: &List, drivers: &DriverIndex) -> Vec<Lint> {
                 ),
             );
             continue;
+        }
+        if let Some(versions) = &entry.require.driver_versions
+            && versions.hold(&drivers.release) != Some(true)
+        {
+            problems.add(
+                &entry.id,
+                format!(
+                    "wants {driver} {versions}, and kernel {} has its own; correct the versions or take the entry out",
+                    drivers.release
+                ),
+            );
         }
         // Virtio drivers bind to the virtio bus; its transport is built in and has no alias.
         let by_number = !entry.is_deny() && pci.vendor != Some(VIRTIO);
@@ -179,6 +190,7 @@ fn lint_entry(entry: &Entry, today: Date, problems: &mut Problems) {
             format!("wants the microcode `{revision}`, which is no hexadecimal number"),
         );
     }
+    lint_constraints(entry, problems);
     let is_pci = matches!(entry.matches, Match::Pci(_));
     if entry.require.driver.is_some() && !is_pci {
         problems.add(id, "wants a driver for something that is no PCI device");
@@ -194,6 +206,72 @@ fn lint_entry(entry: &Entry, today: Date, problems: &mut Problems) {
     }
 }
 
+/// Demands of versions, features and releases: can they be looked at, and does each say something?
+fn lint_constraints(entry: &Entry, problems: &mut Problems) {
+    let (id, require) = (&entry.id, &entry.require);
+    let named = [
+        ("driver_versions", &require.driver_versions),
+        ("firmware", &require.firmware),
+    ];
+    for (name, versions) in named {
+        if let Some(problem) = versions.as_ref().and_then(Versions::problem) {
+            problems.add(id, format!("{problem} in require.{name}"));
+        }
+    }
+    if require.driver_versions.is_some() && require.driver.is_none() {
+        problems.add(id, "wants versions of a driver that it does not name");
+    }
+    if require.firmware.is_some() && !tells_firmware(entry) {
+        problems.add(
+            id,
+            "wants firmware of something that does not tell its version; only network cards and NVMe disks (class 0108) do",
+        );
+    }
+    if let Some(version) = &require.bios_min {
+        if !matches!(entry.matches, Match::Dmi(_)) {
+            problems.add(id, "wants a BIOS of something that is no system");
+        }
+        let versions = Versions {
+            min: Some(version.clone()),
+            ..Versions::default()
+        };
+        if let Some(problem) = versions.problem() {
+            problems.add(id, format!("{problem} in require.bios_min"));
+        }
+    }
+    if let Some(note) = &entry.deviation {
+        if require.is_empty() {
+            problems.add(id, "says what a deviation means and demands nothing");
+        }
+        if note.trim().is_empty() {
+            problems.add(id, "has an empty note on deviations");
+        }
+    }
+    if entry.features.known().next().is_some() && !matches!(entry.matches, Match::Pci(_)) {
+        problems.add(id, "has features of a PCI device and is none");
+    }
+    for release in &entry.releases {
+        let sound = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !release.split('.').all(sound) || release.split('.').count() > 3 {
+            problems.add(
+                id,
+                format!("is for the release `{release}`, which is no version; write 0.1 or 0.1.2"),
+            );
+        }
+    }
+}
+
+/// Whether facts hold the version of its firmware.
+fn tells_firmware(entry: &Entry) -> bool {
+    let Match::Pci(pci) = &entry.matches else {
+        return false;
+    };
+    let is_nvme = pci
+        .class
+        .is_some_and(|class| String::from(class).starts_with("0108"));
+    entry.class == DeviceClass::Nic || is_nvme
+}
+
 /// Two entries that can match the same thing: is it clear which decides, and can each ever do so?
 fn lint_pair(first: &Entry, second: &Entry, problems: &mut Problems) {
     let (overlap, same) = match (&first.matches, &second.matches) {
@@ -202,11 +280,11 @@ fn lint_pair(first: &Entry, second: &Entry, problems: &mut Problems) {
         (Match::Dmi(a), Match::Dmi(b)) => (a.overlaps(b), a == b),
         _ => return,
     };
-    if !overlap {
+    if !overlap || !share_a_release(first, second) {
         return;
     }
     let other = |entry: &Entry| format!("{} of {}", entry.id, entry.date);
-    if same {
+    if same && first.releases == second.releases {
         let (winner, loser) = if first.precedence() > second.precedence() {
             (first, second)
         } else {
@@ -244,9 +322,20 @@ fn lint_pair(first: &Entry, second: &Entry, problems: &mut Problems) {
     }
 }
 
+/// Whether both hold for some release.
+fn share_a_release(first: &Entry, second: &Entry) -> bool {
+    let any = |a: &Entry, b: &Entry| a.releases.iter().any(|release| b.is_of(release));
+    first.releases.is_empty()
+        || second.releases.is_empty()
+        || any(first, second)
+        || any(second, first)
+}
+
 /// Whether everything that `narrow` matches is matched by `wide` at the same rank or a higher one.
 fn covers(wide: &Entry, narrow: &Entry) -> bool {
-    if wide.specificity().rank < narrow.specificity().rank {
+    // One for some releases leaves the others to what it covers there.
+    let all_releases = wide.releases.is_empty() || wide.releases == narrow.releases;
+    if wide.specificity().rank < narrow.specificity().rank || !all_releases {
         return false;
     }
     let within = |wide: Option<(u64, u64)>, narrow: Option<(u64, u64)>| match (wide, narrow) {
@@ -388,6 +477,99 @@ mod tests {
         let wider = entry("a", "{ vendor = 1, devices = [2] }", "")
             + &entry("b", "{ vendor = 1, class = \"02\" }", deny);
         assert_eq!(check(&wider), [""; 0], "the more specific one is reached");
+    }
+
+    #[test]
+    fn demands_that_make_no_sense() {
+        let pci = "{ vendor = 1, devices = [2] }";
+        for (rest, part) in [
+            (
+                "require.firmware = {}",
+                "names no version in require.firmware",
+            ),
+            (
+                "require.driver_versions = { min = \"2\", below = \"1\" }",
+                "empty range of versions",
+            ),
+            ("require.bios_min = \"1.2\"", "no system"),
+            ("releases = [\"next\"]", "`next`, which is no version"),
+            ("releases = [\"0.1.2.3\"]", "no version"),
+            ("deviation = \" \"", "empty note"),
+        ] {
+            let found = check(&entry("a", pci, rest));
+            assert!(
+                found.len() == 1 && found[0].contains(part),
+                "{rest}: {found:?}"
+            );
+        }
+        let sound = "require.firmware = { min = \"4.0\" }\nrequire.driver_versions = { min = \"6.1\" }\n\
+                     deviation = \"update it\"\nfeatures = { sriov = true, boot = false }\nreleases = [\"0.1\", \"0.2.3\"]";
+        assert_eq!(check(&entry("a", pci, sound)), [""; 0]);
+        let disk = entry(
+            "a",
+            "{ vendor = 1, class = \"0108\" }",
+            "require.firmware = { exact = [\"X\"] }",
+        )
+        .replace("\"nic\"", "\"storage\"");
+        assert_eq!(check(&disk), [""; 0], "NVMe disks tell their firmware");
+        let found = check(&disk.replace("0108", "0107"));
+        assert!(found[0].contains("does not tell its version"), "{found:?}");
+        let system = "[[entry]]\nid = \"s\"\nclass = \"system\"\nmatch.dmi = { vendor = \"V\", product = \"P\" }\n\
+                      level = \"compatible\"\nevidence = [\"https://example.org/x\"]\ndate = \"2026-01-01\"\n";
+        assert_eq!(
+            check(&format!("{system}require.bios_min = \"1.2\"\n")),
+            [""; 0]
+        );
+        for (rest, part) in [
+            ("require.bios_min = \"-\"", "without letters and digits"),
+            ("features.boot = true", "is none"),
+            ("deviation = \"x\"", "demands nothing"),
+            ("require.firmware.min = \"1\"", "does not tell its version"),
+        ] {
+            let found = check(&format!("{system}{rest}\n"));
+            assert!(
+                found.len() == 1 && found[0].contains(part),
+                "{rest}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn entries_for_different_releases_do_not_meet() {
+        let of = |id: &str, releases: &str, level: &str| {
+            entry(
+                id,
+                "{ vendor = 1, devices = [2] }",
+                &format!("level = \"{level}\"\nreleases = [{releases}]"),
+            )
+        };
+        let apart = of("a", "\"0.1\"", "compatible") + &of("b", "\"0.2\", \"0.10\"", "unsupported");
+        assert_eq!(check(&apart), [""; 0]);
+        let meet = of("a", "\"0.1\"", "compatible") + &of("b", "\"0.1.3\"", "certified");
+        assert_eq!(
+            check(&meet),
+            ["a: is ambiguous: b of 2026-01-01 matches too and says another thing"]
+        );
+    }
+
+    #[test]
+    fn a_driver_version_that_the_kernel_has_not() {
+        let drivers = DriverIndex::shipped().expect("index");
+        let of = |min: &str| {
+            let text = entry(
+                "a",
+                "{ vendor = 0x8086, devices = [0x1572] }",
+                &format!("require.driver_versions.min = \"{min}\""),
+            );
+            let list = List::parse("test.toml", &text.replace("\"x\"", "\"i40e\"")).expect("list");
+            lint_drivers(&list, &drivers)
+        };
+        assert_eq!(of("6.1"), []);
+        let found = of("99");
+        assert!(
+            found.len() == 1 && found[0].problem.contains("i40e 99 or newer"),
+            "{found:?}"
+        );
     }
 
     #[test]

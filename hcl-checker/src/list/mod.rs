@@ -8,14 +8,16 @@ mod index;
 mod lint;
 mod pci_match;
 mod requirement;
+mod version;
 
 pub use class_code::ClassCode;
 pub use cpu_match::CpuMatch;
 pub use dmi_match::DmiMatch;
-pub use entry::{DeviceClass, Entry, ListedLevel, Match, Require, Specificity};
+pub use entry::{DeviceClass, Entry, Features, ListedLevel, Match, Require, Specificity};
 pub use lint::{Lint, lint, lint_drivers};
 pub use pci_match::PciMatch;
 pub use requirement::{Check, CpuFeature, Otherwise, Requirement};
+pub use version::Versions;
 
 use crate::facts::{Cpu, Dmi, PciFunction};
 use index::Index;
@@ -25,6 +27,9 @@ use thiserror::Error;
 
 /// The files of `db`, put together by `build.rs`: reading TOML at each start would take longer than all the rest.
 const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/list.json"));
+
+/// The release that is judged for.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 /// The list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -131,6 +136,7 @@ impl List {
             .candidates(ids)
             .filter_map(|number| self.entries.get(number))
             .filter(|entry| matches!(&entry.matches, Match::Pci(pci) if pci.matches(function)))
+            .filter(|entry| entry.is_of(RELEASE))
             .max_by_key(|entry| entry.precedence())
     }
 
@@ -154,7 +160,7 @@ impl List {
     fn deciding(&self, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         self.entries
             .iter()
-            .filter(|entry| matches(entry))
+            .filter(|entry| matches(entry) && entry.is_of(RELEASE))
             .max_by_key(|entry| entry.precedence())
     }
 }

@@ -1,11 +1,11 @@
 //! Findings about storage and network controllers: is each listed, does the kernel drive it, and which of them count.
 
 use super::platform::{deviates, listed};
-use super::{Finding, Level, Severity, Subject};
+use super::{Finding, Level, Severity, Subject, constraints};
 use crate::drivers::DriverIndex;
 use crate::facts::{Disk, Facts, NicKind, PciFunction, PciIds};
 use crate::known::Known;
-use crate::list::{Entry, List, ListedLevel};
+use crate::list::{Entry, List};
 use std::collections::BTreeSet;
 
 /// PCI classes: storage, network, and Fibre Channel, which is a kind of serial bus there.
@@ -183,7 +183,7 @@ impl Judge<'_> {
                 .iter()
                 .find(|function| function.address == *address)
             {
-                Some(function) => essential(self.device(function)),
+                Some(function) => self.boots(essential(self.device(function)), function),
                 None => Finding::new("unknown-controller", subject, Level::Unknown, true)
                     .name(disk_name(disk))
                     .observed(
@@ -201,11 +201,22 @@ impl Judge<'_> {
             Known::Unknown(unknown) => {
                 Finding::new("unknown-controller", subject, Level::Unknown, true)
                     .name(disk_name(disk))
-                    .observed(&unknown.reason, &disk.source)
+                    .observed(&*unknown.reason, &disk.source)
                     .expected("the controller of the disk")
                     .advice("make the facts anew, with the links of /sys")
             }
         }
+    }
+
+    /// The finding about the controller of a disk to install to: the host is going to boot from it.
+    fn boots(&self, finding: Finding, function: &PciFunction) -> Finding {
+        let entry = self.list.for_pci(function);
+        if entry.and_then(|entry| entry.features.boot) != Some(false) {
+            return finding;
+        }
+        deviates(finding)
+            .expected("a controller that a host can be booted from")
+            .advice("install to a disk of another controller, and use this one for guests")
     }
 
     /// A device that is no PCI function. The list knows none, and its modalias is not among the facts: what is left is
@@ -248,12 +259,12 @@ impl Judge<'_> {
         let subject = Subject::Pci(function.address.clone());
         let finding = listed(entry, subject.clone(), device_name(function))
             .observed(bound(function), &function.source);
-        let Some(wanted) = entry
-            .require
-            .driver
-            .as_ref()
-            .filter(|_| entry.level != ListedLevel::Unsupported)
-        else {
+        if entry.is_deny() {
+            return finding;
+        }
+        let kernel = self.drivers.map(|drivers| drivers.release.as_str());
+        let finding = constraints::of_device(finding, entry, function, self.facts, kernel);
+        let Some(wanted) = &entry.require.driver else {
             return finding;
         };
         let Some(drivers) = self.drivers else {

@@ -1,5 +1,6 @@
 //! The verdict: facts and list put together.
 
+mod constraints;
 mod devices;
 mod finding;
 mod judge;

@@ -1,6 +1,6 @@
 //! Findings about the machine as a whole: context, system, CPU, sockets, requirements.
 
-use super::{Finding, Level, Subject};
+use super::{Finding, Level, Subject, constraints};
 use crate::facts::{Context, CountMethod, Facts};
 use crate::hex;
 use crate::known::Known;
@@ -40,7 +40,8 @@ pub(super) fn system(facts: &Facts, list: &List) -> Finding {
         (None, None) => "system without a name".to_owned(),
     };
     if let Some(entry) = list.for_system(dmi) {
-        return listed(entry, Subject::System, name.clone()).observed(name, &dmi.source);
+        let finding = listed(entry, Subject::System, name.clone()).observed(name, &dmi.source);
+        return constraints::of_system(finding, entry, facts);
     }
     for unknown in [&dmi.system_vendor, &dmi.product] {
         if let Some(reason) = unknown.reason() {
@@ -90,8 +91,12 @@ pub(super) fn cpu(facts: &Facts, list: &List) -> Finding {
                 finding = deviates(finding)
                     .expected(format!("microcode {least} or newer"))
                     .advice(format!(
-                        "the microcode is {}; update the firmware of the machine",
-                        cpu.microcode
+                        "the microcode is {}: {}",
+                        cpu.microcode,
+                        entry
+                            .deviation
+                            .as_deref()
+                            .unwrap_or("update the firmware of the machine")
                     ));
             }
         }

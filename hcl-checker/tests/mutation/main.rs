@@ -5,6 +5,8 @@
 //!
 //! `BEDPLATE_FUZZ_SECONDS` says for how long (2 by default; `./ci/test --long` says 120), `BEDPLATE_FUZZ_SEED` repeats a run.
 
+mod allocations;
+mod parsers;
 #[path = "../machines/samples.rs"]
 #[allow(dead_code, missing_docs)]
 mod samples;
@@ -50,21 +52,7 @@ impl Random {
 
 #[test]
 fn damaged_machines_are_read_and_judged() {
-    let number = |name: &str, otherwise: u64| {
-        let given = std::env::var(name).ok();
-        given.map_or(otherwise, |text| {
-            text.parse()
-                .unwrap_or_else(|_| panic!("{name}: `{text}` is no number"))
-        })
-    };
-    let seconds = number("BEDPLATE_FUZZ_SECONDS", SHORT);
-    // The short run is the same every time: a finding of a new one belongs to whoever runs `--long`, not to the next change.
-    let another = if seconds > SHORT {
-        u64::from(std::process::id()) | 1 << 40
-    } else {
-        1
-    };
-    let seed = number("BEDPLATE_FUZZ_SEED", another);
+    let (seconds, seed) = (seconds(), seed());
     println!("seed {seed}");
     let list = List::built_in().expect("list");
     let mut random = Random(seed.max(1));
@@ -117,6 +105,30 @@ fn damaged_machines_are_read_and_judged() {
         peak < MOST_MEMORY,
         "seed {seed}: {peak} KiB after {read} machines"
     );
+}
+
+/// For how long each test runs.
+fn seconds() -> u64 {
+    number("BEDPLATE_FUZZ_SECONDS", SHORT)
+}
+
+/// Where the numbers start. The short run is the same every time: a finding of a new one belongs to whoever runs `--long`,
+/// not to the next change.
+fn seed() -> u64 {
+    let another = if seconds() > SHORT {
+        u64::from(std::process::id()) | 1 << 40
+    } else {
+        1
+    };
+    number("BEDPLATE_FUZZ_SEED", another)
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: `{text}` is no number"))
+    })
 }
 
 /// What a person does with a captured tree.

@@ -163,23 +163,7 @@ impl Finder<'_> {
     }
 
     fn labelled(&self) -> Result<Option<Found>, FindError> {
-        self.settle(None)?;
-        // Without a cache: a stick may have been plugged in a moment ago. 2: there is none.
-        let token = format!("LABEL={ANSWER_LABEL}");
-        let blkid = Command::new("blkid").args([
-            "--cache-file",
-            "/dev/null",
-            "--match-token",
-            &token,
-            "--output",
-            "device",
-        ]);
-        let output = self.system.run(&blkid.also_good(&[2]))?.text();
-        let volumes: Vec<String> = output
-            .lines()
-            .map(|line| line.trim().to_owned())
-            .filter(|l| !l.is_empty())
-            .collect();
+        let volumes = labelled_volumes(self.system)?;
         match volumes.as_slice() {
             [] => Ok(None),
             [device] => {
@@ -196,23 +180,13 @@ impl Finder<'_> {
         }
     }
 
-    fn settle(&self, device: Option<&Path>) -> Result<(), FindError> {
-        let mut settle = Command::new("udevadm").args(["settle", "--timeout=30"]);
-        if let Some(device) = device {
-            settle = settle.arg(format!("--exit-if-exists={}", device.display()));
-        }
-        // 1: the queue is not empty yet. Whatever is missing then is told by who looks for it.
-        self.system.run(&settle.also_good(&[1]))?;
-        Ok(())
-    }
-
     fn wait_for(&self, device: &Path) -> Result<(), FindError> {
         // A stick or a virtual medium of a management controller can take some seconds to appear.
         for attempt in 0..10 {
             if self.machine.has_device(device) {
                 return Ok(());
             }
-            self.settle(Some(device))?;
+            settle(self.system, Some(device))?;
             if attempt > 0 {
                 (self.pause)(Duration::from_secs(1));
             }
@@ -250,13 +224,7 @@ impl Finder<'_> {
         device: &Path,
         read: impl FnOnce(&Path) -> Result<T, FindError>,
     ) -> Result<T, FindError> {
-        let probe = Command::new("blkid")
-            .args(["--probe", "--output", "value", "--match-tag", "TYPE"])
-            .arg(device);
-        let kind = self.system.run(&probe.also_good(&[2]))?.text();
-        if kind.is_empty() {
-            return Err(FindError::NoFileSystem(device.to_owned()));
-        }
+        let kind = file_system(self.system, device)?;
         self.system.mount(
             &Mount::device(device, MOUNT, &kind)
                 .read_only()
@@ -296,6 +264,46 @@ fn named_after(name: &str) -> Option<Mac> {
     }
     let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
     Mac::parse(&pairs.join(":")).ok()
+}
+
+/// Devices with a file system that is labelled for answers, of which there should be one at most.
+pub fn labelled_volumes(system: &dyn System) -> Result<Vec<String>, FindError> {
+    settle(system, None)?;
+    // Without a cache: a stick may have been plugged in a moment ago. 2: there is none.
+    let token = format!("LABEL={ANSWER_LABEL}");
+    let blkid = Command::new("blkid").args([
+        "--cache-file",
+        "/dev/null",
+        "--match-token",
+        &token,
+        "--output",
+        "device",
+    ]);
+    let output = system.run(&blkid.also_good(&[2]))?.text();
+    let volumes = output.lines().map(|line| line.trim().to_owned());
+    Ok(volumes.filter(|line| !line.is_empty()).collect())
+}
+
+/// The type of the file system on a device.
+pub fn file_system(system: &dyn System, device: &Path) -> Result<String, FindError> {
+    let probe = Command::new("blkid")
+        .args(["--probe", "--output", "value", "--match-tag", "TYPE"])
+        .arg(device);
+    let kind = system.run(&probe.also_good(&[2]))?.text();
+    if kind.is_empty() {
+        return Err(FindError::NoFileSystem(device.to_owned()));
+    }
+    Ok(kind)
+}
+
+fn settle(system: &dyn System, device: Option<&Path>) -> Result<(), FindError> {
+    let mut settle = Command::new("udevadm").args(["settle", "--timeout=30"]);
+    if let Some(device) = device {
+        settle = settle.arg(format!("--exit-if-exists={}", device.display()));
+    }
+    // 1: the queue is not empty yet. Whatever is missing then is told by who looks for it.
+    system.run(&settle.also_good(&[1]))?;
+    Ok(())
 }
 
 /// The option by which a file system is not repaired from its journal: a read-only mount does that otherwise, and the disk

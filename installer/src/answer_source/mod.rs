@@ -5,5 +5,5 @@ mod find;
 mod request;
 
 pub use fetch::{FetchError, Network, fetch};
-pub use find::{FindError, Finder, Found};
+pub use find::{FindError, Finder, Found, file_system, labelled_volumes};
 pub use request::{Request, RequestError, from_command_line};
