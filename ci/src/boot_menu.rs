@@ -8,6 +8,8 @@ use std::time::Duration;
 const HEADER: &str = "GNU GRUB";
 /// The arrow key down, as a terminal sends it.
 const DOWN: &str = "\x1b[B";
+/// How long the menu is painted after its header came over the serial line.
+const PAINTING: Duration = Duration::from_millis(700);
 /// More entries than any menu of Bedplate has.
 const MOST_ENTRIES: usize = 16;
 
@@ -17,6 +19,16 @@ const MOST_ENTRIES: usize = 16;
 /// When it does not come within `limit`.
 pub fn wait(machine: &mut Machine, limit: Duration) -> Result<()> {
     machine.serial.expect(&[HEADER], limit)?;
+    Ok(())
+}
+
+/// Waits for the menu, until its entries are painted too: for a picture.
+///
+/// # Errors
+/// As [`wait`].
+pub fn wait_painted(machine: &mut Machine, limit: Duration) -> Result<()> {
+    wait(machine, limit)?;
+    std::thread::sleep(PAINTING);
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Host {
                     run.note(&format!("took `{title}`"));
                 }
                 None => {
-                    boot_menu::wait(&mut self.machine, limit)?;
+                    boot_menu::wait_painted(&mut self.machine, limit)?;
                     run.screenshot(&mut self.machine, &format!("{name}-menu"))?;
                 }
             }

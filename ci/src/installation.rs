@@ -175,9 +175,7 @@ pub fn install(run: &mut Run, hardware: Hardware, wishes: Wishes) -> Result<Inst
 /// When it does not come up.
 pub fn boot_medium(run: &mut Run, machine: &mut Machine) -> Result<()> {
     run.phase("medium: power on to the boot menu", |run| {
-        boot_menu::wait(machine, run.bench.limit(20))?;
-        // The menu is painted after its header.
-        std::thread::sleep(Duration::from_millis(700));
+        boot_menu::wait_painted(machine, run.bench.limit(20))?;
         run.screenshot(machine, "medium-menu")
     })?;
     run.phase("medium: loader, kernel, copy into memory", |run| {

@@ -31,10 +31,12 @@ impl Display for Description<'_> {
         )?;
         writeln!(
             f,
-            "Disk       {}, {}, {}",
+            "Disk       {}, {}{}",
             id.path,
             show_size(id.size),
-            known(&id.model)
+            id.model
+                .as_ref()
+                .map_or(String::new(), |model| format!(", {model}"))
         )?;
         writeln!(
             f,
