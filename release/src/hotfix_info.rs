@@ -108,7 +108,7 @@ pub const DELTA_ARTIFACTS: [Artifact; 6] = [
 ];
 
 impl DeltaInfo {
-    /// The name of its TUF target. Only as good as [`DeltaInfo::check`].
+    /// The name of its TUF target. Only as good as `DeltaInfo::check`.
     pub fn target_name(&self) -> String {
         let base = self.base_sha256.get(..16).unwrap_or(&self.base_sha256);
         format!("{base}-{}.delta", self.artifact.target_name())

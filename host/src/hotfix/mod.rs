@@ -1,7 +1,7 @@
 //! Hotfixes: from a file in the operator's hand to the release that the host runs, and back where it is not good.
 //!
-//! [`upload`] verifies a file and keeps what is in it. [`precheck`] says whether it can be applied here. [`apply()`] writes it
-//! into the slot that does not run, and arranges one try. [`after_boot`] decides what came of the try. [`rollback`] goes
+//! [`upload()`] verifies a file and keeps what is in it. [`precheck()`] says whether it can be applied here. [`apply()`] writes it
+//! into the slot that does not run, and arranges one try. [`after_boot()`] decides what came of the try. [`rollback()`] goes
 //! back by hand. What happened to each is in its [`PatchRecord`], which outlives its files.
 
 mod after_boot;

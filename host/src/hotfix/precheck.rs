@@ -11,7 +11,7 @@ use slots::block::Access;
 use slots::boot_state::{BootState, Choice, GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;
 use slots::{BootRecord, Mode};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Boot files of a root: artifact and name in its folder on the ESP. The joined file comes last: it is made from the
 /// others.
@@ -281,7 +281,7 @@ fn source(prepared: &Prepared, artifact: Artifact, has: Option<&str>) -> Result<
 }
 
 /// SHA-256 of a file as it is on the disk, lowercase hexadecimal.
-pub(super) fn file_sha256(site: &Site<'_>, path: &PathBuf) -> Result<String, XeError> {
+pub(super) fn file_sha256(site: &Site<'_>, path: &Path) -> Result<String, XeError> {
     let mut device = site
         .machine
         .open(path, Access::ReadOnly)
