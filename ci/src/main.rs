@@ -14,6 +14,7 @@ mod host_checks;
 mod installation;
 mod machine;
 mod medium;
+mod next_release;
 mod process;
 mod qemu;
 mod qmp;

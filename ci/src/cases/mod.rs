@@ -3,6 +3,7 @@
 mod damaged_medium;
 mod guests;
 mod hosts;
+mod hotfix;
 mod medium;
 mod refusals;
 mod screens;
@@ -22,7 +23,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 10] = [
+pub static ALL: [Case; 11] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -47,6 +48,11 @@ pub static ALL: [Case; 10] = [
         name: "bios-ahci",
         about: "BIOS, SATA disk taken by its path; the disk of another Bedplate beside it",
         run: hosts::bios_ahci,
+    },
+    Case {
+        name: "hotfix",
+        about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
+        run: hotfix::run,
     },
     Case {
         name: "medium-xen",
