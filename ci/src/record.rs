@@ -317,7 +317,7 @@ impl Recorded {
             "iommu": self.iommu,
             "tpm": self.tpm,
             "dom0": self.xen,
-            // `xl info -n` of Xen 4.20 prints an empty table of processors under QEMU's emulation.
+            // When dom0 was recorded, under emulation, `xl info -n` printed an empty table of processors; why is not known.
             "counted": !self.xen,
         })
     }
