@@ -66,8 +66,11 @@ struct Arguments {
 enum Command {
     /// Run end-to-end cases.
     E2e {
-        /// Their names; all when none is given.
+        /// Their names; all short ones when none is given.
         cases: Vec<String>,
+        /// The long ones too.
+        #[arg(long)]
+        long: bool,
         /// Cases at a time.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
         jobs: u8,
@@ -126,7 +129,8 @@ fn run(arguments: Arguments) -> Result<bool> {
     match arguments.command {
         Command::List => {
             for case in &cases::ALL {
-                println!("{:16} {}", case.name, case.about);
+                let long = if case.long { " (long)" } else { "" };
+                println!("{:16} {}{long}", case.name, case.about);
             }
             Ok(true)
         }
@@ -155,17 +159,18 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::E2e {
             cases: names,
+            long,
             jobs,
             reuse_install,
         } => {
-            let cases = chosen(&names)?;
+            let (cases, left) = chosen(&names, long)?;
             let bench = bench(
                 workspace,
                 arguments.accelerator,
                 arguments.patience,
                 reuse_install,
             )?;
-            Ok(runner::run_all(&bench, &cases, jobs.into()))
+            Ok(runner::run_all(&bench, &cases, left, jobs.into()))
         }
     }
 }
@@ -191,13 +196,20 @@ fn bench(
     })
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static cases::Case>> {
+/// The cases to run, and how many are left out because they take long.
+fn chosen(names: &[String], long: bool) -> Result<(Vec<&'static cases::Case>, usize)> {
     if names.is_empty() {
-        return Ok(cases::ALL.iter().collect());
+        let (taken, left) = cases::ALL
+            .iter()
+            .partition::<Vec<_>, _>(|case| long || !case.long);
+        for case in &left {
+            println!("not run: {}: it takes long; --long does", case.name);
+        }
+        return Ok((taken, left.len()));
     }
     let find = |name: &String| match cases::find(name) {
         Some(case) => Ok(case),
         None => bail!("there is no case `{name}`: `ci list` lists them"),
     };
-    names.iter().map(find).collect()
+    Ok((names.iter().map(find).collect::<Result<_>>()?, 0))
 }

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Runs `cases`, `jobs` of them at a time. True when all passed.
-pub fn run_all(bench: &Bench, cases: &[&Case], jobs: usize) -> bool {
+/// Runs `cases`, `jobs` of them at a time; `left` more were left out. True when all passed.
+pub fn run_all(bench: &Bench, cases: &[&Case], left: usize, jobs: usize) -> bool {
     let started = Instant::now();
     println!(
         "{} case(s) by {}, {jobs} at a time",
@@ -43,7 +43,7 @@ pub fn run_all(bench: &Bench, cases: &[&Case], jobs: usize) -> bool {
         println!("evidence in {}", bench.workspace.case(name).display());
     }
     println!(
-        "{} passed, {} failed, 0 skipped",
+        "{} passed, {} failed, {left} left out",
         cases.len() - failed.len(),
         failed.len()
     );

@@ -18,6 +18,8 @@ pub struct Case {
     pub name: &'static str,
     /// What it shows.
     pub about: &'static str,
+    /// Only run by name or where all are asked for: it takes longer than the short run allows.
+    pub long: bool,
     /// Runs it.
     pub run: fn(&mut Run) -> Result<()>,
 }
@@ -27,56 +29,67 @@ pub static ALL: [Case; 11] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
+        long: false,
         run: smoke::run,
     },
     Case {
         name: "bios-virtio",
         about: "BIOS, virtio disk: install, boot, look, serial login, PV and PVH guests, restart, rescue entry",
+        long: false,
         run: hosts::bios_virtio,
     },
     Case {
         name: "uefi-nvme",
         about: "UEFI, NVMe disk, Intel network card, static address: booted by the host's own boot entry",
+        long: false,
         run: hosts::uefi_nvme,
     },
     Case {
         name: "uefi-nvme-4k",
         about: "UEFI, NVMe disk with 4096-byte sectors: booted by the fallback path",
+        long: false,
         run: hosts::uefi_nvme_4k,
     },
     Case {
         name: "bios-ahci",
         about: "BIOS, SATA disk taken by its path; the disk of another Bedplate beside it",
+        long: false,
         run: hosts::bios_ahci,
     },
     Case {
         name: "hotfix",
         about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
+        long: true,
         run: hotfix::run,
     },
     Case {
         name: "medium-xen",
         about: "Xen booted from the medium, without a disk",
+        long: false,
         run: medium::medium_xen,
     },
     Case {
         name: "no-answers",
         about: "the medium without answers, with bad ones, and without a network card, booted to the end: told, nothing written",
+        long: false,
         run: medium::no_answers,
     },
     Case {
         name: "screens",
         about: "the installer's screens over the serial line, through a terminal: from welcome to a host that runs",
+        long: false,
         run: screens::run,
     },
     Case {
         name: "refusals",
         about: "damaged artifacts, disks with data, no or small disks, bad answers: refused, disks untouched",
+        long: false,
         run: refusals::run,
     },
     Case {
         name: "damaged-medium",
         about: "an ISO with one wrong bit, booted to the end: refused, the disk untouched",
+        long: false,
         run: damaged_medium::run,
     },
 ];
