@@ -7,7 +7,9 @@ use host::hotfix::{Places, RealMachine};
 use host::licensing::{INSTALLED_FILE, LICENSE_FILE, MEMORY_FILE};
 use license::{Binding, Claims, KEYS_FILE, KeyPair, Machine, Memory, PublicKeys, issue};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use steps::RecordingSystem;
+use tempfile::TempDir;
 
 const NOW: u64 = 1_795_305_600;
 const DAY: u64 = 86_400;
@@ -104,6 +106,27 @@ fn systems() -> BTreeMap<&'static str, RecordingSystem> {
     ])
 }
 
+/// Folders of this test's own: no command here may reach the disks or the loader of the machine that runs the test.
+fn places() -> &'static Places {
+    static PLACES: OnceLock<(TempDir, Places)> = OnceLock::new();
+    let (_, places) = PLACES.get_or_init(|| {
+        let dir = TempDir::new().unwrap();
+        let below = |name: &str| dir.path().join(name);
+        let places = Places {
+            store: below("store"),
+            esp: below("esp"),
+            etc: below("etc"),
+            trusted_root: below("root.json"),
+            sys_block: below("block"),
+            lock: below("lock"),
+            ..Places::default()
+        };
+        std::fs::write(below("hotfix"), "no hotfix").unwrap();
+        (dir, places)
+    });
+    places
+}
+
 /// What a command gives, and every command that it ran on the system.
 fn outcome(system: &RecordingSystem, line: &str) -> (Result<String, (String, u8)>, Vec<String>) {
     let before = system.command_lines().len();
@@ -119,7 +142,7 @@ fn outcome(system: &RecordingSystem, line: &str) -> (Result<String, (String, u8)
                 ..Machine::default()
             },
             machine: &RealMachine,
-            places: &Places::default(),
+            places: places(),
             sinks: &steps::sink::FanOut::new,
         },
     );
@@ -145,6 +168,11 @@ fn arguments(command: &str) -> Vec<String> {
     let (class, verb) = command.split_once('-').unwrap_or((command, ""));
     let object = match class {
         "vm" | "snapshot" | "template" => format!("uuid={GUEST}"),
+        // Of the release that runs.
+        "patch" => {
+            let (running, _) = outcome(&system(), "patch-list --minimal");
+            format!("uuid={}", running.unwrap())
+        }
         _ => String::new(),
     };
     match verb {
@@ -158,6 +186,10 @@ fn arguments(command: &str) -> Vec<String> {
             String::new(),
             object.clone(),
             format!("{object} --force"),
+            format!(
+                "file-name={}",
+                places().lock.with_file_name("hotfix").display()
+            ),
             format!("{object} filename=/root/file file-name=/root/file new-name-label=new"),
             "uuid=aabbccdd-0000-0000-0000-000000000000".into(),
         ],
