@@ -116,6 +116,10 @@ impl Host {
         // login discards what was typed before it switched the echo off.
         std::thread::sleep(Duration::from_secs(1));
         serial.send_line(password)?;
+        // What is typed before the shell's prompt is lost in part.
+        serial
+            .expect(&["root@"], limit * 2)
+            .context("no prompt of a shell after the password")?;
         let mut shell = Shell::attach(&mut self.machine, limit * 2)?;
         let who = shell.must("id -un; ps -o tty= $$", limit)?;
         let lines: Vec<&str> = who.lines().map(str::trim).collect();

@@ -37,7 +37,12 @@ impl<'a> Shell<'a> {
         // Typing ahead works only once the shell reads: try until it answers.
         let tries = 6;
         let mut last = None;
-        for _ in 0..tries {
+        for attempt in 0..tries {
+            // What was typed before the shell read may have lost its beginning, and left a quote open: Ctrl-C ends it.
+            if attempt > 0 {
+                shell.machine.serial.send("\x03")?;
+                std::thread::sleep(Duration::from_millis(500));
+            }
             // On a line of its own: commands that are run here have no terminal as their input.
             shell.machine.serial.send_line("stty -echo")?;
             match shell.run(

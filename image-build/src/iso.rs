@@ -265,7 +265,8 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
     text.push_str(&linux(
         "check",
         "Check this hardware, and install nothing",
-        "c",
+        // `c` and `e` are GRUB's own.
+        "k",
         &format!("{INSTALL} bedplate.check {screen}"),
     ));
     text.push_str(&format!(
