@@ -204,7 +204,6 @@ pub fn medium_xen(run: &mut Run) -> Result<()> {
                 "xl info",
                 &["xen_major              : 4", "xen_minor              : 20"],
             ),
-            ("hcl-checker check || test $? -le 1", &["Xen"]),
         ] {
             let said = shell.must(command, limit)?;
             for word in words {
