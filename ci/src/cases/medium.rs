@@ -49,7 +49,7 @@ fn boots() -> [Boots; 4] {
             answers: Some(good.replace("[system]", "[system")),
             entry: None,
             nic: Some(Nic::Virtio),
-            says: vec!["answers.toml:8:"],
+            says: vec!["answers.toml:9:"],
             status: "2",
         },
         Boots {
@@ -232,6 +232,9 @@ mod tests {
                 "{}",
                 boot.name
             );
+            if boot.says == ["answers.toml:9:"] {
+                assert_eq!(answers.lines().nth(8), Some("[system"));
+            }
             assert!(answers.contains("on_failure = \"shell\""), "{}", boot.name);
         }
     }
