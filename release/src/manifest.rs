@@ -35,6 +35,16 @@ pub enum Artifact {
     Sbom,
 }
 
+/// Boot files of a root: artifact and name in its folder `/bedplate/<id>/` on the ESP. The joined file comes last: it is
+/// made from the others.
+pub const BOOT_FILES: [(Artifact, &str); 5] = [
+    (Artifact::Xen, "xen.gz"),
+    (Artifact::Kernel, "vmlinuz"),
+    (Artifact::Initrd, "initrd.img"),
+    (Artifact::Microcode, "ucode.img"),
+    (Artifact::XenEfi, "xen.efi"),
+];
+
 impl Artifact {
     /// All artifacts, in the order in which they are listed and verified.
     pub const ALL: [Artifact; 11] = [

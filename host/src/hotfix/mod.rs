@@ -25,7 +25,7 @@ pub use clean::{clean, destroy};
 pub use lock::lock;
 pub use machine::{Machine, RealMachine};
 pub use places::Places;
-pub use precheck::{BOOT_FILES, Prepared, Source, boot_state, precheck};
+pub use precheck::{Prepared, Source, boot_state, precheck};
 pub use record::{PatchRecord, PatchState, patch_uuid};
 pub use rollback::{RolledBack, rollback};
 pub use upload::upload;

@@ -5,23 +5,13 @@ use super::{PatchRecord, PatchState, Site, internal, is_older, seen};
 use crate::XeError;
 use crate::error::chain;
 use crate::local::boot_record_at;
-use release::{Artifact, DELTA_ARTIFACTS, Delta, OpenRelease, Policy, Repository};
+use release::{Artifact, BOOT_FILES, DELTA_ARTIFACTS, Delta, OpenRelease, Policy, Repository};
 use sha2::{Digest, Sha256};
 use slots::block::Access;
 use slots::boot_state::{BootState, Choice, GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;
 use slots::{BootRecord, Mode};
 use std::path::Path;
-
-/// Boot files of a root: artifact and name in its folder on the ESP. The joined file comes last: it is made from the
-/// others.
-pub const BOOT_FILES: [(Artifact, &str); 5] = [
-    (Artifact::Xen, "xen.gz"),
-    (Artifact::Kernel, "vmlinuz"),
-    (Artifact::Initrd, "initrd.img"),
-    (Artifact::Microcode, "ucode.img"),
-    (Artifact::XenEfi, "xen.efi"),
-];
 
 /// Bytes that stay free on the ESP: loaders are replaced by new files beside the old ones.
 const ESP_RESERVE: u64 = 8 * 1024 * 1024;

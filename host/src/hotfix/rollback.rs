@@ -1,10 +1,11 @@
 //! Going back by hand.
 
 use super::disk::slots;
-use super::precheck::{BOOT_FILES, boot_state};
+use super::precheck::boot_state;
 use super::{PatchRecord, PatchState, Site, etc, internal, lock};
 use crate::XeError;
 use crate::local::boot_record_at;
+use release::BOOT_FILES;
 use slots::block::Access;
 use slots::boot_state::STATE_ENV;
 use slots::verity::root_fits;

@@ -1,8 +1,9 @@
 //! A host on which a release is installed: slots and ESP in a folder.
 
 use crate::maker::{self, Release};
-use host::hotfix::{BOOT_FILES, Machine, Places, RealMachine, Site};
+use host::hotfix::{Machine, Places, RealMachine, Site};
 use release::Artifact;
+use release::BOOT_FILES;
 use slots::block::{Access, FileDevice};
 use slots::boot_state::{BootState, Choice, Console, GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;

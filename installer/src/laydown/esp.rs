@@ -1,21 +1,12 @@
 //! Step: the EFI system partition with the boot files of slot A, without anything yet that would start them.
 
 use super::{Context, boot_state, files};
-use release::Artifact;
+use release::BOOT_FILES;
 use slots::layout::PartitionKind;
 use slots::names::ESP_LABEL;
 use std::path::Path;
 use steps::system::Command;
 use steps::{Reporter, Step, StepError};
-
-/// Boot files of a slot: artifact and name in `/bedplate/<id>/`.
-pub const BOOT_FILES: [(Artifact, &str); 5] = [
-    (Artifact::Xen, "xen.gz"),
-    (Artifact::Kernel, "vmlinuz"),
-    (Artifact::Initrd, "initrd.img"),
-    (Artifact::Microcode, "ucode.img"),
-    (Artifact::XenEfi, "xen.efi"),
-];
 
 /// Makes the ESP and puts the boot files of slot A on it.
 pub struct FillEsp;

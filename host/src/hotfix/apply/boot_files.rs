@@ -3,10 +3,10 @@
 use super::Context;
 use crate::hotfix::Source;
 use crate::hotfix::etc;
-use crate::hotfix::precheck::{BOOT_FILES, file_sha256, other_boot_folders};
+use crate::hotfix::precheck::{file_sha256, other_boot_folders};
 use crate::hotfix::upload::remove_folder;
-use release::Artifact;
 use release::delta::{Base, DeltaStream};
+use release::{Artifact, BOOT_FILES};
 use slots::block::Access;
 use slots::env_block::{ATOMIC, EnvBlock};
 use std::path::{Path, PathBuf};
