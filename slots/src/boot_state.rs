@@ -136,6 +136,12 @@ impl BootState {
         .to_env()
     }
 
+    /// The good root that a host goes back to by restarting, where the root `id` runs, is on trial and is another one.
+    pub fn way_back(&self, id: &str) -> Option<&str> {
+        let good = self.good.as_deref().filter(|good| *good != id)?;
+        (self.try_id.as_deref() == Some(id)).then_some(good)
+    }
+
     /// What the boot loader will do.
     pub fn choice(&self) -> Choice<'_> {
         match (&self.try_id, &self.good) {

@@ -77,9 +77,7 @@ pub fn has_way_back(esp: &Path, id: &str) -> bool {
     state
         .as_ref()
         .map(BootState::from_env)
-        .is_some_and(|state| {
-            state.try_id.as_deref() == Some(id) && state.good.is_some_and(|good| good != id)
-        })
+        .is_some_and(|state| state.way_back(id).is_some())
 }
 
 /// The block in a file; none where its content is damaged. A file that cannot be read at all is an error.

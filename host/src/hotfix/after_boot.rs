@@ -19,12 +19,6 @@ pub enum Verdict {
     },
 }
 
-/// Whether the root `id` is under trial, and which good one the host goes back to.
-fn on_trial<'a>(state: &'a BootState, id: &str) -> Option<&'a str> {
-    let good = state.good.as_deref().filter(|good| *good != id)?;
-    (state.try_id.as_deref() == Some(id)).then_some(good)
-}
-
 /// Records what the health check found. `before` is the state of the boot loader before the check changed it.
 ///
 /// Good: what runs is applied, what it replaced is superseded or was gone back from, and what was tried in vain has failed.
@@ -73,7 +67,7 @@ fn give_up(
     id: &str,
     reason: String,
 ) -> Result<Verdict, XeError> {
-    let Some(good) = on_trial(before, id) else {
+    let Some(good) = before.way_back(id) else {
         return Ok(Verdict::Stay);
     };
     for mut record in PatchRecord::all(site.system, site.places)? {
