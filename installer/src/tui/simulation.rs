@@ -126,6 +126,7 @@ impl<'a> Simulation<'a> {
                 result: StepResult::Done,
                 took_ms: 0,
                 bytes: 0,
+                output: Vec::new(),
                 errors: Vec::new(),
             });
         }

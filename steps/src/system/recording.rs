@@ -190,13 +190,13 @@ impl System for RecordingSystem {
             .rev()
             .find(|(start, _)| line.starts_with(start.as_str()));
         match answer.map(|(_, answer)| answer) {
-            Some(Answer::Output(output)) => Ok(output.clone()),
+            Some(Answer::Output(output)) => Ok(command.hidden(output.clone())),
             Some(Answer::Exit(code, stderr)) => {
-                let output = Output {
+                let output = command.hidden(Output {
                     code: *code,
                     stdout: Vec::new(),
                     stderr: stderr.clone().into_bytes(),
-                };
+                });
                 match command.good.contains(code) {
                     true => Ok(output),
                     false => Err(RunError::failed(
