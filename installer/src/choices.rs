@@ -1,10 +1,12 @@
 //! What the operator said, and nothing else. The answer file and the interview produce the same type.
 
 mod boot;
+mod hook;
 mod network;
 mod webhook;
 
 pub use boot::BootChoice;
+pub use hook::{HookChoice, HookFileError, HookProgram};
 pub use network::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
@@ -37,6 +39,8 @@ pub struct Choices {
     pub license: Option<LicenseToken>,
     /// Who hears how the installation goes.
     pub webhook: Option<WebhookChoice>,
+    /// Programs that run in the course of the installation, in their order.
+    pub hooks: Vec<HookChoice>,
     /// The only plan that may be carried out, by its hash.
     pub expect_plan: Option<PlanHash>,
     /// What follows a finished installation.

@@ -195,19 +195,9 @@ impl Live<'_> {
                         .is_some_and(|rest| rest == "=1" || rest == "=yes")
             });
         self.quiet_machine(emitter);
-        let finder = Finder {
-            system: self.session.system,
-            machine: self.session.machine,
-            pause: &std::thread::sleep,
-            live: true,
-        };
-        let mut tell = |message| {
-            emitter.emit(EventKind::Warning {
-                step: None,
-                message,
-            });
-        };
-        let found = finder.find(&self.session.command_line, &self.session.medium, &mut tell);
+        let mut tell = |message| warn(emitter, message);
+        let found =
+            finder(&self.session).find(&self.session.command_line, &self.session.medium, &mut tell);
         match found {
             Ok(Some(found)) => self.by_answers(&found, emitter).map(Some),
             Ok(None) if headless || !Terminal::is_there() => {
@@ -280,7 +270,7 @@ impl Live<'_> {
         });
         let facts = Facts::read(&Root::system());
         let identity = MachineIdentity::of(&facts);
-        let choices = match answers::read_bytes(
+        let mut choices = match answers::read_bytes(
             &found.content,
             "answers.toml",
             &Zones::read(Path::new(ZONEINFO)),
@@ -302,6 +292,19 @@ impl Live<'_> {
             let hook = Webhook::new(choice, &identity, Arc::new(RealSystem::silent()));
             hook.listen(emitter);
             *webhook = Some(hook);
+        }
+        let finder = finder(&self.session);
+        let loaded = choices.load_hooks(false, &mut |file| {
+            finder.beside(found, file, &mut |message| warn(emitter, message))
+        });
+        if let Err(error) = loaded {
+            return Ok(self.failed(
+                "answers",
+                error_chain(&error),
+                Exit::Usage,
+                choices.on_failure,
+                emitter,
+            ));
         }
         let prepared = match self.session.prepare(facts) {
             Ok(prepared) => prepared,
@@ -461,6 +464,23 @@ impl Live<'_> {
             after,
         }
     }
+}
+
+/// Looks for answers, and for what is beside them.
+fn finder<'a>(session: &Session<'a>) -> Finder<'a> {
+    Finder {
+        system: session.system,
+        machine: session.machine,
+        pause: &std::thread::sleep,
+        live: true,
+    }
+}
+
+fn warn(emitter: &mut Emitter, message: String) {
+    emitter.emit(EventKind::Warning {
+        step: None,
+        message,
+    });
 }
 
 fn ended(report: Report, after: After) -> Ended {

@@ -51,6 +51,22 @@ pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
 pub const STATE_MOUNT: &str = "/state";
 /// In the folder of a root below `etc` on state: a file with the short name of the root whose /etc it starts with.
 pub const ETC_FROM: &str = "from";
+/// On the state file system: the folder of the hooks that wait for the first boot.
+pub const FIRST_BOOT_HOOKS: &str = "bedplate/first-boot";
+/// On the state file system: the report about the hooks of the first boot.
+pub const FIRST_BOOT_REPORT: &str = "bedplate/install/first-boot.json";
+/// Folders of the state file system, and where they are in the host, in the order of mounting.
+pub const STATE_FOLDERS: [(&str, &str); 6] = [
+    ("var", "/var"),
+    ("root", "/root"),
+    ("home", "/home"),
+    ("opt", "/opt"),
+    ("srv", "/srv"),
+    ("usr-local", "/usr/local"),
+];
+/// Options of the overlay over /etc besides its folders. The features that are switched off tie the upper folder to one lower
+/// file system, and a hotfix brings another.
+pub const ETC_OVERLAY_OPTIONS: &str = "index=off,metacopy=off,redirect_dir=off,xino=off";
 /// In the root image: the public TUF root that signs releases.
 pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
 /// In the root image: the pristine content of /var, copied to state where absent.

@@ -1,5 +1,6 @@
 //! Looking for answers, and reading them.
 
+use super::beside::Origin;
 use super::fetch::{FetchError, Network, fetch};
 use super::request::{Request, RequestError, from_command_line};
 use crate::answers::MAX_BYTES;
@@ -16,7 +17,7 @@ use steps::StepError;
 use steps::system::{Command, FileError, Mount, MountError, RunError, System};
 
 /// Where a volume with answers is mounted while they are read.
-const MOUNT: &str = "/run/bedplate/answer-volume";
+pub(super) const MOUNT: &str = "/run/bedplate/answer-volume";
 /// The file on a labelled volume.
 const FILE: &str = "answers.toml";
 
@@ -29,14 +30,17 @@ pub struct Found {
     pub sha256: String,
     /// The content. May hold a secret.
     pub content: Vec<u8>,
+    /// What else may be there.
+    pub origin: Origin,
 }
 
 impl Found {
-    fn new(place: impl Into<String>, content: Vec<u8>) -> Self {
+    fn new(place: impl Into<String>, content: Vec<u8>, origin: Origin) -> Self {
         Found {
             place: place.into(),
             sha256: hex::encode(Sha256::digest(&content)),
             content,
+            origin,
         }
     }
 }
@@ -135,22 +139,27 @@ impl Finder<'_> {
         tell: &mut dyn FnMut(String),
     ) -> Result<Found, FindError> {
         let place = request.to_string();
-        let content = match request {
+        let (content, origin) = match request {
             Request::Embedded => return self.embedded(medium)?.ok_or(FindError::NotEmbedded),
             Request::Url(url) => {
                 if self.live {
                     Network::new(self.system).require(&place)?;
                 }
-                fetch(self.system, url, self.pause, tell)?
+                let content = fetch(self.system, url, self.pause, tell)?;
+                (content, Origin::Url(url.clone()))
             }
-            Request::File(path) => limited(&place, self.system.read_file(path)?)?,
-            Request::Raw(device) => self.raw(device)?,
+            Request::File(path) => (
+                limited(&place, self.system.read_file(path)?)?,
+                Origin::File(path.clone()),
+            ),
+            Request::Raw(device) => (self.raw(device)?, Origin::Alone),
             Request::OnDevice { device, file } => {
                 self.wait_for(device)?;
-                self.read_volume(device, file)?
+                let content = self.read_volume(device, file)?;
+                (content, Origin::Volume(device.clone(), file.clone()))
             }
         };
-        Ok(Found::new(place, content))
+        Ok(Found::new(place, content, origin))
     }
 
     fn embedded(&self, medium: &Path) -> Result<Option<Found>, FindError> {
@@ -159,7 +168,10 @@ impl Finder<'_> {
             return Ok(None);
         }
         let content = answer_area::decode(&self.system.read_file(&path)?)?;
-        Ok(content.map(|content| Found::new(Request::Embedded.to_string(), content)))
+        Ok(
+            content
+                .map(|content| Found::new(Request::Embedded.to_string(), content, Origin::Alone)),
+        )
     }
 
     fn labelled(&self) -> Result<Option<Found>, FindError> {
@@ -174,7 +186,8 @@ impl Finder<'_> {
                 })?;
                 let place = format!("{name} on {device}, labelled {ANSWER_LABEL}");
                 let content = limited(&name, content)?;
-                Ok(Some(Found::new(place, content)))
+                let origin = Origin::Volume(device.into(), name.into());
+                Ok(Some(Found::new(place, content, origin)))
             }
             _ => Err(FindError::SeveralVolumes(volumes)),
         }
@@ -219,7 +232,7 @@ impl Finder<'_> {
     }
 
     /// Mounts the file system on `device`, and unmounts it whatever `read` does.
-    fn mounted<T>(
+    pub(super) fn mounted<T>(
         &self,
         device: &Path,
         read: impl FnOnce(&Path) -> Result<T, FindError>,

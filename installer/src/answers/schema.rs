@@ -2,9 +2,11 @@
 //! one run reports everything that is missing or wrong.
 
 mod boot;
+mod hook;
 mod network;
 
 pub use boot::{Boot, BootConsole};
+pub use hook::{Hook, HookStage};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
 
 use crate::choices::After;
@@ -37,6 +39,8 @@ pub struct AnswerFile {
     pub webhook: Option<Webhook>,
     /// The license; everything but automatic updates works without one.
     pub license: Option<License>,
+    /// Programs of yours that run in the course of the installation.
+    pub hook: Option<Vec<Hook>>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
     pub host: Option<Vec<Host>>,
 }
@@ -68,6 +72,8 @@ pub struct Host {
     pub webhook: Option<Webhook>,
     /// The license.
     pub license: Option<License>,
+    /// Programs of yours, in place of those at the top of the file.
+    pub hook: Option<Vec<Hook>>,
 }
 
 /// Properties of a machine. One that a machine does not have does not fit.
@@ -239,7 +245,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            17,
+            18,
             "a table is missing from the schema"
         );
     }

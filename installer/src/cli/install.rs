@@ -82,18 +82,29 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
     });
     let facts = Facts::read(&Root::system());
     let machine = MachineIdentity::of(&facts);
-    let choices = match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine))
-    {
-        Ok(choices) => choices,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
-        }
-    };
+    let mut choices =
+        match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine)) {
+            Ok(choices) => choices,
+            Err(problems) => {
+                eprintln!("{problems}");
+                return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
+            }
+        };
     if let Some(choice) = &choices.webhook {
         let webhook =
             webhook.get_or_init(|| Webhook::new(choice, &machine, Arc::new(RealSystem::silent())));
         webhook.listen(&mut emitter);
+    }
+    let loaded = choices.load_hooks(false, &mut |file| {
+        finder.beside(&found, file, &mut |message| {
+            emitter.emit(EventKind::Warning {
+                step: None,
+                message,
+            });
+        })
+    });
+    if let Err(error) = loaded {
+        return fail("answers", error_chain(&error), Exit::Usage, &mut emitter);
     }
     let prepared = match session.prepare(facts) {
         Ok(prepared) => prepared,

@@ -104,6 +104,13 @@ impl<'a> Context<'a> {
         Ok(target)
     }
 
+    /// Mounts something that [`Context::unmount_all`] takes away again.
+    pub fn mount_at(&mut self, mount: Mount) -> Result<(), StepError> {
+        self.system.mount(&mount)?;
+        self.mounted.push(mount.target);
+        Ok(())
+    }
+
     /// Makes everything below `target` durable, and unmounts it.
     pub fn unmount(&mut self, target: &Path) -> Result<(), StepError> {
         self.system.sync(target)?;

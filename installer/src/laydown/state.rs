@@ -1,9 +1,11 @@
 //! Step: the state partition, with everything that makes the root image this host.
 
 use super::{Context, settings};
-use crate::host_files::{Content, HostFile, HostIdentity, authorized_keys, etc_files};
+use crate::host_files::{
+    Content, HostFile, HostIdentity, authorized_keys, etc_files, first_boot_files,
+};
 use slots::layout::PartitionKind;
-use slots::names::STATE_LABEL;
+use slots::names::{FIRST_BOOT_HOOKS, STATE_LABEL};
 use std::path::{Path, PathBuf};
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
@@ -86,6 +88,11 @@ fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepErr
         .into_iter()
         .map(|file| (etc.clone(), file))
         .collect();
+    files.extend(
+        first_boot_files(context.plan)?
+            .into_iter()
+            .map(|file| (PathBuf::from(FIRST_BOOT_HOOKS), file)),
+    );
     if let Some(keys) = authorized_keys(context.plan) {
         files.push((Path::new(HOME).join(".ssh"), keys));
     }
