@@ -1,7 +1,7 @@
 //! What the live system's service runs: finds answers or asks, installs, and does what follows.
 
 use crate::after::follow;
-use crate::answer_source::{Finder, Found, Network};
+use crate::answer_source::{Finder, Found, Network, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::choices::After;
 use crate::consoles::Consoles;
@@ -148,6 +148,7 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
         consoles: consoles.clone(),
         gate,
         tap,
+        trust: Trust::default(),
     }
     .run(&mut emitter)?;
     let Some(Ended {
@@ -179,6 +180,8 @@ struct Live<'a> {
     consoles: Consoles,
     gate: Gate,
     tap: Tap,
+    /// What answers from a network must prove.
+    trust: Trust,
 }
 
 impl Live<'_> {
@@ -196,15 +199,29 @@ impl Live<'_> {
             });
         self.quiet_machine(emitter);
         let mut tell = |message| warn(emitter, message);
-        let found =
-            finder(&self.session).find(&self.session.command_line, &self.session.medium, &mut tell);
+        let line = &self.session.command_line;
+        self.trust = match Trust::from_command_line(line) {
+            Ok(trust) => trust,
+            Err(error) => {
+                let errors = error_chain(&error);
+                return Ok(Some(self.failed(
+                    "answers",
+                    errors,
+                    Exit::Usage,
+                    After::Shell,
+                    emitter,
+                )));
+            }
+        };
+        let found = self.finder().find(line, &self.session.medium, &mut tell);
         match found {
             Ok(Some(found)) => self.by_answers(&found, emitter).map(Some),
             Ok(None) if headless || !Terminal::is_there() => {
                 let errors = vec![
                     "there are no answers, and nobody to ask".to_owned(),
                     "looked for `bedplate.answers=` on the kernel command line, in the area on the medium, and for a file \
-                     system labelled BEDPLATE with answers.toml in it; docs/answers.md has the format"
+                     system labelled BEDPLATE with answers.toml in it; with `bedplate.answers-key=` or `bedplate.answers-pin=` \
+                     also for a URL by DHCP and DNS; docs/answers.md has the format"
                         .to_owned(),
                 ];
                 Ok(Some(self.failed(
@@ -226,6 +243,17 @@ impl Live<'_> {
                     emitter,
                 )))
             }
+        }
+    }
+
+    /// Looks for answers, and for what is beside them.
+    fn finder(&self) -> Finder<'_> {
+        Finder {
+            system: self.session.system,
+            machine: self.session.machine,
+            pause: &std::thread::sleep,
+            trust: &self.trust,
+            live: true,
         }
     }
 
@@ -293,8 +321,8 @@ impl Live<'_> {
             hook.listen(emitter);
             *webhook = Some(hook);
         }
-        let finder = finder(&self.session);
-        let loaded = choices.load_hooks(false, &mut |file| {
+        let finder = self.finder();
+        let loaded = choices.load_hooks(found.signed, &mut |file| {
             finder.beside(found, file, &mut |message| warn(emitter, message))
         });
         if let Err(error) = loaded {
@@ -463,16 +491,6 @@ impl Live<'_> {
             exit,
             after,
         }
-    }
-}
-
-/// Looks for answers, and for what is beside them.
-fn finder<'a>(session: &Session<'a>) -> Finder<'a> {
-    Finder {
-        system: session.system,
-        machine: session.machine,
-        pause: &std::thread::sleep,
-        live: true,
     }
 }
 

@@ -8,7 +8,7 @@ use common::machine::{DISK, FakeMachine, FakeSystem, disk};
 use common::medium::Medium;
 use common::{HASH, KEY, choices};
 use hcl_checker::facts::FirmwareKind;
-use installer::answer_source::{Finder, Found, Request};
+use installer::answer_source::{Finder, Found, Request, Trust};
 use installer::choices::Choices;
 use installer::laydown::HOST_TREE;
 use std::path::Path;
@@ -350,6 +350,7 @@ fn beside(system: &RecordingSystem, request: &str) -> Result<Vec<u8>, String> {
         system,
         machine: &machine,
         pause: &|_| {},
+        trust: &Trust::default(),
         live: false,
     };
     let read = |request: &Request| -> Result<Found, String> {

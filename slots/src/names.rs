@@ -26,8 +26,12 @@ pub const ISO_LABEL_PREFIX: &str = "BEDPLATE_";
 
 /// Kernel command line key: `live`, `host` or `rescue`. Absent: the initrd stops.
 pub const CMDLINE_MODE: &str = "bedplate.mode";
-/// Kernel command line key: where the answers are (`embedded`, a URL, or a device path).
+/// Kernel command line key: where the answers are (`embedded`, a URL, a device path, or where to ask for a URL: `dhcp`, `dns`, `discover`).
 pub const CMDLINE_ANSWERS: &str = "bedplate.answers";
+/// Kernel command line key: SHA-256 of the public key that a server of answers must have, `sha256//BASE64=`.
+pub const CMDLINE_ANSWERS_PIN: &str = "bedplate.answers-pin";
+/// Kernel command line key: the public key that must have signed answers from a network, 64 hexadecimal digits.
+pub const CMDLINE_ANSWERS_KEY: &str = "bedplate.answers-key";
 /// Kernel command line key: the hash of the only plan that may be carried out.
 pub const CMDLINE_EXPECT_PLAN: &str = "bedplate.expect-plan";
 /// Kernel command line key: PARTUUID of the ESP that the loader came from; decides between several installs.

@@ -47,6 +47,7 @@ impl Finder<'_> {
             Origin::Url(url) => Ok(fetch(
                 self.system,
                 &url_beside(url, file),
+                self.trust.pin.as_ref(),
                 self.pause,
                 tell,
             )?),

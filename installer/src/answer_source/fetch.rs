@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use crate::answers::MAX_BYTES;
-use crate::values::Mac;
+use crate::values::{Mac, Pin};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use steps::system::{Command, RunError, System};
@@ -48,6 +48,12 @@ pub enum FetchError {
         "{0} is not a URL: it has a space, a quote, a backslash or a control character; write those as %20 and so on"
     )]
     NotUrl(String),
+    /// Without `https` a server shows no key.
+    #[error(
+        "{0} is no https URL, so there is no key of the server to hold against the pin; use https, or sign the answers and give \
+         `bedplate.answers-key=` in place of the pin"
+    )]
+    PinInTheClear(String),
     /// The server does not give them.
     #[error("cannot get the answers from {url} ({attempts} attempts): {reason}")]
     Refused {
@@ -184,16 +190,20 @@ impl<'a> Network<'a> {
     }
 }
 
-/// Fetches `url`, with retries. `pause` sleeps; `tell` hears of every failed attempt.
+/// Fetches `url`, with retries, from a server that has the key `pin` where there is one. `pause` sleeps; `tell` hears of every failed attempt.
 pub fn fetch(
     system: &dyn System,
     url: &str,
+    pin: Option<&Pin>,
     pause: &dyn Fn(Duration),
     tell: &mut dyn FnMut(String),
 ) -> Result<Vec<u8>, FetchError> {
     let shown = Request::Url(url.to_owned()).to_string();
     if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
         return Err(FetchError::NotUrl(shown));
+    }
+    if pin.is_some() && !url.to_ascii_lowercase().starts_with("https:") {
+        return Err(FetchError::PinInTheClear(shown));
     }
     // Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
     // An https URL stays https: answers carry consent and logins.
@@ -202,10 +212,14 @@ pub fn fetch(
     } else {
         "=http,https"
     };
-    let config = format!(
+    let mut config = format!(
         "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
          max-filesize = {MAX_BYTES}\nconnect-timeout = 15\nmax-time = 60\nsilent\nshow-error\n"
     );
+    if let Some(pin) = pin {
+        // The key says who it is; no authority has to.
+        config += &format!("insecure\npinnedpubkey = \"{pin}\"\n");
+    }
     let started = Instant::now();
     let mut attempts = 0;
     let mut wait = FIRST_PAUSE;
@@ -251,10 +265,10 @@ pub fn fetch(
 }
 
 /// True when another attempt cannot help: the server answered that there is nothing (22 with a status from 400 to 499,
-/// without those that ask to come again), the URL is malformed (3), or the certificate is refused (60).
+/// without those that ask to come again), the URL is malformed (3), or the certificate (60) or its key (90) is refused.
 fn is_final(code: Option<i32>, reason: &str) -> bool {
     match code {
-        Some(1 | 3 | 60) => true,
+        Some(1 | 3 | 60 | 90) => true,
         Some(22) => {
             let status = reason
                 .rsplit(' ')
@@ -279,6 +293,7 @@ mod tests {
         let result = fetch(
             system,
             url,
+            None,
             &|pause| pauses.borrow_mut().push(pause.as_secs()),
             &mut |_| {},
         );

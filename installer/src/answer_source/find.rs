@@ -1,11 +1,13 @@
 //! Looking for answers, and reading them.
 
 use super::beside::Origin;
+use super::discover::Discovery;
 use super::fetch::{FetchError, Network, fetch};
 use super::request::{Request, RequestError, from_command_line};
+use super::trust::Trust;
 use crate::answers::MAX_BYTES;
 use crate::laydown::Machine;
-use crate::values::Mac;
+use crate::values::{Mac, ValueError, WebUrl, shown_url};
 use sha2::{Digest, Sha256};
 use slots::answer_area::{self, AnswerAreaError};
 use slots::block::{Access, OpenError};
@@ -32,6 +34,8 @@ pub struct Found {
     pub content: Vec<u8>,
     /// What else may be there.
     pub origin: Origin,
+    /// True when the key that the operator named signed them.
+    pub signed: bool,
 }
 
 impl Found {
@@ -41,6 +45,7 @@ impl Found {
             sha256: hex::encode(Sha256::digest(&content)),
             content,
             origin,
+            signed: false,
         }
     }
 }
@@ -74,6 +79,71 @@ pub enum FindError {
         device: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The network should give the URL, and nothing says what makes the answers trustworthy.
+    #[error(
+        "the answers should come from {from}, and whoever answers there could be anybody; add `bedplate.answers-key=` (answers \
+         signed by `installer sign-answers`) or `bedplate.answers-pin=` (the key of the server) to the kernel command line"
+    )]
+    NoTrust {
+        /// Where to ask.
+        from: Discovery,
+    },
+    /// The network gives no URL.
+    #[error(
+        "the answers should come from {from}, and there is none; set it on the server, or give the URL with `bedplate.answers=`"
+    )]
+    NothingDiscovered {
+        /// Where it was asked for.
+        from: Discovery,
+    },
+    /// The network gives something else.
+    #[error("what {from} gives {}; {}", error.message, error.advice)]
+    NotDiscovered {
+        /// Where it came from.
+        from: Discovery,
+        /// What is wrong with it.
+        error: ValueError,
+    },
+    /// The network gives several.
+    #[error(
+        "{from} gives {count} different URLs; let one remain, or name one with `bedplate.answers=`"
+    )]
+    SeveralUrls {
+        /// Where they came from.
+        from: Discovery,
+        /// How many.
+        count: usize,
+    },
+    /// A tool says what is not understood.
+    #[error("cannot understand what {tool} of the live system says")]
+    Tool {
+        /// Its name.
+        tool: &'static str,
+        /// Where it is wrong.
+        source: serde_json::Error,
+    },
+    /// There is no signature.
+    #[error(
+        "the answers from {place} must be signed, and their signature cannot be fetched; make it with `installer sign-answers` \
+         and put it beside them, with .sig behind the name"
+    )]
+    NoSignature {
+        /// Where the answers are.
+        place: String,
+        /// Why.
+        source: FetchError,
+    },
+    /// The signature is another's, or of other answers.
+    #[error(
+        "the answers from {place} are not signed by the key {key}: somebody changed them, or they were changed after they were \
+         signed; sign them again with `installer sign-answers`, or correct `bedplate.answers-key=`"
+    )]
+    Forged {
+        /// Where the answers are.
+        place: String,
+        /// The key that should have signed.
+        key: String,
     },
     /// There is no file system on it.
     #[error("{0} holds no file system that is known here, so no answer file can be read from it")]
@@ -109,6 +179,8 @@ pub struct Finder<'a> {
     pub machine: &'a dyn Machine,
     /// Sleeps between attempts.
     pub pause: &'a dyn Fn(Duration),
+    /// What answers from a network must prove.
+    pub trust: &'a Trust,
     /// True in the live system, whose network is the installer's to set up.
     pub live: bool,
 }
@@ -128,7 +200,55 @@ impl Finder<'_> {
         if let Some(found) = self.embedded(medium)? {
             return Ok(Some(found));
         }
-        self.labelled()
+        if let Some(found) = self.labelled()? {
+            return Ok(Some(found));
+        }
+        // Only who said by what answers are trusted wants those that the network names.
+        if self.trust.is_empty() {
+            return Ok(None);
+        }
+        match self.discover(Discovery::Both)? {
+            Some(url) => self
+                .by_url(url.expose(), Some(Discovery::Both), tell)
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The URL that the network gives. Not asked for where nothing could be trusted.
+    fn discover(&self, from: Discovery) -> Result<Option<WebUrl>, FindError> {
+        if self.trust.is_empty() {
+            return Err(FindError::NoTrust { from });
+        }
+        if self.live {
+            Network::new(self.system).require(&Request::Discover(from).to_string())?;
+        }
+        self.discovered(from)
+    }
+
+    /// What is behind `url`, which the network gave where `from` says so.
+    fn by_url(
+        &self,
+        url: &str,
+        from: Option<Discovery>,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Found, FindError> {
+        let shown = shown_url(url);
+        if self.live && from.is_none() {
+            Network::new(self.system).require(&shown)?;
+        }
+        let content = fetch(self.system, url, self.trust.pin.as_ref(), self.pause, tell)?;
+        if let Some(key) = &self.trust.key {
+            self.check_signature(key, url, &shown, &content, tell)?;
+        }
+        let place = match from {
+            Some(from) => format!("{shown}, by {from}"),
+            None => shown,
+        };
+        Ok(Found {
+            signed: self.trust.key.is_some(),
+            ..Found::new(place, content, Origin::Url(url.to_owned()))
+        })
     }
 
     /// Reads the answers from a place that was named.
@@ -141,12 +261,11 @@ impl Finder<'_> {
         let place = request.to_string();
         let (content, origin) = match request {
             Request::Embedded => return self.embedded(medium)?.ok_or(FindError::NotEmbedded),
-            Request::Url(url) => {
-                if self.live {
-                    Network::new(self.system).require(&place)?;
-                }
-                let content = fetch(self.system, url, self.pause, tell)?;
-                (content, Origin::Url(url.clone()))
+            Request::Url(url) => return self.by_url(url, None, tell),
+            Request::Discover(from) => {
+                let url = self.discover(*from)?;
+                let url = url.ok_or(FindError::NothingDiscovered { from: *from })?;
+                return self.by_url(url.expose(), Some(*from), tell);
             }
             Request::File(path) => (
                 limited(&place, self.system.read_file(path)?)?,

@@ -1,11 +1,17 @@
 //! Where the answers are: the kernel command line, the area on the medium, a labelled volume; and getting them.
 
 mod beside;
+mod discover;
 mod fetch;
 mod find;
 mod request;
+mod signature;
+mod trust;
 
 pub use beside::{Origin, beside_file};
+pub use discover::{DHCP_OPTION, DNS_NAME, Discovery};
 pub use fetch::{FetchError, Network, fetch};
 pub use find::{FindError, Finder, Found, file_system, labelled_volumes};
 pub use request::{Request, RequestError, from_command_line};
+pub use signature::SIGNATURE_ENDING;
+pub use trust::Trust;

@@ -2,7 +2,7 @@
 
 use super::InstallArgs;
 use super::plan::zones;
-use crate::answer_source::{Finder, Request};
+use crate::answer_source::{Finder, Request, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
@@ -59,10 +59,15 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         };
 
     let request = Request::argument(&args.answers);
+    let trust = match Trust::parse(args.answers_pin.as_deref(), args.answers_key.as_deref()) {
+        Ok(trust) => trust,
+        Err(error) => return fail("answers", error_chain(&error), Exit::Usage, &mut emitter),
+    };
     let finder = Finder {
         system: &system,
         machine: &RealMachine,
         pause: &std::thread::sleep,
+        trust: &trust,
         live: false,
     };
     let mut tell = |message| {
@@ -95,7 +100,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
             webhook.get_or_init(|| Webhook::new(choice, &machine, Arc::new(RealSystem::silent())));
         webhook.listen(&mut emitter);
     }
-    let loaded = choices.load_hooks(false, &mut |file| {
+    let loaded = choices.load_hooks(found.signed, &mut |file| {
         finder.beside(&found, file, &mut |message| {
             emitter.emit(EventKind::Warning {
                 step: None,
