@@ -3,6 +3,7 @@
 mod boot;
 mod hook;
 mod network;
+mod source;
 mod webhook;
 
 pub use boot::BootChoice;
@@ -12,6 +13,7 @@ pub use network::{
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
 };
 
+pub use source::SourceChoice;
 pub use webhook::WebhookChoice;
 
 use crate::selector::DiskSelector;
@@ -39,6 +41,8 @@ pub struct Choices {
     pub license: Option<LicenseToken>,
     /// Who hears how the installation goes.
     pub webhook: Option<WebhookChoice>,
+    /// A server that the release is fetched from; none for that of the medium.
+    pub source: Option<SourceChoice>,
     /// Programs that run in the course of the installation, in their order.
     pub hooks: Vec<HookChoice>,
     /// The only plan that may be carried out, by its hash.

@@ -334,7 +334,21 @@ impl Live<'_> {
                 emitter,
             ));
         }
-        let prepared = match self.session.prepare(facts) {
+        if let Some(source) = &choices.source
+            && let Err(error) = Network::new(self.session.system).require(&source.url.shown())
+        {
+            return Ok(self.failed(
+                "release",
+                error_chain(&error),
+                Exit::Failed,
+                choices.on_failure,
+                emitter,
+            ));
+        }
+        let prepared = match self
+            .session
+            .prepare_for(&choices, facts, &std::thread::sleep, emitter)
+        {
             Ok(prepared) => prepared,
             Err(error) => {
                 let errors = error_chain(error.as_ref());
@@ -456,7 +470,7 @@ impl Live<'_> {
 
     fn install(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         plan: &Plan,
         answers: &AnswersFrom,
         emitter: &mut Emitter,

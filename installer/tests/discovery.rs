@@ -274,8 +274,8 @@ fn what_the_network_gives_is_never_more_than_a_url() {
         (
             RecordingSystem::new(),
             line("bedplate.answers=dns"),
-            "there is no network device, so the answers cannot be fetched from the URL from the DNS record bedplate-answers; \
-             check that the card is seated and enabled in the firmware setup, or put the answers on the medium"
+            "there is no network device, so nothing can be fetched from the URL from the DNS record bedplate-answers; \
+             check that the card is seated and enabled in the firmware setup, or use a medium that holds what is needed"
                 .into(),
         ),
     ];

@@ -8,8 +8,8 @@ use hcl_checker::facts::Transport;
 use installer::answers::{self, export::to_toml};
 use installer::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
-    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, StaticAddress,
-    StaticAddress6, SystemChoice, UplinkChoice, WebhookChoice,
+    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, SourceChoice,
+    StaticAddress, StaticAddress6, SystemChoice, UplinkChoice, WebhookChoice,
 };
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{
@@ -92,6 +92,17 @@ fn webhook() -> impl Strategy<Value = Option<WebhookChoice>> {
                 Pin::parse("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap()
             }),
             progress,
+        })
+    })
+}
+
+fn source() -> impl Strategy<Value = Option<SourceChoice>> {
+    option(any::<bool>()).prop_map(|found| {
+        found.map(|pin| SourceChoice {
+            url: WebUrl::parse("https://u:p@h.example.org/bedplate").unwrap(),
+            pin: pin.then(|| {
+                Pin::parse("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap()
+            }),
         })
     })
 }
@@ -272,7 +283,12 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         hcl,
         option("v4\\.public\\.[A-Za-z0-9_-]{1,20}"),
         (after(), after()),
-        (boot(), webhook(), option("[0-9a-f]{64}"), hooks()),
+        (
+            boot(),
+            webhook(),
+            option("[0-9a-f]{64}"),
+            (hooks(), source()),
+        ),
     )
         .prop_map(
             |(
@@ -284,7 +300,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                 hcl,
                 license,
                 (on_success, on_failure),
-                (boot, webhook, hash, hooks),
+                (boot, webhook, hash, (hooks, source)),
             )| {
                 Choices {
                     disk,
@@ -298,6 +314,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                     hcl,
                     license: license.map(|text: String| LicenseToken::parse(&text).unwrap()),
                     webhook,
+                    source,
                     hooks,
                     expect_plan: hash.map(|text: String| PlanHash::parse(&text).unwrap()),
                     on_success,

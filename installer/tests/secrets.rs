@@ -25,7 +25,7 @@ use steps::system::RecordingSystem;
 use steps::{Emitter, Report};
 
 /// A part of each secret that nothing else has.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 9] = [
     // Of the hash of the password.
     "TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN",
     "l1cense-t0ken",
@@ -34,6 +34,8 @@ const SECRETS: [&str; 7] = [
     "h00k-passw0rd",
     "qu3ry-value",
     "scr1pt-secret",
+    "s0urce-user",
+    "s0urce-pass",
 ];
 
 /// Answers with every secret that answers can hold. The hook prints what it should not.
@@ -44,7 +46,7 @@ fn text() -> String {
          [webhook]\nurl = \"https://h00k-user:h00k-passw0rd@hook.example.org/r?key=qu3ry-value\"\ntoken = \"b3arer-t0ken\"\n\
          [[hook]]\nname = \"look\"\nwhen = \"before-install\"\nscript = \"\"\"\n#!/bin/sh\n# scr1pt-secret\n\"\"\"\n\
          [[hook]]\nname = \"there\"\nwhen = \"first-boot\"\nmay_fail = true\nscript = \"\"\"\n#!/bin/sh\n# scr1pt-secret\n\"\"\"\n\
-         [hcl]\npolicy = \"warn\"\nreason = \"a machine in memory\"\n"
+         [source]\nurl = \"https://s0urce-user:s0urce-pass@releases.example.org/b\"\n[hcl]\npolicy = \"warn\"\nreason = \"a machine in memory\"\n"
     )
 }
 

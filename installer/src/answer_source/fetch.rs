@@ -1,8 +1,7 @@
 //! Getting answers from a URL, on a machine that was started a few seconds ago.
 
-use super::request::Request;
 use crate::answers::MAX_BYTES;
-use crate::values::{Mac, Pin};
+use crate::values::{Mac, Pin, shown_url};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use steps::system::{Command, RunError, System};
@@ -12,6 +11,10 @@ const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// No attempt starts later than this.
 const LIMIT: Duration = Duration::from_secs(180);
+/// An attempt ends where for a minute less than this many bytes a second come.
+const SLOWEST: u32 = 1024;
+/// The longest that a large file may take: a release over a line of 1 Mbit/s.
+const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 /// How long the network may take to come up: switches with spanning tree need 30 s and more.
 const ONLINE: Duration = Duration::from_secs(90);
 /// How long a link may take after the first one came.
@@ -25,8 +28,8 @@ const LINK_STEP: Duration = Duration::from_millis(500);
 pub enum FetchError {
     /// The machine has no network card that the kernel knows.
     #[error(
-        "there is no network device, so the answers cannot be fetched from {url}; \
-         check that the card is seated and enabled in the firmware setup, or put the answers on the medium"
+        "there is no network device, so nothing can be fetched from {url}; \
+         check that the card is seated and enabled in the firmware setup, or use a medium that holds what is needed"
     )]
     NoDevice {
         /// Where the answers are.
@@ -34,7 +37,7 @@ pub enum FetchError {
     },
     /// No network device got an address.
     #[error(
-        "no network device got an address within {} s ({devices}), so the answers cannot be fetched from {url}; \
+        "no network device got an address within {} s ({devices}), so nothing can be fetched from {url}; \
          check cable, VLAN of the port and DHCP server", ONLINE.as_secs()
     )]
     Offline {
@@ -55,18 +58,29 @@ pub enum FetchError {
     )]
     PinInTheClear(String),
     /// The server does not give them.
-    #[error("cannot get the answers from {url} ({attempts} attempts): {reason}")]
+    #[error("cannot get {what} from {url} ({attempts} attempts): {reason}")]
     Refused {
+        /// What was to be fetched.
+        what: String,
         /// Where the answers are.
         url: String,
         /// Attempts.
         attempts: u32,
+        /// What the server answered, where it did.
+        status: Option<u32>,
         /// The last reason.
         reason: String,
     },
-    /// There is more than an answer file.
-    #[error("what {0} gives is larger than {MAX_BYTES} bytes, so it is no answer file")]
-    TooLarge(String),
+    /// There is more than there may be.
+    #[error("what {url} gives is larger than {max_bytes} bytes, which is too much for {what}")]
+    TooLarge {
+        /// Where it is.
+        url: String,
+        /// What it should be.
+        what: String,
+        /// The most that it may be.
+        max_bytes: u64,
+    },
     /// `curl` or another tool could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -190,7 +204,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// Fetches `url`, with retries, from a server that has the key `pin` where there is one. `pause` sleeps; `tell` hears of every failed attempt.
+/// Fetches answers, or what is beside them.
 pub fn fetch(
     system: &dyn System,
     url: &str,
@@ -198,70 +212,157 @@ pub fn fetch(
     pause: &dyn Fn(Duration),
     tell: &mut dyn FnMut(String),
 ) -> Result<Vec<u8>, FetchError> {
-    let shown = Request::Url(url.to_owned()).to_string();
-    if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
-        return Err(FetchError::NotUrl(shown));
-    }
-    if pin.is_some() && !url.to_ascii_lowercase().starts_with("https:") {
-        return Err(FetchError::PinInTheClear(shown));
-    }
-    // Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
-    // An https URL stays https: answers carry consent and logins.
-    let redirects = if url.starts_with("https:") {
-        "=https"
-    } else {
-        "=http,https"
+    let download = Download {
+        system,
+        what: "the answers",
+        pin,
+        pause,
+        max_bytes: MAX_BYTES,
     };
-    let mut config = format!(
-        "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
-         max-filesize = {MAX_BYTES}\nconnect-timeout = 15\nmax-time = 60\nsilent\nshow-error\n"
-    );
-    if let Some(pin) = pin {
-        // The key says who it is; no authority has to.
-        config += &format!("insecure\npinnedpubkey = \"{pin}\"\n");
+    download.get(url, tell)
+}
+
+/// How something is fetched, with retries.
+pub struct Download<'a> {
+    /// Runs `curl`.
+    pub system: &'a dyn System,
+    /// What it is, for messages: `the answers`.
+    pub what: &'a str,
+    /// The only key that the server may have.
+    pub pin: Option<&'a Pin>,
+    /// Sleeps between attempts.
+    pub pause: &'a dyn Fn(Duration),
+    /// More is refused.
+    pub max_bytes: u64,
+}
+
+/// Where what was fetched goes.
+enum Into<'p> {
+    Memory,
+    File(&'p Path),
+}
+
+impl Download<'_> {
+    /// Into memory. `tell` hears of every failed attempt.
+    pub fn get(&self, url: &str, tell: &mut dyn FnMut(String)) -> Result<Vec<u8>, FetchError> {
+        let bytes = self.fetch(url, &Into::Memory, tell)?;
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(self.too_large(url));
+        }
+        Ok(bytes)
     }
-    let started = Instant::now();
-    let mut attempts = 0;
-    let mut wait = FIRST_PAUSE;
-    loop {
-        attempts += 1;
-        let curl = Command::new("curl")
-            .args(["--config", "-"])
-            .secret_stdin(config.clone())
-            .secret_stdout();
-        let (code, reason) = match system.run(&curl.timeout(Duration::from_secs(90))) {
-            Ok(output) if output.stdout.len() as u64 > MAX_BYTES => {
-                return Err(FetchError::TooLarge(shown));
-            }
-            Ok(output) => return Ok(output.stdout),
-            Err(RunError::Failed { code, stderr, .. }) => {
-                let reason = stderr
-                    .last()
-                    .cloned()
-                    .unwrap_or_else(|| "curl gave no reason".to_owned());
-                (code, reason.replace(url, &shown))
-            }
-            Err(RunError::Timeout { .. }) => (None, "no answer in time".to_owned()),
-            Err(error) => return Err(error.into()),
+
+    /// Into a file. It may take long, as long as something comes.
+    pub fn save(
+        &self,
+        url: &str,
+        path: &Path,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<(), FetchError> {
+        self.fetch(url, &Into::File(path), tell)?;
+        Ok(())
+    }
+
+    fn too_large(&self, url: &str) -> FetchError {
+        FetchError::TooLarge {
+            url: shown_url(url),
+            what: self.what.to_owned(),
+            max_bytes: self.max_bytes,
+        }
+    }
+
+    /// Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
+    /// An https URL stays https: answers carry consent and logins.
+    fn config(&self, url: &str, into: &Into<'_>) -> String {
+        let redirects = if url.starts_with("https:") {
+            "=https"
+        } else {
+            "=http,https"
         };
-        // 63: the size was known beforehand, and is too large (curl(1), exit codes).
-        if code == Some(63) {
-            return Err(FetchError::TooLarge(shown));
+        let mut config = format!(
+            "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
+             max-filesize = {}\nconnect-timeout = 15\nsilent\nshow-error\n",
+            self.max_bytes
+        );
+        config += &match into {
+            Into::Memory => "max-time = 60\n".to_owned(),
+            Into::File(path) => format!(
+                "speed-limit = {SLOWEST}\nspeed-time = 60\noutput = \"{}\"\n",
+                path.display()
+            ),
+        };
+        if let Some(pin) = self.pin {
+            // The key says who it is; no authority has to.
+            config += &format!("insecure\npinnedpubkey = \"{pin}\"\n");
         }
-        if is_final(code, &reason) || attempts >= ATTEMPTS || started.elapsed() + wait > LIMIT {
-            return Err(FetchError::Refused {
-                url: shown,
-                attempts,
-                reason,
-            });
-        }
-        tell(format!(
-            "cannot get the answers from {shown}: {reason}; trying again in {} s",
-            wait.as_secs()
-        ));
-        pause(wait);
-        wait *= 2;
+        config
     }
+
+    fn fetch(
+        &self,
+        url: &str,
+        into: &Into<'_>,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Vec<u8>, FetchError> {
+        let what = self.what;
+        let shown = shown_url(url);
+        if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
+            return Err(FetchError::NotUrl(shown));
+        }
+        if self.pin.is_some() && !url.to_ascii_lowercase().starts_with("https:") {
+            return Err(FetchError::PinInTheClear(shown));
+        }
+        let config = self.config(url, into);
+        let longest = match into {
+            Into::Memory => Duration::from_secs(90),
+            Into::File(_) => LONGEST,
+        };
+        let started = Instant::now();
+        let mut attempts = 0;
+        let mut wait = FIRST_PAUSE;
+        loop {
+            attempts += 1;
+            let curl = Command::new("curl")
+                .args(["--config", "-"])
+                .secret_stdin(config.clone())
+                .secret_stdout();
+            let (code, reason) = match self.system.run(&curl.timeout(longest)) {
+                Ok(output) => return Ok(output.stdout),
+                Err(RunError::Failed { code, stderr, .. }) => {
+                    (code, curl_reason(&stderr).replace(url, &shown))
+                }
+                Err(RunError::Timeout { .. }) => (None, "no answer in time".to_owned()),
+                Err(error) => return Err(error.into()),
+            };
+            // 63: the size was known beforehand, and is too large (curl(1), exit codes).
+            if code == Some(63) {
+                return Err(self.too_large(url));
+            }
+            if is_final(code, &reason) || attempts >= ATTEMPTS || started.elapsed() + wait > LIMIT {
+                return Err(FetchError::Refused {
+                    what: what.to_owned(),
+                    url: shown,
+                    attempts,
+                    status: status(code, &reason),
+                    reason,
+                });
+            }
+            tell(format!(
+                "cannot get {what} from {shown}: {reason}; trying again in {} s",
+                wait.as_secs()
+            ));
+            (self.pause)(wait);
+            wait *= 2;
+        }
+    }
+}
+
+/// What `curl` says was wrong. Behind that it may tell more, as about certificates.
+pub fn curl_reason(stderr: &[String]) -> String {
+    let told = stderr.iter().find(|line| line.starts_with("curl: ("));
+    told.or(stderr.last())
+        .cloned()
+        .unwrap_or_else(|| "curl gave no reason".to_owned())
 }
 
 /// True when another attempt cannot help: the server answered that there is nothing (22 with a status from 400 to 499,
@@ -269,17 +370,17 @@ pub fn fetch(
 fn is_final(code: Option<i32>, reason: &str) -> bool {
     match code {
         Some(1 | 3 | 60 | 90) => true,
-        Some(22) => {
-            let status = reason
-                .rsplit(' ')
-                .next()
-                .and_then(|status| status.parse::<u32>().ok());
-            status.is_some_and(|status| {
-                (400..500).contains(&status) && ![408, 425, 429].contains(&status)
-            })
-        }
+        Some(22) => status(code, reason).is_some_and(|status| {
+            (400..500).contains(&status) && ![408, 425, 429].contains(&status)
+        }),
         _ => false,
     }
+}
+
+/// The status of HTTP that `curl` tells at the end of its message.
+fn status(code: Option<i32>, reason: &str) -> Option<u32> {
+    let word = reason.rsplit(' ').next()?;
+    (code == Some(22)).then(|| word.parse().ok())?
 }
 
 #[cfg(test)]
@@ -342,12 +443,12 @@ mod tests {
             RecordingSystem::new().fails("curl", 63, "curl: (63) Maximum file size exceeded");
         assert!(matches!(
             run(&large, "http://host/a").0,
-            Err(FetchError::TooLarge(_))
+            Err(FetchError::TooLarge { .. })
         ));
         let endless = RecordingSystem::new().prints("curl", &"#".repeat(MAX_BYTES as usize + 1));
         assert!(matches!(
             run(&endless, "http://host/a").0,
-            Err(FetchError::TooLarge(_))
+            Err(FetchError::TooLarge { .. })
         ));
         let none = RecordingSystem::new();
         assert!(matches!(

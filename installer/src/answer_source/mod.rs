@@ -10,7 +10,7 @@ mod trust;
 
 pub use beside::{Origin, beside_file};
 pub use discover::{DHCP_OPTION, DNS_NAME, Discovery};
-pub use fetch::{FetchError, Network, fetch};
+pub use fetch::{Download, FetchError, Network, curl_reason, fetch};
 pub use find::{FindError, Finder, Found, file_system, labelled_volumes};
 pub use request::{Request, RequestError, from_command_line};
 pub use signature::SIGNATURE_ENDING;

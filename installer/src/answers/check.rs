@@ -3,6 +3,7 @@
 mod boot;
 mod hook;
 mod network;
+mod source;
 mod system;
 mod webhook;
 
@@ -14,6 +15,7 @@ use crate::values::{LicenseToken, PlanHash, ValueError, Zones, parse_size};
 use boot::boot;
 use hook::hooks;
 use network::network;
+use source::source;
 use system::system;
 use webhook::webhook;
 
@@ -39,6 +41,7 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);
     let license = license(answers.license, document);
     let webhook = webhook(answers.webhook, document);
+    let source = source(answers.source, document);
     let hooks = hooks(answers.hook, document);
     let expect_plan = match answers.expect_plan {
         Some(text) => value(document, "expect_plan", PlanHash::parse(&text)).map(Some),
@@ -52,6 +55,7 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
         hcl: hcl?,
         license: license?,
         webhook: webhook?,
+        source: source?,
         hooks: hooks?,
         expect_plan: expect_plan?,
         on_success: answers.on_success.unwrap_or(After::Reboot),

@@ -2,8 +2,8 @@
 
 use crate::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
-    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NetworkChoice, SystemChoice,
-    UplinkChoice, WebhookChoice,
+    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NetworkChoice, SourceChoice,
+    SystemChoice, UplinkChoice, WebhookChoice,
 };
 use crate::selector::DiskSelector;
 use toml::{Table, Value};
@@ -19,6 +19,7 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
         hcl,
         license,
         webhook,
+        source,
         hooks,
         expect_plan,
         on_success,
@@ -56,6 +57,14 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     }
     if let Some(webhook) = webhook {
         file.insert("webhook".into(), Value::Table(webhook_table(webhook)));
+    }
+    if let Some(SourceChoice { url, pin }) = source {
+        let mut table = Table::new();
+        put(&mut table, "url", url.expose());
+        if let Some(pin) = pin {
+            put(&mut table, "pin", pin.to_string());
+        }
+        file.insert("source".into(), Value::Table(table));
     }
     let hooks: Vec<Value> = hooks
         .iter()

@@ -4,10 +4,12 @@
 mod boot;
 mod hook;
 mod network;
+mod source;
 
 pub use boot::{Boot, BootConsole};
 pub use hook::{Hook, HookStage};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
+pub use source::Source;
 
 use crate::choices::After;
 use schemars::JsonSchema;
@@ -39,6 +41,8 @@ pub struct AnswerFile {
     pub webhook: Option<Webhook>,
     /// The license; everything but automatic updates works without one.
     pub license: Option<License>,
+    /// Where the release is fetched from, in place of that of the medium.
+    pub source: Option<Source>,
     /// Programs of yours that run in the course of the installation.
     pub hook: Option<Vec<Hook>>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
@@ -72,6 +76,8 @@ pub struct Host {
     pub webhook: Option<Webhook>,
     /// The license.
     pub license: Option<License>,
+    /// Where the release is fetched from.
+    pub source: Option<Source>,
     /// Programs of yours, in place of those at the top of the file.
     pub hook: Option<Vec<Hook>>,
 }
@@ -245,7 +251,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            18,
+            19,
             "a table is missing from the schema"
         );
     }

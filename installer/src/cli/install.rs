@@ -111,7 +111,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
     if let Err(error) = loaded {
         return fail("answers", error_chain(&error), Exit::Usage, &mut emitter);
     }
-    let prepared = match session.prepare(facts) {
+    let prepared = match session.prepare_for(&choices, facts, &std::thread::sleep, &mut emitter) {
         Ok(prepared) => prepared,
         Err(error) => {
             return fail(

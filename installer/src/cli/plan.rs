@@ -26,7 +26,7 @@ pub fn zones() -> Zones {
 /// What a plan is built from, apart from the choices.
 pub struct Inputs<'a> {
     session: Session<'a>,
-    prepared: Prepared,
+    prepared: Prepared<'a>,
 }
 
 impl<'a> Inputs<'a> {

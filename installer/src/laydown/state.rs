@@ -81,7 +81,9 @@ fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepErr
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,
     };
-    let shadow = context.system.read_file(Path::new("/etc/shadow"))?;
+    let shadow = context
+        .system
+        .read_file(&context.image.path("/etc/shadow"))?;
     let shadow = String::from_utf8_lossy(&shadow).into_owned();
     let etc = overlay(context).join("upper");
     let mut files: Vec<(PathBuf, HostFile)> = etc_files(context.plan, &identity, &shadow)?
@@ -119,7 +121,7 @@ fn fill(
         put(system, &state.join(dir), file)?;
     }
     for unit in &context.plan.system.enable {
-        for file in settings::links(system, unit)? {
+        for file in settings::links(context, unit)? {
             put(system, &etc, &file)?;
         }
     }
@@ -141,8 +143,9 @@ fn fill(
     }
 
     for (from, name) in HOME_FILES {
-        if system.exists(Path::new(from)) {
-            system.copy_file(Path::new(from), &home.join(name), 0o644)?;
+        let from = context.image.path(from);
+        if system.exists(&from) {
+            system.copy_file(&from, &home.join(name), 0o644)?;
         }
     }
     Ok(())

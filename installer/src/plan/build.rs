@@ -2,7 +2,8 @@
 
 use super::problem::{About, PlanProblem, PlanProblems};
 use super::{
-    BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, hook, network,
+    BootPlan, Firmware, Plan, ReleasePlan, SourcePlan, SystemPlan, WebhookPlan, disk, hcl, hook,
+    network,
 };
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
@@ -195,6 +196,10 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     progress: webhook.progress,
                     token: webhook.token.is_some(),
                     pin: webhook.pin.as_ref().map(ToString::to_string),
+                }),
+                source: choices.source.as_ref().map(|source| SourcePlan {
+                    url: source.url.shown(),
+                    pin: source.pin.as_ref().map(ToString::to_string),
                 }),
                 hooks,
                 on_success: choices.on_success,

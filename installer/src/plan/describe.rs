@@ -30,6 +30,9 @@ impl Display for Description<'_> {
             "           root hash {}",
             plan.release.root.verity.root_hash
         )?;
+        if let Some(source) = &plan.source {
+            writeln!(f, "           fetched from {}", source.url)?;
+        }
         writeln!(
             f,
             "Disk       {}, {}{}",

@@ -56,6 +56,9 @@ pub fn secrets(choices: &Choices) -> Secrets {
     if let Some(token) = &choices.license {
         secrets.add(token.expose());
     }
+    if let Some(source) = &choices.source {
+        source.url.secrets().for_each(|text| secrets.add(text));
+    }
     if let Some(webhook) = &choices.webhook {
         webhook.url.secrets().for_each(|text| secrets.add(text));
         if let Some(token) = &webhook.token {

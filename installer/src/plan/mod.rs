@@ -51,6 +51,9 @@ pub struct Plan {
     /// Who hears how the installation goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookPlan>,
+    /// The server that the release is fetched from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePlan>,
     /// Programs of the operator, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookPlan>,
@@ -174,6 +177,16 @@ pub struct WebhookPlan {
     pub progress: bool,
     /// True when a token is sent along.
     pub token: bool,
+    /// The only key that the server may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+}
+
+/// The server that the release is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourcePlan {
+    /// The URL without what may be a secret.
+    pub url: String,
     /// The only key that the server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,

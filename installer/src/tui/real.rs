@@ -33,7 +33,7 @@ pub struct Real<'a> {
     emitter: Mutex<&'a mut Emitter>,
     tap: Tap,
     zones: Zones,
-    prepared: Mutex<Option<Arc<Prepared>>>,
+    prepared: Mutex<Option<Arc<Prepared<'a>>>>,
     report: Mutex<Option<Report>>,
     network: NetworkTest<'a>,
 }
@@ -78,7 +78,7 @@ impl<'a> Real<'a> {
         )
     }
 
-    fn prepared(&self) -> Option<Arc<Prepared>> {
+    fn prepared(&self) -> Option<Arc<Prepared<'a>>> {
         lock(&self.prepared).clone()
     }
 
