@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_folders_are_those_that_the_installer_knows() {
-        let ours = BINDINGS.map(|binding| (binding.folder, binding.mount_point));
+        let ours = BINDINGS.map(|binding| (binding.folder, binding.mount_point, binding.factory));
         assert_eq!(ours, slots::names::STATE_FOLDERS);
     }
 

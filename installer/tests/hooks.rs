@@ -176,6 +176,11 @@ fn before_the_first_boot_the_host_is_put_together() {
             "tmp"
         ]
     );
+    let tree = HOST_TREE;
+    let filled = Call::Run(format!(
+        "cp --archive --update=none --no-target-directory {tree}/usr/share/factory/var {tree}/state/var"
+    ));
+    assert!(calls[..at].contains(&filled), "{calls:?}");
     let overlay = calls.iter().find_map(|call| match call {
         Call::Mount(mount) if mount.target == Path::new(HOST_TREE).join("etc") => {
             Some(mount.options.clone())

@@ -59,14 +59,15 @@ pub const ETC_FROM: &str = "from";
 pub const FIRST_BOOT_HOOKS: &str = "bedplate/first-boot";
 /// On the state file system: the report about the hooks of the first boot.
 pub const FIRST_BOOT_REPORT: &str = "bedplate/install/first-boot.json";
-/// Folders of the state file system, and where they are in the host, in the order of mounting.
-pub const STATE_FOLDERS: [(&str, &str); 6] = [
-    ("var", "/var"),
-    ("root", "/root"),
-    ("home", "/home"),
-    ("opt", "/opt"),
-    ("srv", "/srv"),
-    ("usr-local", "/usr/local"),
+/// Folders of the state file system, where they are in the host, and where the root image has what they hold at first; in the
+/// order of mounting.
+pub const STATE_FOLDERS: [(&str, &str, &str); 6] = [
+    ("var", "/var", FACTORY_VAR),
+    ("root", "/root", "/root"),
+    ("home", "/home", "/home"),
+    ("opt", "/opt", "/opt"),
+    ("srv", "/srv", "/srv"),
+    ("usr-local", "/usr/local", "/usr/local"),
 ];
 /// Options of the overlay over /etc besides its folders. The features that are switched off tie the upper folder to one lower
 /// file system, and a hotfix brings another.

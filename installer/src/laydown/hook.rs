@@ -7,7 +7,7 @@ use slots::names::{ETC_OVERLAY_OPTIONS, STATE_FOLDERS};
 use std::path::{Path, PathBuf};
 use steps::hook::{HOOKS_DIR, Stage};
 use steps::step::error_chain;
-use steps::system::Mount;
+use steps::system::{Command, Mount};
 use steps::{Reporter, Step, StepError};
 
 /// Where the new host is put together for hooks before its first boot.
@@ -96,9 +96,11 @@ fn mount_host(context: &mut Context<'_>) -> Result<(), StepError> {
         overlay.join("work").display(),
     );
     context.mount_at(Mount::device("overlay", tree.join("etc"), "overlay").options(&options))?;
-    for (folder, mount_point) in STATE_FOLDERS {
+    for (folder, mount_point, factory) in STATE_FOLDERS {
         let folder = state.join(folder);
-        context.system.create_dir_all(&folder)?;
+        // As the initrd fills them at the first boot, which keeps what is there.
+        let fill = Command::new("cp").args(["--archive", "--update=none", "--no-target-directory"]);
+        context.run(fill.arg(inside(tree, factory)).arg(&folder))?;
         context.mount_at(Mount::bind(folder, inside(tree, mount_point)))?;
     }
     for folder in KERNEL_FOLDERS {
