@@ -2,7 +2,8 @@
 
 use super::beside::Origin;
 use super::discover::Discovery;
-use super::fetch::{FetchError, Network, fetch};
+use super::fetch::{FetchError, fetch};
+use super::network::Network;
 use super::request::{Request, RequestError, from_command_line};
 use super::trust::Trust;
 use crate::answers::MAX_BYTES;

@@ -4,14 +4,16 @@ mod beside;
 mod discover;
 mod fetch;
 mod find;
+mod network;
 mod request;
 mod signature;
 mod trust;
 
 pub use beside::{Origin, beside_file};
 pub use discover::{DHCP_OPTION, DNS_NAME, Discovery};
-pub use fetch::{Download, FetchError, Network, curl_reason, fetch};
+pub use fetch::{Download, FetchError, curl_reason, fetch};
 pub use find::{FindError, Finder, Found, file_system, labelled_volumes};
+pub use network::Network;
 pub use request::{Request, RequestError, from_command_line};
 pub use signature::SIGNATURE_ENDING;
 pub use trust::Trust;
