@@ -74,7 +74,7 @@ impl<'a> Inputs<'a> {
                 return Ok(Err(Exit::Usage));
             }
         };
-        if let Err(error) = load_hooks(&mut choices, self.session.system, path) {
+        if let Err(error) = load_hooks(&mut choices, false, self.session.system, path) {
             eprintln!("{}", error_chain(&error).join(": "));
             return Ok(Err(Exit::Usage));
         }
@@ -95,10 +95,11 @@ impl<'a> Inputs<'a> {
 /// Reads the files of hooks from beside the answers at `path`.
 pub fn load_hooks(
     choices: &mut Choices,
+    signed: bool,
     system: &dyn System,
     path: &Path,
 ) -> Result<(), HookFileError> {
-    choices.load_hooks(false, &mut |file| beside_file(system, path, file))
+    choices.load_hooks(signed, &mut |file| beside_file(system, path, file))
 }
 
 /// Prints the plan.

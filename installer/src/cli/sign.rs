@@ -1,8 +1,8 @@
 //! `installer sign-answers`
 
 use super::SignArgs;
-use super::plan::zones;
-use crate::answer_source::{SIGNATURE_ENDING, beside_file};
+use super::plan::{load_hooks, zones};
+use crate::answer_source::SIGNATURE_ENDING;
 use crate::answers;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
@@ -19,14 +19,16 @@ pub fn run(args: &SignArgs) -> Result<Exit> {
     let name = args.file.display().to_string();
     let bytes = fs::read(&args.file).with_context(|| format!("cannot read {name}"))?;
     let system = RealSystem::silent();
-    let mut choices = match answers::read_bytes(&bytes, &name, &zones(), None) {
-        Ok(choices) => choices,
+    let mut all = match answers::read_all(&bytes, &name, &zones()) {
+        Ok(all) => all,
         Err(problems) => {
             eprintln!("{problems}; nothing was signed");
             return Ok(Exit::Usage);
         }
     };
-    let loaded = choices.load_hooks(true, &mut |file| beside_file(&system, &args.file, file));
+    let loaded = all
+        .iter_mut()
+        .try_for_each(|choices| load_hooks(choices, true, &system, &args.file));
     if let Err(error) = loaded {
         eprintln!("{}", error_chain(&error).join(": "));
         return Ok(Exit::Usage);

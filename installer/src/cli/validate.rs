@@ -29,9 +29,12 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
             facts.display()
         );
     } else {
-        match answers::read_bytes(&bytes, &name, &zones(), None) {
-            Ok(mut choices) => {
-                if let Err(error) = load_hooks(&mut choices, &RealSystem::silent(), &args.file) {
+        match answers::read_all(&bytes, &name, &zones()) {
+            Ok(mut all) => {
+                let loaded = all.iter_mut().try_for_each(|choices| {
+                    load_hooks(choices, false, &RealSystem::silent(), &args.file)
+                });
+                if let Err(error) = loaded {
                     eprintln!("{}", error_chain(&error).join(": "));
                     return Ok(Exit::Usage);
                 }
