@@ -3,12 +3,14 @@
 //! `xe` is made of [`cmdline`] (what was typed), [`class`] (records of hosts, VMs and so on, read through
 //! [`steps::System`]), [`query`] (filters and selectors), [`render`] (text, minimal, JSON) and [`commands`], which ties
 //! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
+//! [`first_boot`] runs the programs that the installer left for the first boot.
 //! [`licensing`] knows the license of this host, which decides about automatic updates alone.
 
 pub mod class;
 pub mod cmdline;
 pub mod commands;
 pub mod error;
+pub mod first_boot;
 pub mod health;
 pub mod hotfix;
 pub mod licensing;

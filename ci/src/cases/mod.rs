@@ -2,6 +2,7 @@
 
 mod damaged_medium;
 mod guests;
+mod hooks;
 mod hosts;
 mod hotfix;
 mod medium;
@@ -25,7 +26,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 11] = [
+pub static ALL: [Case; 12] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -55,6 +56,12 @@ pub static ALL: [Case; 11] = [
         about: "BIOS, SATA disk taken by its path; the disk of another Bedplate beside it",
         long: false,
         run: hosts::bios_ahci,
+    },
+    Case {
+        name: "hooks",
+        about: "BIOS: hooks before the install, before the first boot and at the first boot, and none at the second",
+        long: true,
+        run: hooks::run,
     },
     Case {
         name: "hotfix",

@@ -2,6 +2,7 @@
 
 use super::machine::{Machine, partition_path};
 use crate::plan::Plan;
+use crate::release_source::ImageRoot;
 use release::OpenRelease;
 use slots::gpt::Guids;
 use slots::layout::PartitionKind;
@@ -33,6 +34,8 @@ pub struct Context<'a> {
     pub machine_id: Uuid,
     /// Identities of the partitions that were on the disk before.
     pub old_partitions: Vec<Uuid>,
+    /// The tree of the root image that is laid down.
+    pub image: ImageRoot,
     /// True from the first write on.
     pub written: bool,
     mounted: Vec<PathBuf>,
@@ -58,6 +61,7 @@ impl<'a> Context<'a> {
             guids: machine.random_guids(),
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),
+            image: ImageRoot::running(),
             written: false,
             mounted: Vec::new(),
         }
@@ -102,6 +106,13 @@ impl<'a> Context<'a> {
         self.system.mount(&mount)?;
         self.mounted.push(target.clone());
         Ok(target)
+    }
+
+    /// Mounts something that [`Context::unmount_all`] takes away again.
+    pub fn mount_at(&mut self, mount: Mount) -> Result<(), StepError> {
+        self.system.mount(&mount)?;
+        self.mounted.push(mount.target);
+        Ok(())
     }
 
     /// Makes everything below `target` durable, and unmounts it.
