@@ -11,6 +11,8 @@ pub(crate) use sr::VGS;
 pub use sr::{VolumeGroup, volume_group};
 
 use crate::XeError;
+use crate::change::Change;
+use crate::commands::Surroundings;
 use crate::record::{Field, Record};
 use steps::System;
 
@@ -23,8 +25,17 @@ pub struct Class {
     pub plural: &'static str,
     /// The fields; the first one is the identity.
     pub fields: &'static [Field],
+    /// Names, descriptions and notes are kept by [`crate::labels`].
+    pub labeled: bool,
+    /// There is exactly one record, so that a command need not say which.
+    pub single: bool,
     read: fn(&dyn System, &Wanted<'_>) -> Result<Vec<Record>, XeError>,
+    /// Changes a record; none where only labels can be changed.
+    pub write: Option<Writer>,
 }
+
+/// Changes fields of a record.
+pub type Writer = fn(&Surroundings<'_>, &Record, &[Change]) -> Result<(), XeError>;
 
 /// The fields that somebody will look at, so that nothing slow is asked for in vain.
 #[derive(Debug, Clone, Copy)]

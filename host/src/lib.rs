@@ -5,17 +5,26 @@
 //! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
 //! [`licensing`] knows the license of this host, which decides about automatic updates alone.
 
+pub mod change;
 pub mod class;
 pub mod cmdline;
 pub mod commands;
 pub mod error;
 pub mod health;
+pub mod help;
 pub mod hotfix;
+pub mod labels;
 pub mod licensing;
 pub mod local;
+pub mod param_commands;
 pub mod patch_commands;
 pub mod query;
 pub mod record;
 pub mod render;
+pub mod selection;
+pub mod size;
+pub mod terminal;
+pub mod verb;
+pub mod verbs;
 
 pub use error::XeError;

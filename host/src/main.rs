@@ -5,6 +5,7 @@ use host::XeError;
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
 use host::hotfix::{Places, RealMachine};
+use host::terminal::RealTerminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,6 +63,7 @@ fn run(words: &[String]) -> Result<String, XeError> {
             true => FanOut::new().with("terminal", Console::new(io::stderr())),
             false => FanOut::new(),
         },
+        terminal: &RealTerminal,
     };
     execute(&line, &around)
 }

@@ -2,6 +2,7 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::licensing::{EDITION, LICENSE_PARAMS};
 use crate::local::{
     MANAGEMENT_BRIDGE, addresses, boot_record, hardware_uuid, host_uuid, short_text,
@@ -15,8 +16,8 @@ pub(super) const CLASS: Class = Class {
     plural: "hosts",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
-        Field::listed("name-description"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::more("address"),
         Field::more("hardware-uuid"),
         Field::more("product-version"),
@@ -26,11 +27,16 @@ pub(super) const CLASS: Class = Class {
         Field::more("memory-total"),
         Field::more("memory-free"),
         Field::more("hostname"),
+        OTHER_CONFIG,
+        TAGS,
         // Filled in by the commands, which know the machine and the time: see `licensing`.
         Field::more(EDITION),
         Field::map(LICENSE_PARAMS),
     ],
+    labeled: true,
+    single: true,
     read,
+    write: None,
 };
 
 fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {

@@ -2,6 +2,7 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::{MANAGEMENT_BRIDGE, addresses, derived_uuid, host_uuid, short_text};
 use crate::record::{Field, Record, Value};
 use std::path::{Path, PathBuf};
@@ -12,13 +13,18 @@ pub(super) const NETWORK: Class = Class {
     plural: "networks",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
-        Field::listed("name-description"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::listed("bridge"),
         Field::more("mtu"),
         Field::more("pifs"),
+        OTHER_CONFIG,
+        TAGS,
     ],
+    labeled: true,
+    single: false,
     read: networks,
+    write: None,
 };
 
 pub(super) const PIF: Class = Class {
@@ -35,8 +41,12 @@ pub(super) const PIF: Class = Class {
         Field::more("speed"),
         Field::more("mtu"),
         Field::more("ip"),
+        OTHER_CONFIG,
     ],
+    labeled: true,
+    single: false,
     read: pifs,
+    write: None,
 };
 
 const NET: &str = "/sys/class/net";

@@ -2,6 +2,7 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::host_uuid;
 use crate::record::{Field, Record};
 use serde::Deserialize;
@@ -13,16 +14,21 @@ pub(super) const CLASS: Class = Class {
     plural: "storage repositories",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
-        Field::listed("name-description"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::listed("host"),
         Field::listed("type"),
         Field::listed("content-type"),
         Field::more("physical-size"),
         Field::more("physical-utilisation"),
         Field::more("vdi-count"),
+        OTHER_CONFIG,
+        TAGS,
     ],
+    labeled: true,
+    single: false,
     read,
+    write: None,
 };
 
 /// A volume group as `vgs` reports it.

@@ -18,7 +18,10 @@ pub(super) const CLASS: Class = Class {
         Field::more("vcpus"),
         Field::more("memory-actual"),
     ],
+    labeled: false,
+    single: false,
     read,
+    write: None,
 };
 
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
