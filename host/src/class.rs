@@ -1,14 +1,17 @@
 //! Classes of things that `xe` knows: hosts, VMs, storage repositories, networks, network interfaces, patches.
 
+mod device;
 mod host;
 mod network;
 mod patch;
+mod pool;
+mod snapshot;
 mod sr;
+mod template;
+mod vdi;
 mod vm;
 
-#[cfg(test)]
-pub(crate) use sr::VGS;
-pub use sr::{VolumeGroup, volume_group};
+pub use vm::{DOM0, bad_power_state};
 
 use crate::XeError;
 use crate::change::Change;
@@ -50,12 +53,20 @@ impl Wanted<'_> {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 6] = [
+    pub const ALL: [Class; 14] = [
+        vdi::CD,
+        device::CONSOLE,
         host::CLASS,
         network::NETWORK,
         patch::CLASS,
         network::PIF,
+        pool::CLASS,
+        snapshot::CLASS,
         sr::CLASS,
+        template::CLASS,
+        device::VBD,
+        vdi::VDI,
+        device::VIF,
         vm::CLASS,
     ];
 

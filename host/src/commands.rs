@@ -204,18 +204,14 @@ fn run_verb(
         .filter(|(name, _)| !verb.takes(name))
         .cloned()
         .collect();
-    let wanted = param_wanted(class);
+    let listed = class.fields.iter().filter(|field| field.listed);
+    let wanted = listed.map(|field| field.name).collect();
     let records = select(line, &args, class, around, wanted, Unsaid::Refused)?;
     let outcomes: Vec<_> = records
         .iter()
         .map(|record| run(&asked, record))
         .collect::<Result<_, _>>()?;
     Ok(told(&outcomes, line.json))
-}
-
-/// Commands look at any field of what they act on.
-fn param_wanted(class: Class) -> Vec<&'static str> {
-    class.fields.iter().map(|field| field.name).collect()
 }
 
 /// What was made or said: a line each, or objects.

@@ -104,11 +104,11 @@ fn one_record_is_selected_by_uuid_name_or_any_field() {
         "guest\n"
     );
     assert_eq!(
-        run("vm-param-get param-name=vcpus --multiple").unwrap(),
+        run("vm-param-get param-name=VCPUs-number --multiple").unwrap(),
         "4\n1\n"
     );
     assert_eq!(
-        run("vm-param-get param-name=vcpus --multiple --minimal").unwrap(),
+        run("vm-param-get param-name=VCPUs-number --multiple --minimal").unwrap(),
         "4,1\n"
     );
 }
