@@ -3,6 +3,7 @@
 mod disk;
 mod repository;
 mod vm_disk;
+mod vm_export;
 mod vm_install;
 mod vm_life;
 mod vm_snapshot;
@@ -13,10 +14,11 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 6] = [
+    let classes: [&'static [Verb]; 7] = [
         disk::VERBS,
         repository::VERBS,
         vm_disk::VERBS,
+        vm_export::VERBS,
         vm_install::VERBS,
         vm_life::VERBS,
         vm_snapshot::VERBS,

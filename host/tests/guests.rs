@@ -547,3 +547,75 @@ fn a_snapshot_keeps_definition_and_disks_and_can_be_gone_back_to() {
         "VM_BAD_POWER_STATE"
     );
 }
+
+#[test]
+fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
+    for (on, line, code) in [
+        (
+            running(),
+            "vm-export vm=web filename=/new",
+            "VM_BAD_POWER_STATE",
+        ),
+        (
+            system().file("/old", ""),
+            "vm-export vm=web filename=/old",
+            "FILE_EXISTS",
+        ),
+        (system(), "vm-import filename=/none", "INTERNAL_ERROR"),
+        (
+            system(),
+            "snapshot-export uuid=nope filename=/new",
+            "UUID_INVALID",
+        ),
+    ] {
+        let error = run(&on, line).unwrap_err();
+        assert_eq!(error.code, code, "{line}: {error}");
+        assert_eq!(changes(&on), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn the_shell_is_offered_what_fits() {
+    let system = running();
+    let offered = |line: &str| {
+        let mut typed = words(line);
+        if line.ends_with(' ') {
+            typed.push(String::new());
+        }
+        let places = Places::default();
+        let around = Surroundings {
+            system: &system,
+            now: 0,
+            hardware: &license::Machine::default,
+            machine: &RealMachine,
+            places: &places,
+            sinks: &steps::sink::FanOut::new,
+            terminal: &Nobody,
+        };
+        host::complete::candidates(&typed, &around)
+    };
+    assert_eq!(offered("vm-sn"), ["vm-snapshot"]);
+    assert_eq!(offered("help vm-sn"), ["vm-snapshot"]);
+    assert!(offered("").len() > 100, "every command");
+    assert_eq!(offered("vm-start pau"), ["paused="]);
+    assert_eq!(offered("vm-start paused="), ["paused=false", "paused=true"]);
+    assert_eq!(offered("vm-start vm=w"), ["vm=web"]);
+    assert_eq!(offered("vm-start uuid=1"), [format!("uuid={VM}")]);
+    assert_eq!(offered("vm-list --m"), ["--minimal", "--multiple"]);
+    assert_eq!(offered("vm-list power-state=r"), ["power-state=running"]);
+    assert_eq!(
+        offered("vm-list params=uuid,name-l"),
+        ["params=uuid,name-label"]
+    );
+    assert_eq!(
+        offered("vm-install new-name-label=a template=W"),
+        ["template=Windows"]
+    );
+    assert!(!offered("vm-install new-name-label=a ").contains(&"new-name-label=".to_owned()));
+    assert_eq!(offered("vm-import filename=/"), ["@files"]);
+    assert_eq!(
+        offered("vm-param-clear param-name=PV-k"),
+        ["param-name=PV-kernel"]
+    );
+    assert!(offered("nonsense a").is_empty());
+}

@@ -292,11 +292,22 @@ impl Domain {
         }
     }
 
-    /// Removes the disks that do not fit.
-    pub fn retain_disks(&mut self, keep: impl Fn(&GuestDisk) -> bool) {
-        remove(child(&mut self.root, "devices"), |device| {
-            device.name == "disk" && GuestDisk::read(device).is_some_and(|disk| !keep(&disk))
-        });
+    /// Takes the media whose path fits out of the optical drives.
+    pub fn eject(&mut self, fits: impl Fn(&str) -> bool) {
+        for node in &mut child(&mut self.root, "devices").children {
+            if let XMLNode::Element(device) = node
+                && device.name == "disk"
+                && let Some(drive) = GuestDisk::read(device)
+                && drive.cdrom
+                && drive.source.as_deref().is_some_and(&fits)
+            {
+                *device = GuestDisk {
+                    source: None,
+                    ..drive
+                }
+                .to_xml();
+            }
+        }
     }
 
     /// Gives every network interface a new address.
@@ -498,7 +509,17 @@ pub(crate) mod tests {
         domain.renew_addresses();
         assert_ne!(domain.nics()[0].mac, old[0].mac);
         assert_eq!(domain.nics()[0].bridge, old[0].bridge);
-        domain.retain_disks(|disk| disk.target != "xvda");
-        assert!(domain.disks().is_empty());
+        let drive = GuestDisk {
+            target: "hdd".into(),
+            cdrom: true,
+            source: Some("/srv/iso/a.iso".into()),
+            read_only: true,
+        };
+        domain.add_device(drive.to_xml());
+        domain.eject(|path| path != "/srv/iso/a.iso");
+        assert_eq!(domain.disks()[1], drive);
+        domain.eject(|path| path == "/srv/iso/a.iso");
+        assert_eq!(domain.disks()[1].source, None);
+        assert_eq!(domain.disks()[0].source.as_deref(), Some("/dev/x"));
     }
 }

@@ -10,6 +10,8 @@ use steps::System;
 pub const FOLDER: &str = "/var/lib/bedplate/xe/snapshots";
 /// Key of the UUID of the guest.
 pub const OF: &str = "snapshot-of";
+/// Key of the name of the guest.
+pub const OF_NAME: &str = "snapshot-of-name";
 /// Key of the time, in seconds since 1970.
 pub const TIME: &str = "snapshot-time";
 
@@ -38,6 +40,13 @@ pub fn all(system: &dyn System) -> Result<Vec<Domain>, XeError> {
         .collect::<Result<_, _>>()?;
     all.sort_by_key(|snapshot| (time(snapshot), snapshot.uuid()));
     Ok(all)
+}
+
+/// Makes a definition of a guest from that of a snapshot.
+pub fn clear(domain: &mut Domain) {
+    for key in [OF, OF_NAME, TIME] {
+        domain.set_entry("own", key, None);
+    }
 }
 
 /// When it was taken, in seconds since 1970.

@@ -228,17 +228,22 @@ pub(super) fn fill(
     copy::import(system, machine, (image, format, size), &disk.path, kind)
 }
 
+/// Nothing is overwritten.
+pub(super) fn file_exists(path: &Path) -> XeError {
+    XeError::failure(
+        "FILE_EXISTS",
+        "The file exists; remove it, or choose another name.",
+    )
+    .with("filename", path.display().to_string())
+}
+
 fn export(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let disk = storage::disk(system, &uuid_of(record)?)?;
     refuse_running(asked, &disk)?;
     let path = Path::new(asked.needed("filename")?);
     if system.exists(path) {
-        return Err(XeError::failure(
-            "FILE_EXISTS",
-            "The file exists; remove it, or choose another name.",
-        )
-        .with("filename", path.display().to_string()));
+        return Err(file_exists(path));
     }
     let made = storage::make_file(system, path, disk.size)
         .and_then(|()| copy::copy(asked.around.machine, &disk.path, path, disk.size, true));

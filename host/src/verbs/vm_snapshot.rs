@@ -103,7 +103,7 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     domain.set_entry("own", snapshots::OF, Some(&vm));
     domain.set_entry(
         "own",
-        "snapshot-of-name",
+        snapshots::OF_NAME,
         record.text("name-label").as_deref(),
     );
     domain.set_entry("own", snapshots::TIME, Some(&asked.around.now.to_string()));
@@ -194,9 +194,7 @@ fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         let path = by_path.get(Path::new(disk.source.as_deref()?))?;
         Some(path.to_string_lossy().into_owned())
     });
-    for key in [snapshots::OF, "snapshot-of-name", snapshots::TIME] {
-        domain.set_entry("own", key, None);
-    }
+    snapshots::clear(&mut domain);
     libvirt::define(system, &domain)?;
     Ok(Outcome::Done)
 }
@@ -226,9 +224,7 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 
 fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let mut snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
-    for key in [snapshots::OF, "snapshot-of-name", snapshots::TIME] {
-        snapshot.set_entry("own", key, None);
-    }
+    snapshots::clear(&mut snapshot);
     another(asked, snapshot)
 }
 
