@@ -36,7 +36,7 @@ const V: &str = "virsh -q -c xen:///system";
 
 /// A host with one guest, which is halted, and two disks, one of which the guest has.
 fn system() -> RecordingSystem {
-    let lists = format!("00000000-0000-0000-0000-000000000000 Domain-0\n{VM} web\n--\n--\n");
+    let lists = format!("00000000-0000-0000-0000-000000000000 Domain-0\n{VM} web\nxen:///system\nxen:///system\n");
     RecordingSystem::new()
         .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
         .file("/sys/class/net/xenbr0/bridge/stp_state", "0")

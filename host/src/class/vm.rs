@@ -66,8 +66,8 @@ const QUICK: [&str; 8] = [
     "VCPUs-number",
 ];
 
-/// What separates the lists that one `virsh` prints.
-const MARK: &str = "--";
+/// What separates the lists that one `virsh` prints: the answer to `uri`. (Its `echo` ends no line, and lists may be empty.)
+const MARK: &str = "xen:///system";
 
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
@@ -77,10 +77,8 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         .map_err(|e| XeError::system(&e))?;
     let mut domains = parse_xl_list(&output.text())?;
     let running: BTreeSet<_> = domains.iter().map(|domain| domain.uuid.clone()).collect();
-    let lists = format!(
-        "list --all --uuid --name; echo {MARK}; list --all --uuid --with-managed-save; echo {MARK}; list --all --uuid --autostart"
-    );
-    let text = libvirt::run(system, [lists.as_str()]).unwrap_or_default();
+    let lists = "list --all --uuid --name; uri; list --all --uuid --with-managed-save; uri; list --all --uuid --autostart";
+    let text = libvirt::run(system, [lists]).unwrap_or_default();
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     let mut lists = lines.split(|line| *line == MARK);
     let mut next = || lists.next().unwrap_or_default().iter().copied();
@@ -432,9 +430,9 @@ frozen                                       4   256     1     --p---       1.2 
 11111111-2222-3333-4444-555555555555 my guest
 33333333-2222-3333-4444-555555555555 off
 44444444-2222-3333-4444-555555555555 asleep
---
+xen:///system
 44444444-2222-3333-4444-555555555555
---
+xen:///system
 11111111-2222-3333-4444-555555555555
 ";
 
