@@ -1,6 +1,7 @@
 //! The commands that do something, class by class.
 
 mod disk;
+mod network;
 mod repository;
 mod vm_disk;
 mod vm_export;
@@ -14,8 +15,9 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 7] = [
+    let classes: [&'static [Verb]; 8] = [
         disk::VERBS,
+        network::VERBS,
         repository::VERBS,
         vm_disk::VERBS,
         vm_export::VERBS,

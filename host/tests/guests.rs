@@ -9,7 +9,7 @@ use host::hotfix::{Places, RealMachine};
 use host::terminal::{Nobody, Terminal};
 use std::io;
 use std::process::ExitStatus;
-use steps::RecordingSystem;
+use steps::{RecordingSystem, System};
 
 const VM: &str = "11111111-2222-4333-8444-555555555555";
 const XL: &str = "\
@@ -36,10 +36,30 @@ const V: &str = "virsh -q -c xen:///system";
 
 /// A host with one guest, which is halted, and two disks, one of which the guest has.
 fn system() -> RecordingSystem {
-    let lists = format!("00000000-0000-0000-0000-000000000000 Domain-0\n{VM} web\nxen:///system\nxen:///system\n");
+    let lists = format!(
+        "00000000-0000-0000-0000-000000000000 Domain-0\n{VM} web\nxen:///system\nxen:///system\n"
+    );
     RecordingSystem::new()
         .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
         .file("/sys/class/net/xenbr0/bridge/stp_state", "0")
+        .file("/sys/class/net/xenbr0/brif/eth0/state", "3")
+        .file("/sys/class/net/xenbr1/bridge/stp_state", "0")
+        .file("/sys/class/net/eth0/device/vendor", "")
+        .file("/sys/class/net/eth0/address", "52:54:00:12:34:56")
+        .file("/sys/class/net/eth1/device/vendor", "")
+        .file("/sys/class/net/eth1/address", "52:54:00:12:34:57")
+        .file("/sys/class/net/eth2/device/vendor", "")
+        .file("/sys/class/net/eth2/address", "52:54:00:12:34:58")
+        .file("/etc/systemd/network/30-xenbr0.network", "[Match]\nName=xenbr0\n")
+        .prints("networkctl --json=short status", "{}")
+        .prints(
+            "networkctl --json=short status xenbr0",
+            r#"{"Name":"xenbr0","NetworkFile":"/etc/systemd/network/30-xenbr0.network"}"#,
+        )
+        .prints(
+            "networkctl --json=short status eth0",
+            r#"{"Name":"eth0","NetworkFile":"/etc/systemd/network/20-eth0-uplink-525400123456.network"}"#,
+        )
         .file("/boot/vmlinuz", "")
         .file("/srv/iso/debian.iso", "")
         .prints("xl list -v", XL)
@@ -104,6 +124,7 @@ fn run(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
 /// The commands that change something.
 fn changes(system: &RecordingSystem) -> Vec<String> {
     let looks = [
+        "networkctl --json",
         "xl list",
         "vgs",
         "lvs",
@@ -572,6 +593,98 @@ fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
         assert_eq!(error.code, code, "{line}: {error}");
         assert_eq!(changes(&on), [""; 0], "{line}");
     }
+}
+
+#[test]
+fn networks_come_and_go_as_files() {
+    let system = system();
+    let uuid = run(&system, "network-create name-label=\"guests only\"").unwrap();
+    assert!(system.exists(std::path::Path::new(
+        "/etc/systemd/network/10-xe-xenbr2.netdev"
+    )));
+    assert_eq!(changes(&system), ["networkctl reload"]);
+    // What networkd makes of it.
+    let system = system.file("/sys/class/net/xenbr2/bridge/stp_state", "0");
+    assert_eq!(
+        run(&system, "network-list name-label=\"guests only\" --minimal").unwrap(),
+        uuid
+    );
+    let network = uuid.trim();
+    run(
+        &system,
+        &format!("vlan-create pif-uuid=eth0 vlan=7 network-uuid={network}"),
+    )
+    .unwrap();
+    run(
+        &system,
+        &format!("bond-create pif-uuids=eth1,eth2 mode=lacp network-uuid={network}"),
+    )
+    .unwrap();
+    let names = || {
+        system
+            .list_dir(std::path::Path::new("/etc/systemd/network"))
+            .unwrap()
+    };
+    assert_eq!(
+        names(),
+        [
+            "10-xe-bond0.netdev",
+            "10-xe-eth0.7.netdev",
+            "10-xe-xenbr2.netdev",
+            "20-eth0-uplink-525400123456.network.d",
+            "20-xe-bond0-uplink-525400123457.network",
+            "20-xe-bond0-uplink-525400123458.network",
+            "20-xe-bond0.network",
+            "20-xe-eth0.7.network",
+            "30-xe-xenbr2.network",
+            "30-xenbr0.network",
+        ]
+    );
+    let system = system
+        .file("/sys/class/net/eth0.7/mtu", "1500")
+        .file("/sys/class/net/bond0/bonding/mode", "");
+    run(&system, &format!("network-destroy uuid={network}")).unwrap();
+    assert_eq!(
+        system
+            .list_dir(std::path::Path::new("/etc/systemd/network"))
+            .unwrap(),
+        ["20-eth0-uplink-525400123456.network.d", "30-xenbr0.network"]
+    );
+    assert_eq!(
+        changes(&system)[3..],
+        [
+            "networkctl reload",
+            "networkctl delete bond0",
+            "networkctl delete eth0.7",
+            "networkctl delete xenbr2"
+        ]
+    );
+}
+
+#[test]
+fn the_address_of_the_host_changes() {
+    let system = system();
+    run(
+        &system,
+        "pif-reconfigure-ip device=eth0 mode=static IP=192.0.2.10 netmask=255.255.255.0 gateway=192.0.2.1 DNS=192.0.2.2,192.0.2.3",
+    )
+    .unwrap();
+    let path = std::path::Path::new("/etc/systemd/network/30-xenbr0.network");
+    let text = String::from_utf8(system.read_file(path).unwrap()).unwrap();
+    assert!(
+        text.contains("\nAddress=192.0.2.10/24\nGateway=192.0.2.1\nDNS=192.0.2.2\nDNS=192.0.2.3\n"),
+        "{text}"
+    );
+    assert_eq!(
+        changes(&system),
+        ["networkctl reload", "networkctl reconfigure xenbr0"]
+    );
+    run(&system, "pif-reconfigure-ip device=eth0 mode=dhcp").unwrap();
+    let text = String::from_utf8(system.read_file(path).unwrap()).unwrap();
+    assert!(
+        text.contains("DHCP=ipv4") && !text.contains("192.0.2"),
+        "{text}"
+    );
 }
 
 #[test]
