@@ -7,6 +7,7 @@ mod patch;
 mod pool;
 mod snapshot;
 mod sr;
+mod task;
 mod template;
 mod vdi;
 mod vm;
@@ -53,7 +54,7 @@ impl Wanted<'_> {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 14] = [
+    pub const ALL: [Class; 15] = [
         vdi::CD,
         device::CONSOLE,
         host::CLASS,
@@ -63,6 +64,7 @@ impl Class {
         pool::CLASS,
         snapshot::CLASS,
         sr::CLASS,
+        task::CLASS,
         template::CLASS,
         device::VBD,
         vdi::VDI,

@@ -9,6 +9,7 @@ use crate::patch_commands::{self, PatchCommand};
 use crate::query::{self, nearest};
 use crate::record::Field;
 use crate::selection::{Unsaid, select};
+use crate::task::Task;
 use crate::terminal::Terminal;
 use crate::verb::{Arg, Asked, Outcome, Run, Verb};
 use crate::{XeError, help, verbs};
@@ -189,7 +190,15 @@ fn run_verb(
     around: &Surroundings<'_>,
 ) -> Result<String, XeError> {
     verb.check(line)?;
-    let asked = Asked { line, around };
+    let task = match verbs::is_long(verb) {
+        true => Task::begin(around.system, verb.name, around.now),
+        false => Task::short(around.system),
+    };
+    let asked = Asked {
+        line,
+        around,
+        task: &task,
+    };
     let each = match verb.run {
         Run::Once(run) => return run(&asked).map(|outcome| told(&[outcome], line.json)),
         Run::Each(class, run) => (class, run),

@@ -6,6 +6,7 @@
 
 use crate::XeError;
 use crate::storage::copy::{CHUNK, is_zero};
+use crate::task::Task;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use slots::block::BlockDevice;
@@ -95,6 +96,7 @@ pub struct Writer<'a> {
     sum: Option<Sum>,
     buffer: Vec<u8>,
     at: usize,
+    task: &'a Task<'a>,
 }
 
 impl<'a> Writer<'a> {
@@ -102,6 +104,7 @@ impl<'a> Writer<'a> {
     pub fn new(
         manifest: &Manifest,
         disks: Vec<(Box<dyn BlockDevice + Send + 'a>, u64)>,
+        task: &'a Task<'a>,
     ) -> io::Result<Writer<'a>> {
         let mut writer = Writer {
             disks,
@@ -109,6 +112,7 @@ impl<'a> Writer<'a> {
             sum: Some(Sum::default()),
             buffer: Vec::new(),
             at: 0,
+            task,
         };
         let text = serde_json::to_vec_pretty(manifest)?;
         let digest = Sha256::digest(&text);
@@ -137,6 +141,14 @@ impl<'a> Writer<'a> {
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.clear();
         self.at = 0;
+        let all: u64 = self.disks.iter().map(|(_, size)| size).sum();
+        let before: u64 = self.disks[..self.next.0.min(self.disks.len())]
+            .iter()
+            .map(|(_, size)| size)
+            .sum();
+        self.task
+            .progress(before + self.next.1 * CHUNK as u64, all)
+            .map_err(io::Error::other)?;
         while let Some((device, size)) = self.disks.get_mut(self.next.0) {
             let offset = self.next.1 * CHUNK as u64;
             if offset >= *size {
@@ -200,6 +212,7 @@ fn unreadable(error: &io::Error) -> XeError {
 /// which of them are zero already.
 pub fn read(
     file: impl Read,
+    task: &Task<'_>,
     begin: impl FnOnce(&Manifest) -> Result<Vec<(Box<dyn BlockDevice + Send>, bool)>, XeError>,
 ) -> Result<Manifest, XeError> {
     let mut archive = tar::Archive::new(file);
@@ -248,6 +261,10 @@ pub fn read(
             done: 0,
         })
         .collect();
+    let all = manifest
+        .disks
+        .iter()
+        .fold(0_u64, |sum, disk| sum.saturating_add(disk.size));
     loop {
         let (name, data) = next()?;
         if name == END {
@@ -259,6 +276,15 @@ pub fn read(
         }
         let digest = Sha256::digest(&data);
         let (disk, index) = parse_name(&name, &digest)?;
+        let before = manifest
+            .disks
+            .iter()
+            .take(disk)
+            .fold(0_u64, |sum, disk| sum.saturating_add(disk.size));
+        task.progress(
+            before.saturating_add(index.saturating_mul(CHUNK as u64)),
+            all,
+        )?;
         sum.add(&name, &digest);
         disks
             .get_mut(disk)
@@ -357,6 +383,7 @@ mod tests {
     use super::*;
     use slots::block::MemoryDevice;
     use std::sync::{Arc, Mutex};
+    use steps::RecordingSystem;
 
     /// A disk that a test can look into after it was given away.
     #[derive(Clone)]
@@ -405,7 +432,9 @@ mod tests {
     fn file() -> Vec<u8> {
         let disk = Shared(Arc::new(Mutex::new(content())));
         let mut file = Vec::new();
-        Writer::new(&manifest(SIZE), vec![(Box::new(disk), SIZE)])
+        let system = RecordingSystem::new();
+        let task = Task::short(&system);
+        Writer::new(&manifest(SIZE), vec![(Box::new(disk), SIZE)], &task)
             .unwrap()
             .read_to_end(&mut file)
             .unwrap();
@@ -417,7 +446,9 @@ mod tests {
         let fill = if zeroed { 0 } else { 0xaa };
         let disk = Shared(Arc::new(Mutex::new(vec![fill; SIZE as usize])));
         let given = disk.clone();
-        read(uncompressed(file)?, |manifest| {
+        let system = RecordingSystem::new();
+        let task = Task::short(&system);
+        read(uncompressed(file)?, &task, |manifest| {
             assert_eq!(manifest.disks[0].size, SIZE);
             Ok(vec![(Box::new(given), zeroed)])
         })?;

@@ -29,6 +29,7 @@ pub mod render;
 pub mod selection;
 pub mod size;
 pub mod storage;
+pub mod task;
 pub mod terminal;
 pub mod verb;
 pub mod verbs;

@@ -5,6 +5,7 @@ use crate::cmdline::Invocation;
 use crate::commands::Surroundings;
 use crate::record::Record;
 use crate::size;
+use crate::task::Task;
 
 /// What kind of value an argument takes; completion offers what fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +198,8 @@ pub struct Asked<'a> {
     pub line: &'a Invocation,
     /// System, clock, disks.
     pub around: &'a Surroundings<'a>,
+    /// Shows how far it is.
+    pub task: &'a Task<'a>,
 }
 
 impl Asked<'_> {

@@ -3,11 +3,14 @@
 mod disk;
 mod network;
 mod repository;
+mod task;
 mod vm_disk;
 mod vm_export;
 mod vm_install;
 mod vm_life;
 mod vm_snapshot;
+
+pub use task::is_long;
 
 use crate::XeError;
 use crate::record::Record;
@@ -15,10 +18,11 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 8] = [
+    let classes: [&'static [Verb]; 9] = [
         disk::VERBS,
         network::VERBS,
         repository::VERBS,
+        task::VERBS,
         vm_disk::VERBS,
         vm_export::VERBS,
         vm_install::VERBS,

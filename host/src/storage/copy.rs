@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::XeError;
 use crate::hotfix::Machine;
+use crate::task::Task;
 use serde::Deserialize;
 use slots::block::{Access, BlockDevice};
 use std::path::Path;
@@ -113,10 +114,11 @@ pub fn import(
     from: (&Path, Format, u64),
     to: &Path,
     kind: Kind,
+    task: &Task<'_>,
 ) -> Result<(), XeError> {
     let (path, format, size) = from;
     match format {
-        Format::Raw => copy(machine, path, to, size, kind == Kind::Ext),
+        Format::Raw => copy(machine, (path, to), size, kind == Kind::Ext, task),
         Format::Other(name) => system
             .run(
                 &Command::new("qemu-img")
@@ -130,13 +132,13 @@ pub fn import(
     }
 }
 
-/// Copies `size` bytes.
+/// Copies `size` bytes from the first to the second.
 pub fn copy(
     machine: &dyn Machine,
-    from: &Path,
-    to: &Path,
+    (from, to): (&Path, &Path),
     size: u64,
     skip_zeros: bool,
+    task: &Task<'_>,
 ) -> Result<(), XeError> {
     let mut source = open(machine, from, Access::ReadOnly)?;
     let mut target = open(machine, to, Access::Write)?;
@@ -152,6 +154,7 @@ pub fn copy(
             target.write_at(offset, chunk).map_err(|e| failed(to, &e))?;
         }
         offset += len as u64;
+        task.progress(offset, size)?;
     }
     target.flush().map_err(|e| failed(to, &e))
 }
@@ -191,7 +194,9 @@ mod tests {
         let (format, size) = look(&RealSystem::silent(), &RealMachine, &from).unwrap();
         assert_eq!((format, size), (Format::Raw, bytes.len() as u64));
         let source = (from.as_path(), format, size);
-        import(&RealSystem::silent(), &RealMachine, source, &to, Kind::Ext).unwrap();
+        let system = RealSystem::silent();
+        let task = Task::short(&system);
+        import(&system, &RealMachine, source, &to, Kind::Ext, &task).unwrap();
         let copied = std::fs::read(&to).unwrap();
         assert!(copied[..bytes.len()] == bytes, "the copy differs");
         use std::os::unix::fs::MetadataExt;

@@ -225,7 +225,14 @@ pub(super) fn fill(
     }
     // Only of a new file is it known that what is not written is zero.
     let kind = if is_new { disk.kind } else { Storage::Lvm };
-    copy::import(system, machine, (image, format, size), &disk.path, kind)
+    copy::import(
+        system,
+        machine,
+        (image, format, size),
+        &disk.path,
+        kind,
+        asked.task,
+    )
 }
 
 /// Nothing is overwritten.
@@ -245,8 +252,15 @@ fn export(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     if system.exists(path) {
         return Err(file_exists(path));
     }
-    let made = storage::make_file(system, path, disk.size)
-        .and_then(|()| copy::copy(asked.around.machine, &disk.path, path, disk.size, true));
+    let made = storage::make_file(system, path, disk.size).and_then(|()| {
+        copy::copy(
+            asked.around.machine,
+            (&disk.path, path),
+            disk.size,
+            true,
+            asked.task,
+        )
+    });
     made.inspect_err(|_| {
         // The error that is told is the first one.
         let _ = system.remove_file(path);
@@ -275,10 +289,10 @@ pub(super) fn duplicate(
     let new = storage::create(asked.around.system, target, disk.size)?;
     copy::copy(
         asked.around.machine,
-        &disk.path,
-        &new.path,
+        (&disk.path, &new.path),
         disk.size,
         new.kind == Storage::Ext,
+        asked.task,
     )
     .and_then(|()| name_disk(asked, &new.uuid, name))
     .inspect_err(|_| {

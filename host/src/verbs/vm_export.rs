@@ -104,7 +104,7 @@ fn export(asked: &Asked<'_>, domain: &Domain) -> Result<Outcome, XeError> {
     let failed = |e: std::io::Error| {
         XeError::failure("INTERNAL_ERROR", format!("the export cannot be made: {e}"))
     };
-    let mut writer = Writer::new(&manifest, devices).map_err(failed)?;
+    let mut writer = Writer::new(&manifest, devices, asked.task).map_err(failed)?;
     let written = match asked.flag("compress")? {
         true => {
             let mut encoder =
@@ -113,7 +113,14 @@ fn export(asked: &Asked<'_>, domain: &Domain) -> Result<Outcome, XeError> {
         }
         false => system.write_stream(path, &mut writer, 0o600),
     };
-    written.map_err(|e| XeError::system(&e))?;
+    written.map_err(|e| {
+        // What ended the reading of the disks is the reason, not the file.
+        asked
+            .task
+            .progress(0, 0)
+            .err()
+            .unwrap_or_else(|| XeError::system(&e))
+    })?;
     Ok(Outcome::Done)
 }
 
@@ -126,7 +133,7 @@ fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let known = libvirt::domains(system)?;
     let mut made: Vec<Disk> = Vec::new();
     let mut new = None;
-    let result = export::read(file, |manifest| {
+    let result = export::read(file, asked.task, |manifest| {
         // What can be refused is refused before a disk is made.
         let domain = new_domain(asked, manifest, &known, preserve)?;
         let mut devices: Vec<(Box<dyn BlockDevice + Send>, bool)> = Vec::new();
