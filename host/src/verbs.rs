@@ -1,6 +1,7 @@
 //! The commands that do something, class by class.
 
 mod disk;
+mod host;
 mod network;
 mod repository;
 mod task;
@@ -10,6 +11,7 @@ mod vm_install;
 mod vm_life;
 mod vm_snapshot;
 
+pub use host::DISABLED;
 pub use task::is_long;
 
 use crate::XeError;
@@ -18,8 +20,9 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 9] = [
+    let classes: [&'static [Verb]; 10] = [
         disk::VERBS,
+        host::VERBS,
         network::VERBS,
         repository::VERBS,
         task::VERBS,

@@ -596,6 +596,32 @@ fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
 }
 
 #[test]
+fn a_host_goes_down_when_it_is_empty_and_disabled() {
+    let system = running();
+    let error = |system: &RecordingSystem, line: &str| run(system, line).unwrap_err().code;
+    assert_eq!(error(&system, "host-reboot"), "HOST_NOT_DISABLED");
+    run(&system, "host-disable").unwrap();
+    assert_eq!(
+        run(&system, "host-param-get param-name=enabled").unwrap(),
+        "false\n"
+    );
+    assert_eq!(error(&system, "host-reboot"), "HOST_HAS_RESIDENT_VMS");
+    assert_eq!(error(&system, "vm-start vm=web"), "HOST_DISABLED");
+    assert_eq!(changes(&system), [""; 0]);
+    run(&system, "host-shutdown --force").unwrap();
+    assert_eq!(changes(&system), ["systemctl poweroff"]);
+    let empty = self::system();
+    run(&empty, "host-disable").unwrap();
+    assert_eq!(
+        error(&empty, "host-reboot"),
+        "WRONG_USE",
+        "nobody can be asked"
+    );
+    run(&empty, "host-enable").unwrap();
+    assert_eq!(error(&empty, "host-reboot"), "HOST_NOT_DISABLED");
+}
+
+#[test]
 fn networks_come_and_go_as_files() {
     let system = system();
     let uuid = run(&system, "network-create name-label=\"guests only\"").unwrap();

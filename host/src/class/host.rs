@@ -9,6 +9,7 @@ use crate::local::{
 };
 use crate::record::{Field, Record, Value};
 use std::collections::BTreeMap;
+use std::path::Path;
 use steps::{Command, System};
 
 pub(super) const CLASS: Class = Class {
@@ -27,6 +28,7 @@ pub(super) const CLASS: Class = Class {
         Field::more("memory-total"),
         Field::more("memory-free"),
         Field::more("hostname"),
+        Field::more("enabled"),
         OTHER_CONFIG,
         TAGS,
         // Filled in by the commands, which know the machine and the time: see `licensing`.
@@ -47,6 +49,7 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         .with("name-label", name.clone())
         .with("hostname", name)
         .with("name-description", "Bedplate host")
+        .with("enabled", !system.exists(Path::new(crate::verbs::DISABLED)))
         .with("hardware-uuid", hardware_uuid(system))
         .with(
             "product-version",

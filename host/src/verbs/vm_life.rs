@@ -1,5 +1,6 @@
 //! The life of a virtual machine: started, stopped, suspended, restarted, its console.
 
+use super::host::refuse_disabled;
 use super::uuid_of;
 use crate::XeError;
 use crate::class::{DOM0, bad_power_state};
@@ -64,7 +65,10 @@ pub(super) const VERBS: &[Verb] = &[
         name: "vm-resume",
         summary: "Lets a suspended virtual machine go on where it was",
         args: &[],
-        run: Run::Each("vm", |asked, vm| simple(asked, vm, &["suspended"], "start")),
+        run: Run::Each("vm", |asked, vm| {
+            refuse_disabled(asked.around.system)?;
+            simple(asked, vm, &["suspended"], "start")
+        }),
     },
     Verb {
         name: "vm-reset-powerstate",
@@ -152,6 +156,7 @@ fn simple(
 }
 
 fn start(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    refuse_disabled(asked.around.system)?;
     let force = asked.flag("force")?;
     let states: &[&str] = match force {
         true => &["halted", "suspended"],
