@@ -7,11 +7,11 @@ use crate::record::{Field, Record, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use steps::System;
 
-/// Where they are kept.
-pub const LABELS: &str = "/var/lib/bedplate/xe/labels.json";
+/// Where they are kept: a file for each thing, so that two commands about two things do not undo each other.
+pub const FOLDER: &str = "/var/lib/bedplate/xe/labels";
 
 /// `name-label`, which can be changed.
 pub const NAME_LABEL: Field = Field::listed("name-label").writable();
@@ -81,25 +81,53 @@ impl Labels {
     }
 }
 
+fn file(uuid: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{uuid}.json"))
+}
+
 /// All of them by UUID.
 pub fn read(system: &dyn System) -> Result<BTreeMap<String, Labels>, XeError> {
-    let bytes = match system.read_file(Path::new(LABELS)) {
+    if !system.exists(Path::new(FOLDER)) {
+        return Ok(BTreeMap::new());
+    }
+    let names = system
+        .list_dir(Path::new(FOLDER))
+        .map_err(|e| XeError::system(&e))?;
+    let mut all = BTreeMap::new();
+    // A new file is written beside the old one, with a dot in front.
+    for uuid in names
+        .iter()
+        .filter(|name| !name.starts_with('.'))
+        .filter_map(|name| name.strip_suffix(".json"))
+    {
+        if let Some(labels) = read_one(system, uuid)? {
+            all.insert(uuid.to_owned(), labels);
+        }
+    }
+    Ok(all)
+}
+
+fn read_one(system: &dyn System, uuid: &str) -> Result<Option<Labels>, XeError> {
+    let path = file(uuid);
+    let bytes = match system.read_file(&path) {
         Ok(bytes) => bytes,
-        Err(e) if e.source.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(e) if e.source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(XeError::system(&e)),
     };
-    serde_json::from_slice(&bytes).map_err(|e| {
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| {
         XeError::failure(
             "INTERNAL_ERROR",
-            format!("{LABELS} cannot be understood: {e}; correct it, or remove it to start without names"),
+            format!(
+                "{} cannot be understood: {e}; correct it, or remove it to go on without this name",
+                path.display()
+            ),
         )
     })
 }
 
 /// Changes what is said about the thing with this UUID.
 pub fn change(system: &dyn System, uuid: &str, changes: &[Change]) -> Result<(), XeError> {
-    let mut all = read(system)?;
-    let labels = all.entry(uuid.to_owned()).or_default();
+    let mut labels = read_one(system, uuid)?.unwrap_or_default();
     for change in changes {
         if !labels.apply(change) {
             return Err(XeError::usage(format!(
@@ -108,18 +136,14 @@ pub fn change(system: &dyn System, uuid: &str, changes: &[Change]) -> Result<(),
             )));
         }
     }
-    if *labels == Labels::default() {
-        all.remove(uuid);
+    let path = file(uuid);
+    if labels == Labels::default() {
+        return system.remove_file(&path).map_err(|e| XeError::system(&e));
     }
-    let text = serde_json::to_vec_pretty(&all).map_err(|e| XeError::system(&e))?;
-    let path = Path::new(LABELS);
-    if let Some(folder) = path.parent() {
-        system
-            .create_dir_all(folder)
-            .map_err(|e| XeError::system(&e))?;
-    }
+    let text = serde_json::to_vec_pretty(&labels).map_err(|e| XeError::system(&e))?;
     system
-        .write_file(path, &text, 0o644)
+        .create_dir_all(Path::new(FOLDER))
+        .and_then(|()| system.write_file(&path, &text, 0o644))
         .map_err(|e| XeError::system(&e))
 }
 
@@ -153,10 +177,12 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_told_and_not_overwritten() {
-        let system = RecordingSystem::new().file(LABELS, "{");
+        let system = RecordingSystem::new().file(file("1"), "{");
         let set = [Change::Set("name-label", "x".into())];
         let error = change(&system, "1", &set).unwrap_err();
-        assert!(error.message.contains(LABELS), "{error}");
-        assert_eq!(system.read_file(Path::new(LABELS)).unwrap(), b"{");
+        assert!(error.message.contains("/1.json"), "{error}");
+        assert_eq!(system.read_file(&file("1")).unwrap(), b"{");
+        assert!(read(&system).is_err());
+        change(&system, "2", &set).unwrap();
     }
 }

@@ -45,7 +45,7 @@ const COMMANDS: [&[&str]; 30] = [
 ];
 
 /// Files that are in it.
-const FILES: [&str; 8] = [
+const FILES: [&str; 7] = [
     "/etc/os-release",
     "/etc/fstab",
     "/proc/cmdline",
@@ -53,14 +53,14 @@ const FILES: [&str; 8] = [
     "/run/bedplate/health.json",
     "/state/bedplate/install/report.json",
     "/boot/efi/grub/state.env",
-    "/var/lib/bedplate/xe/labels.json",
 ];
 
 /// Folders whose files are in it, with how their names end.
-const FOLDERS: [(&str, &str); 6] = [
+const FOLDERS: [(&str, &str); 7] = [
     ("/etc/systemd/network", ""),
     ("/etc/libvirt/libxl", ".xml"),
     ("/var/lib/bedplate/hotfix", ".json"),
+    ("/var/lib/bedplate/xe/labels", ".json"),
     ("/var/lib/bedplate/xe/snapshots", ".xml"),
     ("/var/log/xen", ".log"),
     ("/var/log/libvirt/libxl", ".log"),

@@ -425,6 +425,11 @@ fn life_is_a_word_to_libvirt() {
         ),
         (
             system(),
+            "vm-param-set vm=web other-config:auto_poweron=false",
+            format!("virsh autostart --disable {VM}"),
+        ),
+        (
+            system(),
             "vm-cd-insert vm=web cd-name=debian.iso",
             format!("virsh change-media {VM} hdd /srv/iso/debian.iso --insert --config"),
         ),

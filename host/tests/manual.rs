@@ -32,10 +32,10 @@ fn the_pages_in_the_image_are_up_to_date() {
         "BEDPLATE_BLESS=1 cargo test -p host --test manual"
     );
     for (name, text) in &pages {
-        assert_eq!(
-            &std::fs::read_to_string(folder.join(name)).unwrap(),
-            text,
-            "{name}: BEDPLATE_BLESS=1 cargo test -p host --test manual"
+        // Not both texts: they are long.
+        assert!(
+            std::fs::read_to_string(folder.join(name)).unwrap() == *text,
+            "{name} is out of date: BEDPLATE_BLESS=1 cargo test -p host --test manual"
         );
     }
 }

@@ -188,6 +188,11 @@ fn write(around: &Surroundings<'_>, record: &Record, changes: &[Change]) -> Resu
     let mut auto = None;
     for change in changes {
         match change {
+            // As XenServer's administrators write it.
+            Change::SetKey("other-config", key, value) if key == "auto_poweron" => {
+                auto = Some(verb::flag(key, value)?);
+            }
+            Change::RemoveKey("other-config", key) if key == "auto_poweron" => auto = Some(false),
             Change::Set("auto-poweron", value) => auto = Some(verb::flag("auto-poweron", value)?),
             _ => apply(&mut new, change)?,
         }
