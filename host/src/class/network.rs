@@ -81,6 +81,12 @@ fn interfaces_with(system: &dyn System, what: &str) -> Result<Vec<String>, XeErr
         .collect())
 }
 
+/// Whether it is dom0's end of a guest's interface, which has a device as well: one of Xen's bus.
+fn is_of_guest(system: &dyn System, interface: &str) -> bool {
+    short_text(system, attribute(interface, "device/modalias"))
+        .is_some_and(|alias| alias.starts_with("xen-backend:"))
+}
+
 fn ports(system: &dyn System, bridge: &str) -> Vec<String> {
     system
         .list_dir(&attribute(bridge, "brif"))
@@ -97,7 +103,8 @@ fn networks(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError>
     let bridges = interfaces_with(system, "bridge")?;
     let record = |bridge: String| {
         let management = bridge == MANAGEMENT_BRIDGE;
-        let physical = |port: &String| system.exists(&attribute(port, "device"));
+        let physical =
+            |port: &String| system.exists(&attribute(port, "device")) && !is_of_guest(system, port);
         let pifs = ports(system, &bridge)
             .into_iter()
             .filter(physical)
@@ -131,6 +138,7 @@ fn pifs(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
     let host = host_uuid(system);
     let bridges = interfaces_with(system, "bridge")?;
     let mut devices = interfaces_with(system, "device")?;
+    devices.retain(|device| !is_of_guest(system, device));
     devices.extend(interfaces_with(system, "bonding")?);
     let vlans = system
         .list_dir(Path::new(VLANS))
@@ -206,6 +214,7 @@ mod tests {
             .file(net("xenbr0/brif/eth0/state"), "3")
             .file(net("xenbr0/brif/vif1.0/state"), "3")
             .file(net("vif1.0/mtu"), "1500")
+            .file(net("vif1.0/device/modalias"), "xen-backend:vif\n")
     }
 
     #[test]

@@ -13,7 +13,6 @@ pub(super) const CLASS: Class = Class {
         Field::listed("name-label"),
         Field::listed("name-description"),
         Field::more("domain-type"),
-        Field::more("firmware"),
         Field::more("memory-static-max"),
         Field::more("VCPUs-max"),
         Field::more("disk-size"),
@@ -27,18 +26,11 @@ pub(super) const CLASS: Class = Class {
 };
 
 fn record(template: &Template) -> Record {
-    let hvm = template.virtualization == crate::guest::Virtualization::Hvm;
-    let firmware = match (hvm, template.uefi) {
-        (false, _) => "",
-        (true, true) => "uefi",
-        (true, false) => "bios",
-    };
     Record::new()
         .with("uuid", template.uuid())
         .with("name-label", template.name)
         .with("name-description", template.about)
         .with("domain-type", template.virtualization.name())
-        .with("firmware", firmware)
         .with("memory-static-max", template.memory)
         .with("VCPUs-max", template.vcpus)
         .with("disk-size", template.disk)

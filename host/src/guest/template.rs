@@ -9,8 +9,6 @@ use xmltree::{Element, XMLNode};
 
 /// Finds kernel and initrd in the disk of a guest, by its GRUB configuration.
 pub const PYGRUB: &str = "pygrub";
-/// Firmware of UEFI guests.
-const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
 
 /// A kind of guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +19,6 @@ pub struct Template {
     pub about: &'static str,
     /// How the guest is virtualized.
     pub virtualization: Virtualization,
-    /// Whether its firmware is UEFI, for HVM.
-    pub uefi: bool,
     /// Windows: enlightenments of Hyper-V, the clock in local time.
     pub windows: bool,
     /// Bytes of memory.
@@ -36,13 +32,12 @@ pub struct Template {
 const GIB: u64 = 1 << 30;
 
 /// All templates.
-pub static ALL: [Template; 5] = [
+pub static ALL: [Template; 4] = [
     Template {
         name: "Linux PVH",
         about: "Linux in a hardware container: the quickest and leanest. Boots a kernel on the host, or the one that GRUB's \
                 configuration in its disk names",
         virtualization: Virtualization::Pvh,
-        uefi: false,
         windows: false,
         memory: GIB,
         vcpus: 1,
@@ -52,7 +47,6 @@ pub static ALL: [Template; 5] = [
         name: "Linux PV",
         about: "Linux on processors without virtualization, and kernels that are too old for PVH (before 4.11)",
         virtualization: Virtualization::Pv,
-        uefi: false,
         windows: false,
         memory: GIB,
         vcpus: 1,
@@ -62,17 +56,6 @@ pub static ALL: [Template; 5] = [
         name: "Other install media",
         about: "A whole emulated machine with BIOS: any operating system, installed from an ISO image",
         virtualization: Virtualization::Hvm,
-        uefi: false,
-        windows: false,
-        memory: 2 * GIB,
-        vcpus: 2,
-        disk: 20 * GIB,
-    },
-    Template {
-        name: "Other install media (UEFI)",
-        about: "A whole emulated machine with UEFI: any operating system, installed from an ISO image",
-        virtualization: Virtualization::Hvm,
-        uefi: true,
         windows: false,
         memory: 2 * GIB,
         vcpus: 2,
@@ -82,7 +65,6 @@ pub static ALL: [Template; 5] = [
         name: "Windows",
         about: "A whole emulated machine with BIOS, Hyper-V's enlightenments and the clock in local time",
         virtualization: Virtualization::Hvm,
-        uefi: false,
         windows: true,
         memory: 4 * GIB,
         vcpus: 2,
@@ -174,12 +156,6 @@ fn os(template: &Template, wishes: &Wishes) -> Element {
     of_type.attributes.insert("machine".into(), machine.into());
     push(of_type);
     if template.virtualization == Virtualization::Hvm {
-        if template.uefi {
-            let mut loader = with_text("loader", OVMF);
-            loader.attributes.insert("readonly".into(), "yes".into());
-            loader.attributes.insert("type".into(), "pflash".into());
-            push(loader);
-        }
         // An empty disk is passed over, so the first start is the installer and the later ones are the disk.
         push(element("boot", &[("dev", "hd")]));
         push(element("boot", &[("dev", "cdrom")]));
