@@ -74,16 +74,19 @@ fn say(run: &mut Run, host: &Host, line: &str) -> Result<String> {
 
 /// Waits for the guest's voice on the console that `xe` connects.
 fn heard(run: &mut Run, host: &Host, name: &str) -> Result<()> {
-    // The console wants a terminal, and ends with its input: a pipe that is open at both ends never ends.
+    // The console wants a terminal, and ends with its input: a pipe that is open at both ends never ends. Nor does `script`
+    // when nobody reads what it says any more, so it is ended here.
     let seconds = run.bench.limit(20).as_secs();
     let listen = format!(
-        "pipe=$(mktemp -u) && mkfifo $pipe && exec 9<>$pipe && rm $pipe && \
-         timeout {seconds} script -qefc \"xe console vm='{name}'\" /dev/null <&9 2>&1 | grep --line-buffered -m 2 '{HELLO},'"
+        "pipe=$(mktemp -u) && mkfifo $pipe && exec 9<>$pipe && rm $pipe && heard=$(mktemp); \
+         timeout {seconds} script -qefc \"xe console vm='{name}'\" /dev/null <&9 >$heard 2>&1 & \
+         for i in $(seq {seconds}); do [ $(grep -c '{HELLO},' $heard) -ge 2 ] && break; sleep 1; done; \
+         kill $!; grep -m 2 '{HELLO},' $heard || cat $heard; rm $heard"
     );
     let said = say(run, host, &listen)?;
     run.note(said.trim_end());
     ensure!(
-        said.matches(HELLO).count() == 2,
+        said.matches(&format!("{HELLO},")).count() == 2,
         "{name} should have said hello twice:\n{said}"
     );
     Ok(())
