@@ -332,6 +332,11 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
             "physical-size=",
         ),
         (
+            "sr-create name-label=x type=ext device-config:device=--all",
+            "WRONG_USE",
+            "/dev/sdb",
+        ),
+        (
             "sr-destroy uuid=k3xQ2a",
             "SR_OPERATION_NOT_SUPPORTED",
             "stays",
@@ -353,6 +358,46 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
         assert!(error.to_string().contains(words), "{line}: {error}");
         assert_eq!(changes(&system), [""; 0], "{line}");
     }
+}
+
+#[test]
+fn no_repository_takes_the_place_of_something_else() {
+    let line = "sr-create name-label=x type=ext device-config:device=/dev/sdb";
+    let used = system().prints("wipefs", "gpt\next4\n");
+    let error = run(&used, line).unwrap_err();
+    assert_eq!(error.code, "SR_DEVICE_IN_USE", "{error}");
+    assert!(error.to_string().contains("holds: gpt, ext4"), "{error}");
+    assert!(!used.command_lines().join("\n").contains("mkfs"));
+    let empty = system().prints("wipefs", "");
+    run(&empty, line).unwrap();
+    let mkfs = |line: &String| line.starts_with("mkfs.ext4") && line.ends_with(" /dev/sdb");
+    assert!(empty.command_lines().iter().any(mkfs));
+}
+
+#[test]
+fn a_repository_is_not_destroyed_where_its_disks_cannot_be_seen() {
+    const SR: &str = "cccccccc-1111-4111-8111-111111111111";
+    let host = || {
+        system()
+            .file(
+                "/etc/fstab",
+                format!("UUID={SR} /srv/xen/{SR} ext4 nofail 0 2\n"),
+            )
+            .file(format!("/dev/bedplate/sr-{SR}"), "")
+    };
+    let line = format!("sr-destroy uuid={SR}");
+    // df of a folder that nothing is mounted at is that of the root.
+    let unmounted = host().prints("df", "Mounted on 1B-blocks Used\n/ 1000 10\n");
+    let error = run(&unmounted, &line).unwrap_err();
+    assert_eq!(error.code, "SR_NOT_ATTACHED", "{error}");
+    assert_eq!(changes(&unmounted), [""; 0]);
+    let mounted = host().prints(
+        "df",
+        &format!("Mounted on 1B-blocks Used\n/srv/xen/{SR} 1000 10\n"),
+    );
+    run(&mounted, &line).unwrap();
+    let removed = format!("lvremove --quiet --yes /dev/bedplate/sr-{SR}");
+    assert!(changes(&mounted).contains(&removed));
 }
 
 #[test]
