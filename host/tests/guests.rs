@@ -7,7 +7,7 @@ use host::commands::{Surroundings, execute};
 use host::guest::Domain;
 use host::hotfix::{Places, RealMachine};
 use host::terminal::{Nobody, Terminal};
-use std::io;
+use std::io::{self, Read};
 use std::process::ExitStatus;
 use steps::{RecordingSystem, System};
 
@@ -643,6 +643,51 @@ fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
         assert_eq!(error.code, code, "{line}: {error}");
         assert_eq!(changes(&on), [""; 0], "{line}");
     }
+}
+
+#[test]
+fn a_disk_that_would_not_be_copied_is_refused() {
+    let shared = DEFINITION.replace(
+        "<interface",
+        "<disk type='block' device='disk'><source dev='/dev/sdc'/><target dev='xvdb' bus='xen'/></disk><interface",
+    );
+    for line in [
+        "vm-clone vm=web new-name-label=two",
+        "vm-export vm=web filename=/new",
+        "vm-snapshot vm=web new-name-label=before",
+    ] {
+        let system = system()
+            .prints(&format!("{V} 'dumpxml"), &shared)
+            .prints(&format!("{V} dumpxml"), &shared);
+        let error = run(&system, line).unwrap_err();
+        assert_eq!(error.code, "OPERATION_NOT_ALLOWED", "{line}: {error}");
+        assert!(error.to_string().contains("location: /dev/sdc"), "{error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn an_import_takes_no_disk_of_this_host() {
+    // The definition names a disk that the guest `web` has, and the file holds none.
+    let definition = DEFINITION
+        .replace("<name>web</name>", "<name>evil</name>")
+        .replace("11111111-2222", "99999999-2222");
+    let manifest = host::export::Manifest::new(1, definition, Vec::new());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("evil.xe");
+    let system = system();
+    let task = host::task::Task::short(&system);
+    let mut bytes = Vec::new();
+    host::export::Writer::new(&manifest, Vec::new(), &task)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    // A file is opened as a device of whole sectors.
+    std::fs::write(&file, &bytes).unwrap();
+    let error = run(&system, &format!("vm-import filename={}", file.display())).unwrap_err();
+    assert_eq!(error.code, "IMPORT_ERROR_CORRUPT", "{error}");
+    assert!(error.to_string().contains("device: xvda"), "{error}");
+    assert_eq!(changes(&system), [""; 0]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::disk::{destroy_disk, duplicate, name_disk};
 use super::uuid_of;
-use super::vm_install::{confirm, name_in_use, own_disks};
+use super::vm_install::{all_disks, confirm, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::{Domain, libvirt, snapshots};
@@ -71,7 +71,7 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
     let mut domain = libvirt::domain(system, &vm)?;
-    let disks = own_disks(asked, &domain)?;
+    let disks = all_disks(asked, &domain)?;
     if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
         return Err(XeError::failure(
             "SR_OPERATION_NOT_SUPPORTED",
@@ -244,7 +244,7 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
         return Err(name_in_use(name));
     }
     let mut copies: Vec<(Disk, Disk)> = Vec::new();
-    let made = own_disks(asked, &domain)?
+    let made = all_disks(asked, &domain)?
         .into_iter()
         .enumerate()
         .try_for_each(|(index, disk)| {
