@@ -401,6 +401,19 @@ fn a_repository_is_not_destroyed_where_its_disks_cannot_be_seen() {
 }
 
 #[test]
+fn a_disk_that_is_only_plugged_in_is_not_destroyed() {
+    let without = DEFINITION.replace("vdi-aaaaaaaa", "vdi-dddddddd");
+    let system = running()
+        .prints(&format!("{V} 'dumpxml --inactive"), &without)
+        .prints(&format!("{V} dumpxml --inactive"), &without);
+    let line = "vdi-destroy uuid=aaaaaaaa-1111-4111-8111-111111111111";
+    let error = run(&system, line).unwrap_err();
+    assert_eq!(error.code, "VDI_IN_USE", "{error}");
+    assert!(error.to_string().contains("runs"), "{error}");
+    assert_eq!(changes(&system), [""; 0]);
+}
+
+#[test]
 fn what_was_made_goes_away_where_the_rest_fails() {
     for (fails, line) in [
         (
