@@ -9,6 +9,7 @@ mod medium;
 mod refusals;
 mod screens;
 mod smoke;
+mod xe_guests;
 
 use crate::case::Run;
 use anyhow::Result;
@@ -26,7 +27,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 12] = [
+pub static ALL: [Case; 13] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -68,6 +69,12 @@ pub static ALL: [Case; 12] = [
         about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
         long: true,
         run: hotfix::run,
+    },
+    Case {
+        name: "xe-guests",
+        about: "BIOS: guests made with xe, seen by virsh, snapshot, export and import, back after a restart of the host",
+        long: true,
+        run: xe_guests::run,
     },
     Case {
         name: "medium-xen",
