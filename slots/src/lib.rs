@@ -12,6 +12,8 @@ pub mod grub;
 pub mod grub_cfg;
 mod identity;
 pub mod layout;
+pub mod md_superblock;
+pub mod mirror;
 pub mod names;
 pub mod verity;
 pub mod writer;
