@@ -98,7 +98,9 @@ impl MdSuperblock {
             number: u32_at(160),
             events: u64_at(200),
             recovering: u32_at(8) & RECOVERING != 0,
-            roles: roles.map(|two| u16::from_le_bytes([two[0], two[1]])).collect(),
+            roles: roles
+                .map(|two| u16::from_le_bytes([two[0], two[1]]))
+                .collect(),
         })
     }
 
@@ -182,11 +184,16 @@ mod tests {
     fn reads_what_a_member_says() {
         let mut device = MemoryDevice::new(1 << 20);
         assert_eq!(MdSuperblock::read(&mut device).unwrap(), None);
-        device.write_at(OFFSET, &bytes(1, 42, &[0, 1, SPARE], true)).unwrap();
+        device
+            .write_at(OFFSET, &bytes(1, 42, &[0, 1, SPARE], true))
+            .unwrap();
         let read = MdSuperblock::read(&mut device).unwrap().unwrap();
         assert_eq!(read.array, Uuid::from_bytes([7; 16]));
         assert_eq!(read.device, Uuid::from_bytes([2; 16]));
-        assert_eq!((read.level, read.raid_disks, read.number, read.events), (1, 2, 1, 42));
+        assert_eq!(
+            (read.level, read.raid_disks, read.number, read.events),
+            (1, 2, 1, 42)
+        );
         assert_eq!((read.data_offset, read.data_size), (1 << 20, 4 << 20));
         assert!(read.recovering && read.has(0) && read.has(1));
         assert!(!read.has(2) && !read.has(3) && !read.has(u32::MAX));
@@ -206,21 +213,39 @@ mod tests {
     #[test]
     fn who_went_on_without_whom() {
         let both = [0, 1];
-        assert_eq!(member(0, 10, &both).compare(&member(1, 10, &both)), Halves::Same);
-        assert_eq!(member(0, 11, &both).compare(&member(1, 10, &both)), Halves::Same);
-        assert_eq!(member(0, 12, &both).compare(&member(1, 10, &both)), Halves::FirstNewer);
-        assert_eq!(member(0, 10, &both).compare(&member(1, 12, &both)), Halves::SecondNewer);
+        assert_eq!(
+            member(0, 10, &both).compare(&member(1, 10, &both)),
+            Halves::Same
+        );
+        assert_eq!(
+            member(0, 11, &both).compare(&member(1, 10, &both)),
+            Halves::Same
+        );
+        assert_eq!(
+            member(0, 12, &both).compare(&member(1, 10, &both)),
+            Halves::FirstNewer
+        );
+        assert_eq!(
+            member(0, 10, &both).compare(&member(1, 12, &both)),
+            Halves::SecondNewer
+        );
         for gone in [SPARE, FAULTY] {
             // It does not matter who counted further.
             for (first, second) in [(10, 20), (20, 10), (10, 10)] {
                 let alone = member(0, first, &[0, gone]);
                 assert_eq!(alone.compare(&member(1, second, &both)), Halves::FirstNewer);
-                assert_eq!(member(1, second, &both).compare(&alone), Halves::SecondNewer);
+                assert_eq!(
+                    member(1, second, &both).compare(&alone),
+                    Halves::SecondNewer
+                );
                 assert_eq!(alone.compare(&member(1, second, &[gone, 1])), Halves::Apart);
             }
         }
         // The table is too short to know the other one.
-        assert_eq!(member(0, 10, &[0]).compare(&member(1, 10, &both)), Halves::FirstNewer);
+        assert_eq!(
+            member(0, 10, &[0]).compare(&member(1, 10, &both)),
+            Halves::FirstNewer
+        );
     }
 
     #[test]

@@ -80,11 +80,16 @@ mod tests {
     fn disks_that_do_not_fit_together() {
         assert_eq!(
             Layout::plan_mirror((40 * GIB, 512), (40 * GIB, 4096)),
-            Err(LayoutError::OtherSectors { first: 512, second: 4096 })
+            Err(LayoutError::OtherSectors {
+                first: 512,
+                second: 4096
+            })
         );
         assert_eq!(
             Layout::plan_mirror((40 * GIB, 512), (MIN_DISK_SIZE - 1, 512)),
-            Err(LayoutError::TooSmall { size: MIN_DISK_SIZE - 1 })
+            Err(LayoutError::TooSmall {
+                size: MIN_DISK_SIZE - 1
+            })
         );
     }
 
