@@ -10,6 +10,7 @@ mod firmware_entry;
 mod identify;
 mod loaders;
 mod machine;
+mod mirror;
 mod partition;
 mod settings;
 mod slot;
@@ -17,7 +18,7 @@ mod state;
 mod storage;
 mod verify;
 
-pub use context::Context;
+pub use context::{Context, Member, device_of};
 pub use identify::IdentifyError;
 pub use machine::{Machine, RealMachine, partition_path};
 pub use settings::SettingsError;
@@ -36,7 +37,11 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
     let mut runner = runner
         .with(identify::IdentifyDisk)
         .with(erase::EraseDisk)
-        .with(partition::PartitionDisk)
+        .with(partition::PartitionDisk);
+    if plan.disk.mirror.is_some() {
+        runner.add(mirror::CreateMirror);
+    }
+    let mut runner = runner
         .with(slot::WriteSlot)
         .with(state::CreateState)
         .with(storage::CreateStorage)
