@@ -7,7 +7,7 @@ use crate::licensing::{self, EDITION, LICENSE_FIELDS, LICENSE_PARAMS, LicenseCom
 use crate::patch_commands::{self, PatchCommand};
 use crate::query::{self, Filters, nearest};
 use crate::record::{Field, Record, Value};
-use crate::{XeError, render};
+use crate::{XeError, mirror, render};
 use std::fmt::Write;
 use steps::System;
 use steps::sink::FanOut;
@@ -49,6 +49,7 @@ enum Command {
     ParamGet(Class),
     License(LicenseCommand),
     Patch(PatchCommand),
+    DiskReplace,
     Help,
 }
 
@@ -64,6 +65,7 @@ impl Command {
         let mut all: Vec<_> = Class::ALL.into_iter().flat_map(of_class).collect();
         all.extend(LicenseCommand::ALL.map(Command::License));
         all.extend(PatchCommand::ALL.map(Command::Patch));
+        all.push(Command::DiskReplace);
         all.push(Command::Help);
         all.sort_by_key(Command::name);
         all
@@ -92,6 +94,7 @@ impl Command {
             Command::ParamGet(class) => format!("{}-param-get", class.name),
             Command::License(command) => command.name().to_owned(),
             Command::Patch(command) => command.name().to_owned(),
+            Command::DiskReplace => "host-disk-replace".to_owned(),
             Command::Help => "help".to_owned(),
         }
     }
@@ -103,6 +106,9 @@ impl Command {
             Command::ParamGet(class) => format!("Prints one field of one of the {}", class.plural),
             Command::License(command) => command.summary().to_owned(),
             Command::Patch(command) => command.summary().to_owned(),
+            Command::DiskReplace => {
+                "Makes a disk the second half of the host's mirror, in the place of one that is gone".to_owned()
+            }
             Command::Help => "Lists the commands, or explains one".to_owned(),
         }
     }
@@ -118,6 +124,7 @@ impl Command {
             }
             Command::License(command) => command.usage(),
             Command::Patch(command) => command.usage(),
+            Command::DiskReplace => "device=/dev/DISK [wipe=true]",
             Command::Help => "[COMMAND]",
         }
     }
@@ -128,7 +135,7 @@ impl Command {
                 class.fields
             }
             Command::License(LicenseCommand::View) => &LICENSE_FIELDS,
-            Command::License(_) | Command::Patch(_) | Command::Help => &[],
+            Command::License(_) | Command::Patch(_) | Command::DiskReplace | Command::Help => &[],
         }
     }
 }
@@ -152,8 +159,39 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
         Command::ParamGet(class) => param_get(line, class, around),
         Command::License(command) => license_command(line, command, around),
         Command::Patch(command) => patch_commands::execute(command, line, around),
+        Command::DiskReplace => disk_replace(line, around),
         Command::Help => help(line),
     }
+}
+
+/// Makes a disk the second half of the mirror.
+fn disk_replace(line: &Invocation, around: &Surroundings<'_>) -> Result<String, XeError> {
+    if let Some((name, _)) = line
+        .args
+        .iter()
+        .find(|(name, _)| !["device", "wipe"].contains(&name.as_str()))
+    {
+        return Err(XeError::usage(format!(
+            "host-disk-replace does not take {name:?}"
+        )));
+    }
+    let device = line
+        .arg("device")
+        .ok_or_else(|| XeError::usage("device= is missing: which disk is the new one?"))?;
+    let wipe = match line.arg("wipe") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(XeError::usage("wipe= is true or false")),
+    };
+    let replaced = mirror::replace(&around.site(), device, wipe)?;
+    let mut text = format!(
+        "{} is the second half of the mirror and is being filled; /proc/mdstat shows how far it is.\n",
+        replaced.device.display()
+    );
+    for warning in replaced.warnings {
+        text.push_str(&format!("Warning: {warning}\n"));
+    }
+    Ok(text)
 }
 
 /// Runs a command about the license. None of them is about anything that an administrator does.

@@ -6,14 +6,17 @@ mod issue;
 mod report;
 mod watchdog;
 
+use boot_state::knows_as_good;
 pub use boot_state::{after_good_boot, has_way_back, mark_good};
 pub use checks::{Check, Outcome, Retry, run_checks};
 pub use issue::{ISSUE_FILE, issue_text, write_issue};
 pub use report::HealthReport;
 
 use crate::error::chain;
+use crate::hotfix::Places;
 use crate::local::{boot_record, short_text};
-use slots::{Mode, names};
+use crate::mirror;
+use slots::{BootRecord, Mode, names};
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -44,8 +47,22 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
     };
     let mut checks = run_checks(system, &boot, retry);
     let mut failed_try = None;
-    let all_passed = checks.iter().all(|check| check.outcome == Outcome::Pass);
+    if let Some((whole, reason)) = mirror::summary(system, &Places::default().sys_block) {
+        checks.push(match whole {
+            true => Check::pass("mirror", reason),
+            false => Check::warn("mirror", reason),
+        });
+    }
+    let all_passed = checks.iter().all(|check| check.outcome.is_good());
     let marked = match (&boot, all_passed) {
+        (Ok(boot), true) if is_older(boot, esp) => {
+            checks.push(Check::fail(
+                "boot-state",
+                "the loader came from the older half of the mirror and started a root that is not the good one any more: \
+                 restart the host",
+            ));
+            false
+        }
         (Ok(boot), true) if boot.mode == Mode::Host => match mark_good(esp, boot.root.id()) {
             Ok(failed) => {
                 failed_try = failed;
@@ -74,7 +91,7 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
         schema: HealthReport::SCHEMA,
         version: boot.as_ref().ok().map(|boot| boot.root.version.clone()),
         root_id: boot.as_ref().ok().map(|boot| boot.root.id().to_owned()),
-        passed: marked && checks.iter().all(|check| check.outcome == Outcome::Pass),
+        passed: marked && checks.iter().all(|check| check.outcome.is_good()),
         failed_try,
         uptime_ms: uptime_ms(system),
         checks,
@@ -86,6 +103,12 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
         }
     }
     report
+}
+
+/// True when the loader came from the older half of a mirror and started another root than the newer half says.
+fn is_older(boot: &BootRecord, esp: &Path) -> bool {
+    let older = |mirror: &slots::MirrorBoot| mirror.booted != mirror.kept;
+    boot.mirror.as_ref().is_some_and(older) && !knows_as_good(esp, boot.root.id())
 }
 
 fn write_report(system: &dyn System, path: &Path, report: &HealthReport) -> Result<(), String> {

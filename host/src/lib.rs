@@ -13,6 +13,7 @@ pub mod health;
 pub mod hotfix;
 pub mod licensing;
 pub mod local;
+pub mod mirror;
 pub mod patch_commands;
 pub mod query;
 pub mod record;

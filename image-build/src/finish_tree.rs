@@ -15,6 +15,7 @@ pub const PROGRAMS: [(&str, &str); 4] = [
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),
     ("bedplate-license", "usr/bin/bedplate-license"),
+    ("bedplate-mirror", "usr/bin/bedplate-mirror"),
 ];
 
 /// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.

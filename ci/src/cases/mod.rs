@@ -5,6 +5,7 @@ mod guests;
 mod hosts;
 mod hotfix;
 mod medium;
+mod mirror;
 mod refusals;
 mod screens;
 mod smoke;
@@ -25,7 +26,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 11] = [
+pub static ALL: [Case; 12] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -61,6 +62,12 @@ pub static ALL: [Case; 11] = [
         about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
         long: true,
         run: hotfix::run,
+    },
+    Case {
+        name: "mirror",
+        about: "BIOS, two disks: either alone boots, a half that comes back is made whole, two histories are never merged",
+        long: true,
+        run: mirror::run,
     },
     Case {
         name: "medium-xen",
