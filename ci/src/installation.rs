@@ -75,14 +75,7 @@ impl Hardware {
 
     /// The machine with `image` as its disk and `variables` as its firmware's memory (UEFI).
     pub fn spec(self, image: &Image, variables: Option<&Path>) -> Spec {
-        let code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-        let firmware = match variables {
-            Some(variables) => Firmware::Uefi {
-                code: code.into(),
-                variables: variables.into(),
-            },
-            None => Firmware::Bios,
-        };
+        let firmware = variables.map_or(Firmware::Bios, Firmware::uefi);
         let disk = Disk {
             image: image.clone(),
             bus: self.bus,

@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 4] = [
+pub const PROGRAMS: [(&str, &str); 5] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),

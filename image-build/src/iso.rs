@@ -223,8 +223,9 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
          load_env -f /{CHOICE} bedplate_entry bedplate_timeout\n\
          if [ -n \"$bedplate_entry\" ]; then set default=\"$bedplate_entry\"; fi\n\
          if [ -n \"$bedplate_timeout\" ]; then set timeout=\"$bedplate_timeout\"; fi\n\
-         if serial --unit=0 --speed=115200; then\n    terminal_input --append serial\n    terminal_output --append serial\nfi\n\
-         set menu_color_normal=light-gray/black\nset menu_color_highlight=white/blue\n\n"
+         {serial}\
+         set menu_color_normal=light-gray/black\nset menu_color_highlight=white/blue\n\n",
+        serial = slots::grub_cfg::serial_terminal("0"),
     );
     text.push_str(&linux(
         "install",

@@ -189,7 +189,7 @@ fn two_histories(run: &mut Run, installation: &Installation) -> Result<()> {
 fn wait(run: &Run, what: &str, mut reached: impl FnMut() -> Result<bool>) -> Result<()> {
     let started = Instant::now();
     while !reached()? {
-        if started.elapsed() > run.bench.limit(120) {
+        if started.elapsed() > run.bench.limit(30) {
             bail!("in vain waited for this: {what}");
         }
         std::thread::sleep(Duration::from_secs(3));

@@ -71,7 +71,7 @@ pub static ALL: [Case; 12] = [
     },
     Case {
         name: "medium-xen",
-        about: "Xen booted from the medium, without a disk",
+        about: "Xen booted from the medium by BIOS and by UEFI, without a disk",
         long: false,
         run: medium::medium_xen,
     },
