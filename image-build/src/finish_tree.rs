@@ -292,6 +292,7 @@ fn apply_presets(paths: &Paths, tree: &Path) -> Result<()> {
             units.extend([
                 "bedplate-xen.service".to_string(),
                 "bedplate-health.service".to_string(),
+                "bedplate-first-boot.service".to_string(),
             ]);
         }
         Tool::host(paths, "chroot")

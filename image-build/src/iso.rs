@@ -200,6 +200,11 @@ const LIVE: &str = "bedplate.mode=live systemd.gpt_auto=no panic=30 loglevel=4";
 const INSTALL: &str = "systemd.unit=bedplate-live.target systemd.show_status=no";
 const RESCUE: &str = "systemd.unit=bedplate-rescue.target";
 
+/// With UEFI there is no text mode, and GRUB gives Xen the largest mode that the firmware knows (2048x2048 in OVMF), whether a
+/// screen shows it or not. Every screen and every management controller shows this one.
+const XEN_SCREEN: &str =
+    "if [ \"$grub_platform\" = efi ]; then set gfxpayload='1024x768,800x600,auto'; fi";
+
 /// The boot menu of the ISO. The console that is named last is the one that the installer talks on.
 fn menu(version: &str, files: &BootFiles<'_>) -> String {
     let BootFiles {
@@ -271,7 +276,7 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
         &format!("{INSTALL} bedplate.check {screen}"),
     ));
     text.push_str(&format!(
-        "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    echo 'Loading the hypervisor ...'\n    \
+        "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    {XEN_SCREEN}\n    echo 'Loading the hypervisor ...'\n    \
          multiboot2 {targets}/{xen} {xen_args}\n    module2 {targets}/{kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
          echo 'Loading the drivers ...'\n    module2 --nounzip {targets}/{initrd}\n}}\n",
         xen_args = slots::boot_options::xen_options(slots::Console::Com1),

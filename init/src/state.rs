@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
 use slots::RootIdentity;
 use slots::boot_state::is_id;
-use slots::names::{ETC_FROM, FACTORY_VAR, STATE_MOUNT};
+use slots::names::{ETC_FROM, ETC_OVERLAY_OPTIONS, FACTORY_VAR, STATE_MOUNT};
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -85,11 +85,10 @@ impl EtcOverlay {
         }
     }
 
-    /// Mount options. The features that are switched off tie the upper folder to one lower file system, and a hotfix
-    /// brings another.
+    /// Mount options.
     pub fn options(&self) -> String {
         format!(
-            "lowerdir=/etc,upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=off",
+            "lowerdir=/etc,upperdir={},workdir={},{ETC_OVERLAY_OPTIONS}",
             self.upper.display(),
             self.work.display()
         )
@@ -358,6 +357,12 @@ fn make_folder(path: &Path, mode: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folders_are_those_that_the_installer_knows() {
+        let ours = BINDINGS.map(|binding| (binding.folder, binding.mount_point, binding.factory));
+        assert_eq!(ours, slots::names::STATE_FOLDERS);
+    }
 
     #[test]
     fn what_e2fsck_says() {

@@ -1,8 +1,10 @@
 //! The files that make a root image this host: what lies over the image's /etc, and root's home.
 
+mod hooks;
 mod network;
 mod settings;
 
+pub use hooks::first_boot_files;
 pub use network::network_files;
 pub use settings::{UNITS, enable_files, settings_files};
 

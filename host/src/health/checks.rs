@@ -1,8 +1,8 @@
 //! The checks. Each says pass, fail or unknown, and why; unknown is never pass.
 
-use crate::class::volume_group;
 use crate::error::chain;
 use crate::local::{MANAGEMENT_BRIDGE, addresses, short_text};
+use crate::storage::volume_group;
 use serde::{Deserialize, Serialize};
 use slots::names::{STATE_MOUNT, STORAGE_VG};
 use slots::{BootRecord, Mode};

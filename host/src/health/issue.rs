@@ -1,10 +1,10 @@
 //! What the console shows above the login prompt.
 
 use super::{HealthReport, RUN_REPORT, checks::gib};
-use crate::class::volume_group;
 use crate::hotfix::{PatchRecord, PatchState, Places};
 use crate::local::{MANAGEMENT_BRIDGE, boot_record, short_text};
 use crate::mirror;
+use crate::storage::volume_group;
 use std::fmt::Write;
 use std::path::Path;
 use steps::{Command, System};

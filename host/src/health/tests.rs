@@ -52,7 +52,7 @@ fn good_host() -> RecordingSystem {
         .prints("xl info", "xen_version : 4.20\n")
         .prints("virsh -c xen:///system list", "")
         .prints("ip -json address show dev xenbr0", UP)
-        .prints("vgs", crate::class::VGS)
+        .prints("vgs", crate::storage::lvm::VGS)
 }
 
 fn esp(state: &BootState) -> TempDir {

@@ -1,7 +1,9 @@
 //! What an answer file must hold beyond its shape, and the choices that it says.
 
 mod boot;
+mod hook;
 mod network;
+mod source;
 mod system;
 mod webhook;
 
@@ -11,7 +13,9 @@ use crate::choices::{After, Choices, DiskChoice, HclPolicy};
 use crate::selector::{DiskSelector, TRANSPORTS};
 use crate::values::{LicenseToken, PlanHash, ValueError, Zones, parse_size};
 use boot::boot;
+use hook::hooks;
 use network::network;
+use source::source;
 use system::system;
 use webhook::webhook;
 
@@ -37,6 +41,8 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);
     let license = license(answers.license, document);
     let webhook = webhook(answers.webhook, document);
+    let source = source(answers.source, document);
+    let hooks = hooks(answers.hook, document);
     let expect_plan = match answers.expect_plan {
         Some(text) => value(document, "expect_plan", PlanHash::parse(&text)).map(Some),
         None => Some(None),
@@ -49,6 +55,8 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
         hcl: hcl?,
         license: license?,
         webhook: webhook?,
+        source: source?,
+        hooks: hooks?,
         expect_plan: expect_plan?,
         on_success: answers.on_success.unwrap_or(After::Reboot),
         on_failure: answers.on_failure.unwrap_or(After::Shell),

@@ -2,6 +2,7 @@
 
 use super::machine::{Machine, partition_path};
 use crate::plan::{DiskIdentity, Plan};
+use crate::release_source::ImageRoot;
 use release::OpenRelease;
 use slots::gpt::Guids;
 use slots::layout::{Layout, PartitionKind};
@@ -60,6 +61,8 @@ pub struct Context<'a> {
     pub machine_id: Uuid,
     /// Identities of the partitions that were on the disks before.
     pub old_partitions: Vec<Uuid>,
+    /// The tree of the root image that is laid down.
+    pub image: ImageRoot,
     /// True from the first write on.
     pub written: bool,
     /// Arrays of the mirror that run.
@@ -96,6 +99,7 @@ impl<'a> Context<'a> {
                 .collect(),
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),
+            image: ImageRoot::running(),
             written: false,
             arrays: Vec::new(),
             mounted: Vec::new(),
@@ -154,6 +158,13 @@ impl<'a> Context<'a> {
         Ok(target)
     }
 
+    /// Mounts something that [`Context::unmount_all`] takes away again.
+    pub fn mount_at(&mut self, mount: Mount) -> Result<(), StepError> {
+        self.system.mount(&mount)?;
+        self.mounted.push(mount.target);
+        Ok(())
+    }
+
     /// Makes everything below `target` durable, and unmounts it.
     pub fn unmount(&mut self, target: &Path) -> Result<(), StepError> {
         self.system.sync(target)?;
@@ -162,14 +173,20 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Unmounts what a failed step left, and stops its arrays. Tries all, and reports the first failure.
-    pub fn clean_up(&mut self) -> Result<(), StepError> {
-        let mut failure: Option<StepError> = None;
+    /// Unmounts everything, the last first. Tries all, and reports the first failure.
+    pub fn unmount_all(&mut self) -> Result<(), StepError> {
+        let mut failure = None;
         while let Some(target) = self.mounted.pop() {
             if let Err(error) = self.system.unmount(&target) {
                 failure.get_or_insert(error.into());
             }
         }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Unmounts what a failed step left, and stops its arrays. Tries all, and reports the first failure.
+    pub fn clean_up(&mut self) -> Result<(), StepError> {
+        let mut failure = self.unmount_all().err();
         while let Some(kind) = self.arrays.pop() {
             let stop = Command::new("mdadm").args(["--stop", &kind.array_device()]);
             if let Err(error) = self.system.run(&stop) {
