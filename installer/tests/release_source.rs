@@ -108,6 +108,9 @@ fn a_release_is_fetched_and_is_the_one_that_was_signed() {
     let medium = Medium::new();
     let url = serve(repository(&medium));
     let into = tempfile::tempdir().unwrap();
+    // Left by an earlier run.
+    fs::create_dir(into.path().join("metadata")).unwrap();
+    fs::write(into.path().join("metadata/2.root.json"), "{}").unwrap();
     let release = fetch(&medium, &format!("{url}/"), None, into.path()).unwrap();
     assert_eq!(release.manifest, medium.manifest);
     release.verify_all(|_, _, _| {}).unwrap();

@@ -10,7 +10,7 @@ use release::{
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
-use steps::system::{FileError, System};
+use steps::system::{Command, FileError, RunError, System};
 
 /// Where it is put, in memory.
 pub const SOURCE_DIR: &str = "/run/bedplate/source";
@@ -32,6 +32,9 @@ pub enum SourceError {
     /// A file cannot be written.
     #[error("cannot keep the release in memory")]
     File(#[from] FileError),
+    /// A tool failed.
+    #[error("cannot make room for the release")]
+    Run(#[from] RunError),
     /// There is something else.
     #[error(
         "{file} of the release at {url} is not what such a file is; check that `url` in [source] is the folder with \
@@ -98,6 +101,12 @@ pub fn download(
         pause,
         max_bytes: MAX_METADATA,
     };
+    // What an earlier run left may be of another release.
+    system.run(
+        &Command::new("rm")
+            .args(["--recursive", "--force", "--"])
+            .arg(folder),
+    )?;
     for name in [METADATA_DIR, TARGETS_DIR] {
         system.create_dir_all(&folder.join(name))?;
     }
