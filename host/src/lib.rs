@@ -3,6 +3,7 @@
 //! `xe` is made of [`cmdline`] (what was typed), [`class`] (records of hosts, VMs and so on, read through
 //! [`steps::System`]), [`query`] (filters and selectors), [`render`] (text, minimal, JSON) and [`commands`], which ties
 //! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
+//! [`first_boot`] runs the programs that the installer left for the first boot.
 //! [`licensing`] knows the license of this host, which decides about automatic updates alone.
 
 pub mod change;
@@ -12,6 +13,7 @@ pub mod commands;
 pub mod complete;
 pub mod error;
 pub mod export;
+pub mod first_boot;
 pub mod guest;
 pub mod health;
 pub mod help;
@@ -20,6 +22,7 @@ pub mod labels;
 pub mod licensing;
 pub mod local;
 pub mod manual;
+pub mod mirror;
 pub mod network_files;
 pub mod param_commands;
 pub mod patch_commands;

@@ -1,15 +1,19 @@
 //! What the operator said, and nothing else. The answer file and the interview produce the same type.
 
 mod boot;
+mod hook;
 mod network;
+mod source;
 mod webhook;
 
 pub use boot::BootChoice;
+pub use hook::{HookChoice, HookFileError, HookProgram};
 pub use network::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
 };
 
+pub use source::SourceChoice;
 pub use webhook::WebhookChoice;
 
 use crate::selector::DiskSelector;
@@ -37,6 +41,10 @@ pub struct Choices {
     pub license: Option<LicenseToken>,
     /// Who hears how the installation goes.
     pub webhook: Option<WebhookChoice>,
+    /// A server that the release is fetched from; none for that of the medium.
+    pub source: Option<SourceChoice>,
+    /// Programs that run in the course of the installation, in their order.
+    pub hooks: Vec<HookChoice>,
     /// The only plan that may be carried out, by its hash.
     pub expect_plan: Option<PlanHash>,
     /// What follows a finished installation.
@@ -48,8 +56,12 @@ pub struct Choices {
 /// Which disk to install on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiskChoice {
-    /// How the disk is found. Exactly one disk must match.
+    /// How the disk is found. Exactly one disk must match; exactly two where a mirror has no [`DiskChoice::second`].
     pub select: DiskSelector,
+    /// Install on two disks that hold the same.
+    pub mirror: bool,
+    /// How the second disk of a mirror is found. Exactly one disk must match.
+    pub second: Option<DiskSelector>,
     /// Consent to lose everything on it.
     pub wipe: bool,
     /// Consent to lose a Bedplate host with everything in its storage repository. Apart from [`DiskChoice::wipe`], so that a

@@ -8,16 +8,17 @@ use hcl_checker::facts::Transport;
 use installer::answers::{self, export::to_toml};
 use installer::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
-    InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, StaticAddress, StaticAddress6,
-    SystemChoice, UplinkChoice, WebhookChoice,
+    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, SourceChoice,
+    StaticAddress, StaticAddress6, SystemChoice, UplinkChoice, WebhookChoice,
 };
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{
     ArgumentOf, BearerToken, BootArgument, Cidr, Cidr6, HostnamePattern, Keymap, LicenseToken,
-    Locale, Mac, PasswordHash, Pin, PlanHash, SshKey, Timezone, Unit, WebUrl,
+    Locale, Mac, PasswordHash, Pin, PlanHash, Script, SshKey, Timezone, Unit, WebUrl,
 };
 use proptest::prelude::*;
 use slots::Console;
+use steps::hook::Stage;
 
 fn option<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -39,10 +40,10 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
             sizes,
             option(any::<bool>()),
         ),
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
     )
         .prop_map(
-            |((serial, wwn, model), (transport, sizes, rotational), [wipe, reinstall])| {
+            |((serial, wwn, model), (transport, sizes, rotational), [wipe, reinstall, mirror])| {
                 let transport: Option<Transport> = transport;
                 let select = DiskSelector {
                     path: Some("/dev/disk/by-id/x".into()),
@@ -55,6 +56,11 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                     rotational,
                 };
                 DiskChoice {
+                    mirror,
+                    second: mirror.then(|| DiskSelector {
+                        wwn: Some("naa.5".into()),
+                        ..select.clone()
+                    }),
                     select,
                     wipe,
                     reinstall,
@@ -92,6 +98,50 @@ fn webhook() -> impl Strategy<Value = Option<WebhookChoice>> {
             }),
             progress,
         })
+    })
+}
+
+fn source() -> impl Strategy<Value = Option<SourceChoice>> {
+    option(any::<bool>()).prop_map(|found| {
+        found.map(|pin| SourceChoice {
+            url: WebUrl::parse("https://u:p@h.example.org/bedplate").unwrap(),
+            pin: pin.then(|| {
+                Pin::parse("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap()
+            }),
+        })
+    })
+}
+
+fn hooks() -> impl Strategy<Value = Vec<HookChoice>> {
+    let stage = prop::sample::select(vec![
+        Stage::BeforeInstall,
+        Stage::BeforeFirstBoot,
+        Stage::FirstBoot,
+    ]);
+    let program = prop_oneof![
+        "[ -~\n\u{e9}\"\\\\']{0,20}".prop_map(|text| HookProgram::Inline(
+            Script::parse(format!("#!/bin/sh\n{text}").as_bytes()).unwrap()
+        )),
+        option("[0-9a-f]{64}").prop_map(|sha256| HookProgram::File {
+            file: "hooks/a.sh".into(),
+            sha256,
+            content: None,
+        }),
+    ];
+    let one = (stage, program, 1..=14_400u64, any::<bool>());
+    prop::collection::vec(one, 0..3).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(
+                |(index, (when, program, time_limit_s, may_fail))| HookChoice {
+                    name: format!("hook-{index}"),
+                    when,
+                    program,
+                    time_limit_s,
+                    may_fail,
+                },
+            )
+            .collect()
     })
 }
 
@@ -238,7 +288,12 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         hcl,
         option("v4\\.public\\.[A-Za-z0-9_-]{1,20}"),
         (after(), after()),
-        (boot(), webhook(), option("[0-9a-f]{64}")),
+        (
+            boot(),
+            webhook(),
+            option("[0-9a-f]{64}"),
+            (hooks(), source()),
+        ),
     )
         .prop_map(
             |(
@@ -250,7 +305,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                 hcl,
                 license,
                 (on_success, on_failure),
-                (boot, webhook, hash),
+                (boot, webhook, hash, (hooks, source)),
             )| {
                 Choices {
                     disk,
@@ -264,6 +319,8 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                     hcl,
                     license: license.map(|text: String| LicenseToken::parse(&text).unwrap()),
                     webhook,
+                    source,
+                    hooks,
                     expect_plan: hash.map(|text: String| PlanHash::parse(&text).unwrap()),
                     on_success,
                     on_failure,

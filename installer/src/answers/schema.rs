@@ -2,10 +2,14 @@
 //! one run reports everything that is missing or wrong.
 
 mod boot;
+mod hook;
 mod network;
+mod source;
 
 pub use boot::{Boot, BootConsole};
+pub use hook::{Hook, HookStage};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
+pub use source::Source;
 
 use crate::choices::After;
 use schemars::JsonSchema;
@@ -37,6 +41,10 @@ pub struct AnswerFile {
     pub webhook: Option<Webhook>,
     /// The license; everything but automatic updates works without one.
     pub license: Option<License>,
+    /// Where the release is fetched from, in place of that of the medium.
+    pub source: Option<Source>,
+    /// Programs of yours that run in the course of the installation.
+    pub hook: Option<Vec<Hook>>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
     pub host: Option<Vec<Host>>,
 }
@@ -68,6 +76,10 @@ pub struct Host {
     pub webhook: Option<Webhook>,
     /// The license.
     pub license: Option<License>,
+    /// Where the release is fetched from.
+    pub source: Option<Source>,
+    /// Programs of yours, in place of those at the top of the file.
+    pub hook: Option<Vec<Hook>>,
 }
 
 /// Properties of a machine. One that a machine does not have does not fit.
@@ -90,10 +102,15 @@ pub struct HostMatch {
 pub struct Disk {
     /// The disk's device path, for example `/dev/nvme0n1` or a link below `/dev/disk/by-id`.
     pub path: Option<String>,
-    /// Properties that the disk must have, all of them. Exactly one disk must match.
+    /// Properties that the disk must have, all of them. Exactly one disk must match; exactly two with `mirror = true`.
     #[serde(rename = "match")]
     pub matching: Option<DiskMatch>,
-    /// Consent to lose everything that is on the disk; `false` when absent.
+    /// Install on two disks that hold the same, so that either may fail; `false` when absent. Both match `match`, or
+    /// `match` means the first one and `second` the other.
+    pub mirror: Option<bool>,
+    /// Properties of the second disk of a mirror. Exactly one disk must match.
+    pub second: Option<DiskMatch>,
+    /// Consent to lose everything that is on the disk, or on both of a mirror; `false` when absent.
     pub wipe: Option<bool>,
     /// Consent to lose the Bedplate host that is on the disk, needed beside `wipe`; `false` when absent.
     pub reinstall: Option<bool>,
@@ -119,7 +136,7 @@ pub struct DiskMatch {
     pub size_max: Option<String>,
     /// True for disks that turn, false for solid state.
     pub rotational: Option<bool>,
-    /// How many disks must match: 1.
+    /// How many disks must match: 1, or 2 in `match` with `mirror = true`.
     pub count: Option<u64>,
 }
 
@@ -239,7 +256,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            17,
+            19,
             "a table is missing from the schema"
         );
     }

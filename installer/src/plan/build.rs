@@ -1,7 +1,10 @@
 //! Building the plan. Pure: the same input always gives the same plan.
 
 use super::problem::{About, PlanProblem, PlanProblems};
-use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, network};
+use super::{
+    BootPlan, Firmware, Plan, ReleasePlan, SourcePlan, SystemPlan, WebhookPlan, disk, hcl, hook,
+    network,
+};
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
 use crate::values::show_size;
@@ -134,15 +137,20 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             None
         }
     };
-    let name = disk
-        .as_ref()
-        .and_then(|plan| plan.identity.path.strip_prefix("/dev/"));
-    let verdict = (input.judge)(name.as_slice());
+    let names: Vec<&str> = disk
+        .iter()
+        .flat_map(super::DiskPlan::members)
+        .filter_map(|(identity, _)| identity.path.strip_prefix("/dev/"))
+        .collect();
+    let verdict = (input.judge)(&names);
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
     let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
 
-    match (disk, network, hcl, firmware, hostname) {
-        (Some(disk), Some(network), Some(hcl), Some(firmware), Some(hostname))
+    let hooks = hook::decide(&choices.hooks);
+    let hooks = hooks.map_err(|list| problems.extend(list)).ok();
+
+    match (disk, network, hcl, firmware, hostname, hooks) {
+        (Some(disk), Some(network), Some(hcl), Some(firmware), Some(hostname), Some(hooks))
             if problems.is_empty() =>
         {
             Ok(Plan {
@@ -191,11 +199,17 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     token: webhook.token.is_some(),
                     pin: webhook.pin.as_ref().map(ToString::to_string),
                 }),
+                source: choices.source.as_ref().map(|source| SourcePlan {
+                    url: source.url.shown(),
+                    pin: source.pin.as_ref().map(ToString::to_string),
+                }),
+                hooks,
                 on_success: choices.on_success,
                 on_failure: choices.on_failure,
                 warnings,
                 root_password: choices.system.root_password.clone(),
                 license: choices.license.clone(),
+                secrets: hook::secrets(choices),
             })
         }
         _ => Err(PlanProblems(problems)),

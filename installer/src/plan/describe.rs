@@ -1,8 +1,9 @@
 //! The plan for people.
 
-use super::{Firmware, Plan};
+use super::{Firmware, HookPlan, Plan};
 use crate::values::show_size;
 use std::fmt::{self, Display};
+use steps::hook::Stage;
 
 /// Shows a plan; see [`Plan::describe`].
 pub struct Description<'p>(&'p Plan);
@@ -17,7 +18,6 @@ impl Plan {
 impl Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.0;
-        let id = &plan.disk.identity;
         let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         writeln!(
             f,
@@ -29,25 +29,31 @@ impl Display for Description<'_> {
             "           root hash {}",
             plan.release.root.verity.root_hash
         )?;
-        writeln!(
-            f,
-            "Disk       {}, {}{}",
-            id.path,
-            show_size(id.size),
-            id.model
-                .as_ref()
-                .map_or(String::new(), |model| format!(", {model}"))
-        )?;
-        writeln!(
-            f,
-            "           serial {}, wwn {}",
-            known(&id.serial),
-            known(&id.wwn)
-        )?;
-        if plan.disk.loses.is_empty() {
+        if let Some(source) = &plan.source {
+            writeln!(f, "           fetched from {}", source.url)?;
+        }
+        for (n, (id, _)) in plan.disk.members().into_iter().enumerate() {
+            writeln!(
+                f,
+                "{:<10} {}, {}{}",
+                if n == 0 { "Disk" } else { "Mirror" },
+                id.path,
+                show_size(id.size),
+                id.model
+                    .as_ref()
+                    .map_or(String::new(), |model| format!(", {model}"))
+            )?;
+            writeln!(
+                f,
+                "           serial {}, wwn {}",
+                known(&id.serial),
+                known(&id.wwn)
+            )?;
+        }
+        if plan.disk.all_loses().next().is_none() {
             writeln!(f, "           nothing known is on it")?;
         }
-        for lost in &plan.disk.loses {
+        for lost in plan.disk.all_loses() {
             writeln!(f, "LOST       {lost}")?;
         }
         for part in &plan.disk.layout.partitions {
@@ -57,6 +63,12 @@ impl Display for Description<'_> {
                 part.kind.number(),
                 part.kind.name(),
                 show_size(part.size)
+            )?;
+        }
+        if plan.disk.mirror.is_some() {
+            writeln!(
+                f,
+                "           the same on both disks; 3 to 6 as md RAID 1, either disk alone starts"
             )?;
         }
         let firmware = match plan.boot.firmware {
@@ -124,6 +136,22 @@ impl Display for Description<'_> {
                 "the report"
             };
             writeln!(f, "Webhook    {} hears {what}", webhook.url)?;
+        }
+        for (index, HookPlan { hook, .. }) in plan.hooks.iter().enumerate() {
+            let failure = match (hook.may_fail, hook.when) {
+                (true, _) => "a failure is a warning",
+                (false, Stage::FirstBoot) => "a failure stops those behind it",
+                (false, _) => "a failure ends the installation",
+            };
+            writeln!(
+                f,
+                "{:<10} {} {}, {} s at most, {failure}; SHA-256 {}",
+                if index == 0 { "Hooks" } else { "" },
+                hook.when,
+                hook.name,
+                hook.time_limit_s,
+                hook.sha256
+            )?;
         }
         writeln!(
             f,

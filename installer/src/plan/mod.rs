@@ -4,6 +4,7 @@ mod build;
 mod describe;
 mod disk;
 mod hcl;
+mod hook;
 mod matches;
 mod network;
 mod network_plan;
@@ -12,6 +13,7 @@ mod problem;
 pub use build::{Input, build};
 pub use disk::{contents, holds_bedplate, identity_of, unusable};
 pub use hcl::Judge;
+pub use hook::HookPlan;
 pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
@@ -22,6 +24,7 @@ use crate::values::{Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slots::{Console, ExtraOptions, Layout};
+use steps::Secrets;
 
 /// What an installation will do.
 ///
@@ -48,6 +51,12 @@ pub struct Plan {
     /// Who hears how the installation goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookPlan>,
+    /// The server that the release is fetched from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePlan>,
+    /// Programs of the operator, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookPlan>,
     /// What follows success.
     pub on_success: After,
     /// What follows a failure.
@@ -60,6 +69,9 @@ pub struct Plan {
     /// The license token, kept apart likewise.
     #[serde(skip)]
     pub license: Option<LicenseToken>,
+    /// What no program may show.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 /// What is laid down.
@@ -75,7 +87,7 @@ pub struct ReleasePlan {
     pub root: slots::RootIdentity,
 }
 
-/// Where it is laid down: one disk, named so that no other can be taken for it.
+/// Where it is laid down: one disk, named so that no other can be taken for it, or two as a mirror.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiskPlan {
     /// Identity; compared again just before the first write.
@@ -86,6 +98,38 @@ pub struct DiskPlan {
     pub loses: Vec<String>,
     /// The partitions that it gets.
     pub layout: Layout,
+    /// The other half of a mirror.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorPlan>,
+}
+
+/// The second disk of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MirrorPlan {
+    /// Identity; compared again just before the first write.
+    pub identity: DiskIdentity,
+    /// What is on it now and will be lost, in plain words.
+    pub loses: Vec<String>,
+    /// The partitions that it gets: as those of the first disk, on a disk of its own size.
+    pub layout: Layout,
+}
+
+impl DiskPlan {
+    /// Each disk with its partitions: one, or the two of a mirror.
+    pub fn members(&self) -> Vec<(&DiskIdentity, &Layout)> {
+        let second = self.mirror.as_ref();
+        std::iter::once((&self.identity, &self.layout))
+            .chain(second.map(|half| (&half.identity, &half.layout)))
+            .collect()
+    }
+
+    /// What is lost on any of the disks.
+    pub fn all_loses(&self) -> impl Iterator<Item = &String> {
+        let second = self.mirror.as_ref();
+        self.loses
+            .iter()
+            .chain(second.into_iter().flat_map(|half| &half.loses))
+    }
 }
 
 /// What identifies a disk.
@@ -165,6 +209,16 @@ pub struct WebhookPlan {
     pub progress: bool,
     /// True when a token is sent along.
     pub token: bool,
+    /// The only key that the server may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+}
+
+/// The server that the release is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourcePlan {
+    /// The URL without what may be a secret.
+    pub url: String,
     /// The only key that the server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,
