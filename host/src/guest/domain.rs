@@ -340,6 +340,11 @@ impl Domain {
         self.entries("own").remove(key)
     }
 
+    /// The keys of what `xe` itself remembers.
+    pub fn own_keys(&self) -> Vec<String> {
+        self.entries("own").into_keys().collect()
+    }
+
     /// Tags.
     pub fn tags(&self) -> BTreeSet<String> {
         self.entries("tag").into_keys().collect()

@@ -44,9 +44,14 @@ pub fn all(system: &dyn System) -> Result<Vec<Domain>, XeError> {
 
 /// Makes a definition of a guest from that of a snapshot.
 pub fn clear(domain: &mut Domain) {
-    for key in [OF, OF_NAME, TIME] {
-        domain.set_entry("own", key, None);
+    for key in domain.own_keys() {
+        domain.set_entry("own", &key, None);
     }
+}
+
+/// Key of the path of the disk whose snapshot is in this place.
+pub fn origin_key(target: &str) -> String {
+    format!("origin-{target}")
 }
 
 /// When it was taken, in seconds since 1970.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use steps::{Command, System};
 
 /// What stands before the UUID in the name of a volume that `xe` made.
-const PREFIX: &str = "vdi-";
+pub const PREFIX: &str = "vdi-";
 /// Volumes that hold a repository of another kind are no disks.
 pub const REPOSITORY_PREFIX: &str = "sr-";
 
