@@ -3,6 +3,7 @@
 
 use super::Domain;
 use crate::XeError;
+use crate::local::names_in;
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -21,21 +22,14 @@ fn file(uuid: &str) -> PathBuf {
 
 /// All of them, the oldest first.
 pub fn all(system: &dyn System) -> Result<Vec<Domain>, XeError> {
-    if !system.exists(Path::new(FOLDER)) {
-        return Ok(Vec::new());
-    }
-    let names = system
-        .list_dir(Path::new(FOLDER))
-        .map_err(|e| XeError::system(&e))?;
-    let read = |name: &String| {
+    let read = |uuid: &String| {
         let bytes = system
-            .read_file(&Path::new(FOLDER).join(name))
+            .read_file(&file(uuid))
             .map_err(|e| XeError::system(&e))?;
         Domain::parse(&String::from_utf8_lossy(&bytes))
     };
-    let mut all: Vec<_> = names
+    let mut all: Vec<_> = names_in(system, FOLDER, ".xml")?
         .iter()
-        .filter(|name| name.ends_with(".xml") && !name.starts_with('.'))
         .map(read)
         .collect::<Result<_, _>>()?;
     all.sort_by_key(|snapshot| (time(snapshot), snapshot.uuid()));
