@@ -30,6 +30,7 @@ pub mod packages;
 pub mod paths;
 pub mod repository;
 pub mod sbom;
+pub mod secure_boot;
 pub mod size;
 pub mod squash;
 pub mod tool;
