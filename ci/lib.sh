@@ -66,7 +66,7 @@ image_build() {
 
 # The ISO of this version. Keys are made once and kept; each step of the build does nothing where nothing changed.
 build_iso() {
-    { [ -e target/keys/root.json ] && [ -e target/keys/license ]; } || image_build keys new --out target/keys
+    { [ -e target/keys/root.json ] && [ -e target/keys/license ] && [ -e target/keys/secure-boot ]; } || image_build keys new --out target/keys
     phase "root image" image_build root
     phase "ISO" image_build iso
 }

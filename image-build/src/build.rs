@@ -3,6 +3,7 @@
 use crate::base_tree::{Bootstrap, FIXED_EPOCH, bootstrap, require_root};
 use crate::packages::{PackageList, Trim};
 use crate::paths::{Paths, file_size};
+use crate::secure_boot::{BootKeys, sign_file, sign_program_file, signed_variables};
 use crate::squash::{Effort, root_image, sha256};
 use crate::tool::{Tool, fresh_dir, remove_all};
 use crate::{
@@ -10,12 +11,11 @@ use crate::{
     tools_root, xen_efi,
 };
 use anyhow::{Context, Result};
-use release::{Artifact, ArtifactInfo, MANIFEST, Manifest};
+use release::{Artifact, ArtifactInfo, MANIFEST, Manifest, SIGNED_FOR_GRUB};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What a build was told.
-#[derive(Debug)]
 pub struct Order {
     /// Version of the release.
     pub version: String,
@@ -25,6 +25,8 @@ pub struct Order {
     pub trusted_root: PathBuf,
     /// The public keys that the image accepts licenses from.
     pub license_keys: PathBuf,
+    /// What the firmware and GRUB are to accept boot files by.
+    pub boot_keys: BootKeys,
 }
 
 /// Folder of the programs that need the image's C library.
@@ -111,6 +113,7 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     let trust = finish_tree::Trust {
         root: &order.trusted_root,
         license_keys: &order.license_keys,
+        boot_variables: &signed_variables(&order.boot_keys, epoch)?,
     };
     finish_tree::lay_over(paths, &order.version, epoch, folders, trust)?;
     let packages = installed_packages(paths)?;
@@ -160,7 +163,12 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         epoch,
         &file(Artifact::XenEfi),
     )?;
-    let grub = grub_images::make(paths, &marker(&identity))?;
+    let signer = &order.boot_keys.database;
+    sign_program_file(signer, epoch, &file(Artifact::XenEfi))?;
+    for (artifact, signature) in SIGNED_FOR_GRUB {
+        sign_file(signer, epoch, &file(artifact), &file(signature))?;
+    }
+    let grub = grub_images::host(paths, &grub_images::Signing { signer, epoch })?;
     std::fs::copy(&grub.bios_boot, file(Artifact::GrubBiosBoot))?;
     std::fs::copy(&grub.bios_core, file(Artifact::GrubBiosCore))?;
     std::fs::copy(&grub.efi, file(Artifact::GrubEfi))?;

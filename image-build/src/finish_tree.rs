@@ -37,6 +37,8 @@ pub struct Trust<'a> {
     pub root: &'a Path,
     /// The public keys that sign licenses.
     pub license_keys: &'a Path,
+    /// Names and signed contents of the EFI variables of Secure Boot, for the installer to enroll.
+    pub boot_variables: &'a [(&'static str, Vec<u8>)],
 }
 
 /// Mount points and folders that the root must have.
@@ -223,6 +225,13 @@ pub fn lay_over(
         let place = place.trim_start_matches('/');
         install(from, &tree.join(place), 0o644)?;
         added.push(place.to_string());
+    }
+    let folder = slots::names::SECURE_BOOT_KEYS.trim_start_matches('/');
+    std::fs::create_dir_all(tree.join(folder))?;
+    for (name, content) in trust.boot_variables {
+        let place = format!("{folder}/{name}.auth");
+        std::fs::write(tree.join(&place), content)?;
+        added.push(place);
     }
     let released = license::RELEASED_FILE.trim_start_matches('/');
     std::fs::write(tree.join(released), format!("{epoch}\n"))?;

@@ -5,8 +5,8 @@ use crate::tool::fresh_dir;
 use anyhow::{Context, Result, bail, ensure};
 use release::delta::{Base, make_delta};
 use release::{
-    Artifact, DELTA_ARTIFACTS, DeltaFile, DeltaInfo, HotfixInfo, MANIFEST, Manifest, Stamp,
-    data_size, hash_file, pack_hotfix, publish_hotfix,
+    Artifact, BOOT_FILES, DELTA_ARTIFACTS, DeltaFile, DeltaInfo, HotfixInfo, MANIFEST, Manifest,
+    Stamp, data_size, hash_file, pack_hotfix, publish_hotfix,
 };
 use slots::block::{Access, FileDevice};
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,8 +144,11 @@ pub fn make(paths: &Paths, order: &Order) -> Result<u64> {
         }
     }
     let full = |artifact: &Artifact| {
-        // Loaders and lists of packages are small, and no host has them as files to make deltas from.
-        order.full_image || (changed.contains(artifact) && !DELTA_ARTIFACTS.contains(artifact))
+        // Loaders, signatures and lists of packages are small, and no host has them as files to make deltas from. A host
+        // writes every boot file anew, also a signature that happens to be the same.
+        let boot_file = BOOT_FILES.iter().any(|(known, _)| known == artifact);
+        order.full_image
+            || ((changed.contains(artifact) || boot_file) && !DELTA_ARTIFACTS.contains(artifact))
     };
     let artifacts: BTreeMap<Artifact, PathBuf> = Artifact::ALL
         .into_iter()

@@ -5,14 +5,17 @@
 
 use crate::build::marker;
 use crate::finish_tree;
-use crate::grub_images::{self, GrubImages};
+use crate::grub_images::{self, MediumImages};
 use crate::limits;
 use crate::paths::{Paths, file_size};
+use crate::secure_boot::BootKeys;
 use crate::tool::{Tool, fresh_dir, remove_all};
 use anyhow::{Context, Result, bail};
-use release::{Artifact, MANIFEST, Manifest};
+use release::{Artifact, MANIFEST, Manifest, SIGNED_FOR_GRUB};
+use slots::grub_cfg::{LOAD_PE_LOADER, XEN_SCREEN};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// The menu choice that `image-build embed` can change, from the root of the medium: a GRUB environment block.
@@ -48,6 +51,10 @@ pub fn manifest(paths: &Paths) -> Result<Manifest> {
 /// When there is no release, no keys, or a tool fails.
 pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
     let manifest = manifest(paths)?;
+    let signing = grub_images::Signing {
+        signer: &BootKeys::read(keys)?.database,
+        epoch: manifest.epoch,
+    };
     let stage = fresh_dir(&paths.target.join("iso"))?;
     let repository = stage.join(slots::names::ISO_REPOSITORY);
     let artifacts: BTreeMap<Artifact, PathBuf> = Artifact::ALL
@@ -88,17 +95,30 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
             from.display()
         )
     })?;
-    let grub = grub_images::make(paths, &marker)?;
     let grub_dir = stage.join("boot/grub");
     std::fs::create_dir_all(&grub_dir)?;
+    let text = menu(&manifest.version);
+    let grub = grub_images::medium(paths, &signing, &marker, &text)?;
     std::fs::copy(&grub.font, grub_dir.join("unicode.pf2"))?;
-    std::fs::copy(&grub.iso_bios, grub_dir.join("eltorito.img"))?;
-    let files = BootFiles {
-        kernel: name(Artifact::Kernel)?,
-        initrd: name(Artifact::Initrd)?,
-        xen: name(Artifact::Xen)?,
-    };
-    std::fs::write(grub_dir.join("grub.cfg"), menu(&manifest.version, &files))?;
+    std::fs::copy(&grub.bios, grub_dir.join("eltorito.img"))?;
+    std::fs::write(grub_dir.join("grub.cfg"), text)?;
+    // GRUB looks for a signature beside the file, under the name that it was told: links give the files of the repository
+    // names that do not change.
+    let boot_files = stage.join(BOOT_FILES.trim_start_matches('/'));
+    std::fs::create_dir_all(&boot_files)?;
+    let targets = Path::new("/")
+        .join(slots::names::ISO_REPOSITORY)
+        .join(release::TARGETS_DIR);
+    for (artifact, signature) in SIGNED_FOR_GRUB {
+        symlink(
+            targets.join(name(artifact)?),
+            boot_files.join(artifact.target_name()),
+        )?;
+        std::fs::copy(
+            paths.release_files().join(signature.target_name()),
+            boot_files.join(signature.target_name()),
+        )?;
+    }
     let efi = efi_partition(paths, &grub, manifest.epoch)?;
     let out = paths.iso(&manifest.version);
     std::fs::create_dir_all(paths.images())?;
@@ -123,7 +143,7 @@ pub fn make(paths: &Paths, keys: &Path) -> Result<PathBuf> {
             "4",
         ])
         .args(["-boot-info-table", "--grub2-boot-info", "--grub2-mbr"])
-        .arg(Path::new("/").join(grub.iso_hybrid.strip_prefix(paths.tools_root())?))
+        .arg(Path::new("/").join(grub.hybrid.strip_prefix(paths.tools_root())?))
         .args(["-append_partition", "2", "0xef"])
         .arg(&efi)
         .args([
@@ -187,12 +207,8 @@ pub fn choice_block(entry: &str, timeout: u32) -> Result<Vec<u8>> {
     Ok(text.into_bytes())
 }
 
-/// Boot files of the medium, as named in `targets/`.
-struct BootFiles<'a> {
-    kernel: &'a str,
-    initrd: &'a str,
-    xen: &'a str,
-}
+/// Links to the boot files of the medium and their signatures.
+const BOOT_FILES: &str = "/boot/grub/files";
 
 /// Kernel arguments of every live entry.
 const LIVE: &str = "bedplate.mode=live systemd.gpt_auto=no panic=30 loglevel=4";
@@ -200,32 +216,23 @@ const LIVE: &str = "bedplate.mode=live systemd.gpt_auto=no panic=30 loglevel=4";
 const INSTALL: &str = "systemd.unit=bedplate-live.target systemd.show_status=no";
 const RESCUE: &str = "systemd.unit=bedplate-rescue.target";
 
-/// With UEFI there is no text mode, and GRUB gives Xen the largest mode that the firmware knows (2048x2048 in OVMF), whether a
-/// screen shows it or not. Every screen and every management controller shows this one.
-const XEN_SCREEN: &str =
-    "if [ \"$grub_platform\" = efi ]; then set gfxpayload='1024x768,800x600,auto'; fi";
-
 /// The boot menu of the ISO. The console that is named last is the one that the installer talks on.
-fn menu(version: &str, files: &BootFiles<'_>) -> String {
-    let BootFiles {
-        kernel,
-        initrd,
-        xen,
-    } = files;
-    let targets = format!("/{}/targets", slots::names::ISO_REPOSITORY);
+fn menu(version: &str) -> String {
+    let [kernel, initrd, xen] = [Artifact::Kernel, Artifact::Initrd, Artifact::Xen]
+        .map(|artifact| format!("{BOOT_FILES}/{}", artifact.target_name()));
     let screen = "console=ttyS0,115200n8 console=tty0";
     let com1 = "console=tty0 console=ttyS0,115200n8";
     let com2 = "console=tty0 console=ttyS1,115200n8";
     let linux = |id: &str, title: &str, key: &str, args: &str| {
         format!(
-            "menuentry '{title}' --id {id} --hotkey={key} {{\n    echo 'Loading the kernel ...'\n    linux {targets}/{kernel} {LIVE} {args}\n    \
-             echo 'Loading the drivers ...'\n    initrd {targets}/{initrd}\n}}\n"
+            "menuentry '{title}' --unrestricted --id {id} --hotkey={key} {{\n    echo 'Loading the kernel ...'\n    {LOAD_PE_LOADER}\n    linux {kernel} {LIVE} {args}\n    \
+             echo 'Loading the drivers ...'\n    initrd {initrd}\n}}\n"
         )
     };
     let mut text = format!(
         "# Boot menu of the Bedplate {version} medium.\n\
          set default=install\nset timeout=8\n\
-         load_env -f /{CHOICE} bedplate_entry bedplate_timeout\n\
+         load_env --skip-sig -f /{CHOICE} bedplate_entry bedplate_timeout\n\
          if [ -n \"$bedplate_entry\" ]; then set default=\"$bedplate_entry\"; fi\n\
          if [ -n \"$bedplate_timeout\" ]; then set timeout=\"$bedplate_timeout\"; fi\n\
          {serial}\
@@ -276,9 +283,9 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
         &format!("{INSTALL} bedplate.check {screen}"),
     ));
     text.push_str(&format!(
-        "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    {XEN_SCREEN}\n    echo 'Loading the hypervisor ...'\n    \
-         multiboot2 {targets}/{xen} {xen_args}\n    module2 {targets}/{kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
-         echo 'Loading the drivers ...'\n    module2 --nounzip {targets}/{initrd}\n}}\n",
+        "menuentry 'Boot Xen from this medium, to test before installing' --unrestricted --id xen --hotkey=x {{\n    {XEN_SCREEN}\n    echo 'Loading the hypervisor ...'\n    \
+         multiboot2 {xen} {xen_args}\n    module2 {kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
+         echo 'Loading the drivers ...'\n    module2 --nounzip {initrd}\n}}\n",
         xen_args = slots::boot_options::xen_options(slots::Console::Com1),
     ));
     text.push_str(&linux(
@@ -291,10 +298,10 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
 }
 
 /// The EFI system partition of the medium: a FAT image with GRUB as the fallback loader.
-fn efi_partition(paths: &Paths, grub: &GrubImages, epoch: u64) -> Result<PathBuf> {
+fn efi_partition(paths: &Paths, grub: &MediumImages, epoch: u64) -> Result<PathBuf> {
     let out = paths.target.join("root/efi.img");
     remove_all(&out)?;
-    let size = (file_size(&grub.iso_efi)? + 512 * 1024).next_multiple_of(1024 * 1024);
+    let size = (file_size(&grub.efi)? + 512 * 1024).next_multiple_of(1024 * 1024);
     std::fs::File::create(&out)?.set_len(size)?;
     Tool::locked(paths, "mkfs.vfat")
         .args([
@@ -320,7 +327,7 @@ fn efi_partition(paths: &Paths, grub: &GrubImages, epoch: u64) -> Result<PathBuf
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-i")
         .arg(&out)
-        .arg(&grub.iso_efi)
+        .arg(&grub.efi)
         .arg("::/EFI/BOOT/BOOTX64.EFI")
         .quiet()
         .run()?;
@@ -355,12 +362,7 @@ mod tests {
 
     #[test]
     fn every_entry_of_the_menu_names_its_mode() {
-        let files = BootFiles {
-            kernel: "k",
-            initrd: "i",
-            xen: "x",
-        };
-        let text = menu("1", &files);
+        let text = menu("1");
         let ids = [
             "install",
             "install-com1",
@@ -377,5 +379,7 @@ mod tests {
         }
         assert_eq!(text.matches("menuentry ").count(), ids.len());
         assert_eq!(text.matches("bedplate.mode=live").count(), ids.len());
+        // Under Secure Boot others ask for a password that nobody has.
+        assert_eq!(text.matches(" --unrestricted ").count(), ids.len());
     }
 }

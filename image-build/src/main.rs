@@ -10,6 +10,7 @@ use image_build::licensing::{self, LicenseArgs, LicenseKeys};
 use image_build::lock::Lock;
 use image_build::packages::PackageList;
 use image_build::paths::Paths;
+use image_build::secure_boot::BootKeys;
 use image_build::squash::Effort;
 use image_build::{
     archive, embed, hotfix, iso, kernel, kernel_options, repository, size, tools_root,
@@ -164,7 +165,8 @@ enum Kernel {
 
 #[derive(Debug, Subcommand)]
 enum Keys {
-    /// Makes a new root of trust, and two keys that sign licenses. What is there stays; where both are, it refuses.
+    /// Makes a new root of trust, two keys that sign licenses, and those of Secure Boot. What is there stays; where all are, it
+    /// refuses.
     New {
         /// Folder of the keys [default: target/keys].
         #[arg(long)]
@@ -219,6 +221,7 @@ fn run(cli: Cli) -> Result<()> {
                     effort,
                     trusted_root,
                     license_keys,
+                    boot_keys: BootKeys::read(&keys)?,
                 },
             )?;
             println!(
@@ -415,13 +418,19 @@ fn new_keys(out: Option<PathBuf>) -> Result<()> {
     };
     let licenses = LicenseKeys::at(&out);
     let has_root = release::trusted_root_path(&out).is_file();
-    // Keys of releases alone, as they were made before there were licenses, are completed.
-    if !has_root || licenses.exist() {
+    let has_boot = BootKeys::folder(&out).exists();
+    // Keys of releases alone, as they were made before there were licenses or Secure Boot, are completed.
+    if !has_root || licenses.exist() && has_boot {
         release::generate(&out, release::KeyDates::ten_years_from(now()?))?;
     }
-    licenses.generate()?;
+    if !licenses.exist() {
+        licenses.generate()?;
+    }
+    if !has_boot {
+        BootKeys::generate(&out, now()?)?;
+    }
     println!(
-        "new keys are in {0}; keep {0}/offline and {0}/license apart and safe",
+        "new keys are in {0}; keep {0}/offline, {0}/license, and PK.key and KEK.key of {0}/secure-boot apart and safe",
         out.display()
     );
     Ok(())

@@ -10,7 +10,33 @@ use std::path::Path;
 /// Sections start on a page: firmware maps them so.
 const PAGE: u64 = 4096;
 
-/// Joins the parts into `out`. Microcode goes in front of the initrd, where both Xen (`ucode=scan`) and Linux look.
+/// Where Xen's loader cuts the firmware's LoadOptions in two (`get_argv` in xen/common/efi/boot.c, 4.20): everything behind this
+/// word goes to the command lines of hypervisor and dom0, also where the configuration is built in and signed.
+const SEPARATOR: [u8; 6] = *b"-\0-\0\0\0";
+/// What it becomes. Words are cut at blanks, so that none is equal to one with a blank in it, and nothing is ever behind the
+/// separator. The section of the configuration can still be named.
+const NEVER_EQUAL: [u8; 6] = *b" \0-\0\0\0";
+
+/// Takes the options away that LoadOptions could add to a signed hypervisor.
+fn close_options(program: &mut [u8]) -> Result<()> {
+    let found: Vec<usize> = program
+        .windows(SEPARATOR.len())
+        .enumerate()
+        .filter(|(_, window)| *window == SEPARATOR)
+        .map(|(at, _)| at)
+        .collect();
+    let [at] = found.as_slice() else {
+        bail!(
+            "Debian's xen.efi holds the word L\"--\" {} times and not once: see in xen/common/efi/boot.c what LoadOptions can do \
+             in this version, and change image-build/src/xen_efi.rs",
+            found.len()
+        );
+    };
+    program[*at..at + NEVER_EQUAL.len()].copy_from_slice(&NEVER_EQUAL);
+    Ok(())
+}
+
+/// Joins the parts into `out`, and takes away that LoadOptions add options. Microcode goes in front of the initrd, where both Xen (`ucode=scan`) and Linux look.
 ///
 /// # Errors
 /// When a tool fails or the section table is not understood.
@@ -35,6 +61,9 @@ pub fn join(
         .arg(paths.boot_parts().join("xen-unjoined.efi"))
         .quiet()
         .run()?;
+    let mut program = std::fs::read(&stripped)?;
+    close_options(&mut program)?;
+    std::fs::write(&stripped, program)?;
     let config_path = work.join("config");
     std::fs::write(&config_path, config)?;
     let ramdisk = work.join("ramdisk");
@@ -92,6 +121,21 @@ fn end_of_sections(table: &str) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_word_before_options_is_replaced_where_it_is_found_once() {
+        let wide =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let mut program = wide("help\0--\0' ignored\0");
+        close_options(&mut program).unwrap();
+        assert_eq!(program, wide("help\0 -\0' ignored\0"));
+        for wrong in [wide("help\0-\0"), wide("--\0--\0")] {
+            let before = wrong.clone();
+            let mut wrong = wrong;
+            assert!(close_options(&mut wrong).is_err());
+            assert_eq!(wrong, before);
+        }
+    }
 
     #[test]
     fn the_end_is_behind_the_highest_section() {

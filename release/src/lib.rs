@@ -27,7 +27,7 @@ pub use error::Error;
 pub use hotfix_file::{pack_hotfix, unpack_hotfix};
 pub use hotfix_info::{DELTA_ARTIFACTS, DeltaInfo, Guidance, HotfixInfo, HotfixKind, data_size};
 pub use keys::{KeyDates, generate, trusted_root_path};
-pub use manifest::{Artifact, ArtifactInfo, BOOT_FILES, MANIFEST, Manifest};
+pub use manifest::{Artifact, ArtifactInfo, BOOT_FILES, MANIFEST, Manifest, SIGNED_FOR_GRUB};
 pub use metadata::Stamp;
 pub use open::{Delta, Expiry, ExtraFiles, OpenRelease, Policy, Repository, Source, Versions};
 pub use publish::{DeltaFile, Published, hash_file, publish, publish_hotfix, refresh_timestamp};

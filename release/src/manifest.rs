@@ -29,25 +29,39 @@ pub enum Artifact {
     GrubBiosCore,
     /// `grubx64.efi`: GRUB for UEFI.
     GrubEfi,
+    /// `vmlinuz.sig`: signature of the kernel for GRUB, which checks it under Secure Boot.
+    KernelSignature,
+    /// `initrd.img.sig`: likewise of the initrd.
+    InitrdSignature,
+    /// `ucode.img.sig`: likewise of the microcode.
+    MicrocodeSignature,
+    /// `xen.gz.sig`: likewise of the hypervisor for multiboot2.
+    XenSignature,
+    /// `xen.efi.sig`: likewise of the joined file, which is signed for the firmware besides.
+    XenEfiSignature,
     /// `packages.json`: package list, name to version.
     Packages,
     /// `sbom.cdx.json`: software bill of materials, CycloneDX: packages, crates, where each came from.
     Sbom,
 }
 
-/// Boot files of a root: artifact and name in its folder `/bedplate/<id>/` on the ESP. The joined file comes last: it is
-/// made from the others.
-pub const BOOT_FILES: [(Artifact, &str); 5] = [
+/// Boot files of a root: artifact and name in its folder `/bedplate/<id>/` on the ESP. The joined file comes behind those that
+/// it is made from. GRUB looks for the signature of a file beside it.
+pub const BOOT_FILES: [(Artifact, &str); 9] = [
     (Artifact::Xen, "xen.gz"),
     (Artifact::Kernel, "vmlinuz"),
     (Artifact::Initrd, "initrd.img"),
     (Artifact::Microcode, "ucode.img"),
     (Artifact::XenEfi, "xen.efi"),
+    (Artifact::KernelSignature, "vmlinuz.sig"),
+    (Artifact::InitrdSignature, "initrd.img.sig"),
+    (Artifact::MicrocodeSignature, "ucode.img.sig"),
+    (Artifact::XenEfiSignature, "xen.efi.sig"),
 ];
 
 impl Artifact {
     /// All artifacts, in the order in which they are listed and verified.
-    pub const ALL: [Artifact; 11] = [
+    pub const ALL: [Artifact; 16] = [
         Artifact::Root,
         Artifact::Kernel,
         Artifact::Initrd,
@@ -57,6 +71,11 @@ impl Artifact {
         Artifact::GrubBiosBoot,
         Artifact::GrubBiosCore,
         Artifact::GrubEfi,
+        Artifact::KernelSignature,
+        Artifact::InitrdSignature,
+        Artifact::MicrocodeSignature,
+        Artifact::XenSignature,
+        Artifact::XenEfiSignature,
         Artifact::Packages,
         Artifact::Sbom,
     ];
@@ -73,11 +92,25 @@ impl Artifact {
             Artifact::GrubBiosBoot => "grub-bios-boot.img",
             Artifact::GrubBiosCore => "grub-bios-core.img",
             Artifact::GrubEfi => "grubx64.efi",
+            Artifact::KernelSignature => "vmlinuz.sig",
+            Artifact::InitrdSignature => "initrd.img.sig",
+            Artifact::MicrocodeSignature => "ucode.img.sig",
+            Artifact::XenSignature => "xen.gz.sig",
+            Artifact::XenEfiSignature => "xen.efi.sig",
             Artifact::Packages => "packages.json",
             Artifact::Sbom => "sbom.cdx.json",
         }
     }
 }
+
+/// What GRUB checks: a file, and the artifact that is its detached signature.
+pub const SIGNED_FOR_GRUB: [(Artifact, Artifact); 5] = [
+    (Artifact::Kernel, Artifact::KernelSignature),
+    (Artifact::Initrd, Artifact::InitrdSignature),
+    (Artifact::Microcode, Artifact::MicrocodeSignature),
+    (Artifact::Xen, Artifact::XenSignature),
+    (Artifact::XenEfi, Artifact::XenEfiSignature),
+];
 
 /// Size and hash of one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

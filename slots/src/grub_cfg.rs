@@ -1,7 +1,7 @@
 //! `grub.cfg` of installed hosts: the same bytes on every host, which is why it can be signed with the release.
 //!
 //! What differs between hosts is in the environment block ([`crate::boot_state`]), and which disk this is GRUB finds
-//! out by itself. The script cannot count and has no error handling worth the name; every rule of
+//! out by itself. Under Secure Boot GRUB takes it from its own image and not from the disk ([`embedded_files`]). The script cannot count and has no error handling worth the name; every rule of
 //! [`crate::BootState::choice`] is spelled out in it, and what it cannot read or record it does not act on.
 
 use crate::boot_options::{dom0_options, rescue_options, xen_options};
@@ -33,8 +33,18 @@ pub const MODULES: &[&str] = &[
 ];
 /// Modules that only the BIOS image needs (and has).
 pub const MODULES_BIOS: &[&str] = &["biosdisk"];
-/// Modules that only the UEFI images need (and have).
-pub const MODULES_EFI: &[&str] = &["chain", "efi_gop"];
+/// Modules that only the UEFI images need (and have). Most of them check signatures or read the memory disk
+/// ([`embedded_files`]); `setjmp` is what [`PE_LOADER`] needs.
+pub const MODULES_EFI: &[&str] = &[
+    "chain",
+    "efi_gop",
+    "gcry_rsa",
+    "gcry_sha256",
+    "memdisk",
+    "newc",
+    "pgp",
+    "setjmp",
+];
 /// What the UEFI image of an installed host has beyond that. `bli` leaves the PARTUUID of the ESP that GRUB came from in an
 /// EFI variable, by which the initrd knows the disk: nothing inside of the signed `xen.efi` could name it. A medium may
 /// have no partition, and `bli` complains about that on the screen.
@@ -42,6 +52,36 @@ pub const MODULES_EFI_HOST: &[&str] = &["bli"];
 
 /// Where the configuration lies, from the root of the ESP.
 pub const GRUB_CFG: &str = "grub/grub.cfg";
+
+/// A module that lies in the memory disk of the UEFI images: with it GRUB starts EFI programs itself, where the firmware would
+/// start none that db does not know. The kernel is such a one, and GRUB has checked it.
+pub const PE_LOADER: &str = "peimage";
+/// The word that loads it, and only under Secure Boot: without it the firmware's loader is as good as ever.
+pub const LOAD_PE_LOADER: &str = "if [ \"$lockdown\" = y ]; then insmod (memdisk)/peimage.mod; fi";
+
+/// With UEFI there is no text mode, and GRUB gives Xen the largest mode that the firmware knows (2048x2048 in OVMF), whether a
+/// screen shows it or not. Every screen and every management controller shows this one.
+pub const XEN_SCREEN: &str =
+    "if [ \"$grub_platform\" = efi ]; then set gfxpayload='1024x768,800x600,auto'; fi";
+
+/// What a UEFI image runs before anything else; GRUB's parser of that moment knows neither conditions nor `export`. The command
+/// line and the editor of entries are a superuser's, and nobody is that one.
+pub const EARLY_CFG: &str = "set superusers=nobody\nnormal (memdisk)/grub.cfg\n";
+
+/// Text files of the memory disk of a UEFI image whose configuration is `locked`: what runs first, and that configuration. They
+/// are signed with the image, and so need no signature of their own.
+///
+/// Under Secure Boot GRUB sets `lockdown` and the built-in key has every file checked; then the configuration in the image
+/// counts. Otherwise the one on the disk or medium does, nothing is checked, and whoever is at the console may edit entries.
+pub fn embedded_files(locked: &str) -> [(&'static str, String); 2] {
+    let first = "export superusers\n\
+        if [ \"$lockdown\" = y ]; then\n  source (memdisk)/locked.cfg\n\
+        else\n  unset superusers\n  set check_signatures=no\n  source $prefix/grub.cfg\nfi\n";
+    [
+        ("grub.cfg", first.to_owned()),
+        ("locked.cfg", locked.to_owned()),
+    ]
+}
 
 /// The text of `grub.cfg`.
 pub fn grub_cfg() -> String {
@@ -221,28 +261,26 @@ fn boot() -> String {
     format!(
         r#"# Boots root $1 with console $2. Nothing is loaded unless everything is there: half a system would start and hang.
 #
-# UEFI: what GRUB passes is what Xen's loader parses (get_argv in xen/common/efi/boot.c, 4.20): the first word is
-# skipped as the name of the image, the next one without a dash is the section of the configuration inside xen.efi, and
-# everything behind the first -- is appended to the options of the hypervisor. There (xen/arch/x86/setup.c) everything
-# behind another -- goes to the kernel of dom0.
+# UEFI: xen.efi takes one word, the section of its built-in configuration (get_argv in xen/common/efi/boot.c, 4.20: the first
+# word is skipped as the name of the image). It takes no further options, so that nobody can give a signed one any; what an
+# administrator adds goes to the parts that it is made of, as with BIOS.
 #
-# BIOS: the order of the modules counts. Xen takes the first one for the kernel and the next one for the initrd;
-# the microcode is found by its content. --nounzip: both are for the kernel and for Xen to unpack.
+# The order of the modules counts. Xen takes the first one for the kernel and the next one for the initrd; the microcode is
+# found by its content. --nounzip: both are for the kernel and for Xen to unpack.
 function bp_boot {{
+  set bp_joined=
   if [ "$grub_platform" = efi ]; then
+    if [ "$2" = safe -o -z "$bp_xen$bp_dom0" ]; then set bp_joined=y; fi
+  fi
+  if [ -n "$bp_joined" ]; then
     if [ -f /bedplate/$1/xen.efi ]; then
-      if [ "$2" != safe -a -n "$bp_xen$bp_dom0" ]; then
-        chainloader /bedplate/$1/xen.efi xen.efi $2 -- $bp_xen -- $bp_esp $bp_dom0
-      elif [ -n "$bp_esp" ]; then
-        chainloader /bedplate/$1/xen.efi xen.efi $2 -- -- $bp_esp
-      else
-        chainloader /bedplate/$1/xen.efi xen.efi $2
-      fi
+      chainloader /bedplate/$1/xen.efi xen.efi $2
     else
       echo "/bedplate/$1/xen.efi is missing."
     fi
   else
     if [ -f /bedplate/$1/xen.gz -a -f /bedplate/$1/vmlinuz -a -f /bedplate/$1/initrd.img -a -f /bedplate/$1/ucode.img ]; then
+      {XEN_SCREEN}
 {bios}      fi
       module2 --nounzip /bedplate/$1/initrd.img
       module2 --nounzip /bedplate/$1/ucode.img
@@ -267,6 +305,7 @@ fn rescue() -> String {
         r#"# Boots root $1 on bare Linux with console $2. Microcode comes first: the kernel looks for it only there.
 function bp_rescue {{
   if [ -f /bedplate/$1/vmlinuz -a -f /bedplate/$1/initrd.img -a -f /bedplate/$1/ucode.img ]; then
+    {LOAD_PE_LOADER}
     if [ "$2" = com2 ]; then
       {com2}
     elif [ "$2" = vga ]; then
@@ -308,8 +347,9 @@ fn menu() -> String {
         ),
     ] {
         let name = console.name();
-        consoles +=
-            &format!("    menuentry \"{title}\" --id {name} {{ bp_boot $bp_main {name} }}\n");
+        consoles += &format!(
+            "    menuentry \"{title}\" --unrestricted --id {name} {{ bp_boot $bp_main {name} }}\n"
+        );
     }
     format!(
         r#"export good try tries previous console bp_esp bp_xen bp_dom0 bp_left bp_any bp_main
@@ -331,7 +371,7 @@ function bp_next {{
 if [ -n "$bp_left" ]; then
   bp_next
   bp_version $try
-  menuentry "Bedplate $version (new, on trial)" --id try {{
+  menuentry "Bedplate $version (new, on trial)" --unrestricted --id try {{
     bp_record
     if [ -n "$bp_id" ]; then bp_boot $bp_id $console; else bp_rescue $bp_any $console; fi
   }}
@@ -339,27 +379,27 @@ fi
 if [ -n "$good" ]; then
   bp_next
   bp_version $good
-  menuentry "Bedplate $version" --id good {{ bp_boot $good $console }}
+  menuentry "Bedplate $version" --unrestricted --id good {{ bp_boot $good $console }}
 fi
 if [ -n "$previous" -a "$previous" != "$good" ]; then
   bp_next
   bp_version $previous
-  menuentry "Bedplate $version (previous)" --id previous {{ bp_boot $previous $console }}
+  menuentry "Bedplate $version (previous)" --unrestricted --id previous {{ bp_boot $previous $console }}
 fi
 bp_next
 if [ -n "$bp_any" ]; then
-  menuentry "Rescue: this system on bare Linux, with ssh" --id rescue {{ bp_rescue $bp_any $console }}
+  menuentry "Rescue: this system on bare Linux, with ssh" --unrestricted --id rescue {{ bp_rescue $bp_any $console }}
 else
-  menuentry "No Bedplate found on this disk. Boot the installation medium to repair it." --id none {{ sleep 60; reboot }}
+  menuentry "No Bedplate found on this disk. Boot the installation medium to repair it." --unrestricted --id none {{ sleep 60; reboot }}
 fi
 # Behind the rescue entry, so that nothing takes it by itself: a new host whose tries are used up. What kept it from coming
 # up may be mended by now, and health makes it good then.
 if [ -z "$good" -a -n "$try" -a -z "$bp_left" ]; then
   bp_version $try
-  menuentry "Bedplate $version (did not come up yet)" --id again {{ bp_boot $try $console }}
+  menuentry "Bedplate $version (did not come up yet)" --unrestricted --id again {{ bp_boot $try $console }}
 fi
 if [ -n "$bp_main" ]; then
-  submenu "Other consoles and safe mode" --id consoles {{
+  submenu "Other consoles and safe mode" --unrestricted --id consoles {{
 {consoles}  }}
 fi
 "#
@@ -414,6 +454,9 @@ mod tests {
             )
         };
         assert_eq!(check(&grub_cfg()), (true, String::new()));
+        for (name, text) in embedded_files(&grub_cfg()) {
+            assert_eq!(check(&text), (true, String::new()), "{name}");
+        }
         // The check must be able to fail, and for the right reason.
         let (accepted, message) = check(&grub_cfg().replacen("\nfi\n", "\n", 1));
         assert!(!accepted && message.contains("syntax error"), "{message}");
@@ -426,7 +469,7 @@ mod tests {
             println!("SKIPPED: no GRUB modules in target/tools (image-build makes it)");
             return;
         }
-        let efi = [MODULES_EFI, MODULES_EFI_HOST].concat();
+        let efi = [MODULES_EFI, MODULES_EFI_HOST, &[PE_LOADER]].concat();
         for (platform, own) in [("i386-pc", MODULES_BIOS), ("x86_64-efi", &efi)] {
             for module in MODULES.iter().chain(own) {
                 let path = dir.join(platform).join(format!("{module}.mod"));
@@ -445,6 +488,47 @@ mod tests {
             .split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'))
             .any(|run| run.len() >= ID_LEN);
         assert!(!hex_run, "an id is written into the configuration");
+    }
+
+    #[test]
+    fn the_word_that_loads_the_loader_of_programs_names_its_module() {
+        assert!(LOAD_PE_LOADER.contains(&format!("insmod (memdisk)/{PE_LOADER}.mod;")));
+    }
+
+    /// Nothing that lies unsigned on the disk is read as anything but a list of variables that are named.
+    #[test]
+    fn what_is_not_signed_can_only_set_named_variables() {
+        let text = grub_cfg();
+        let unsigned: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("--skip-sig"))
+            .map(|line| {
+                line.trim()
+                    .trim_start_matches("if ")
+                    .trim_end_matches("; then")
+            })
+            .collect();
+        assert_eq!(
+            unsigned,
+            [
+                "load_env --skip-sig -f $prefix/state.env good try tries previous console",
+                "load_env --skip-sig -f $prefix/good.env good console",
+                "load_env --skip-sig -f $prefix/options.env bp_xen bp_dom0",
+                "load_env --skip-sig -f /bedplate/$1/release.env version",
+                "load_env --skip-sig -f $prefix/state.env tries",
+            ]
+        );
+        assert!(!text.contains("eval") && !text.contains("source") && !text.contains("configfile"));
+    }
+
+    /// With a superuser, an entry without this asks for a password that nobody has.
+    #[test]
+    fn every_entry_can_be_taken_by_everybody() {
+        for line in grub_cfg().lines().map(str::trim) {
+            if line.starts_with("menuentry ") || line.starts_with("submenu ") {
+                assert!(line.contains(" --unrestricted "), "{line}");
+            }
+        }
     }
 
     #[test]

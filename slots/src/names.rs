@@ -82,5 +82,7 @@ pub const STATE_FOLDERS: [(&str, &str, &str); 6] = [
 pub const ETC_OVERLAY_OPTIONS: &str = "index=off,metacopy=off,redirect_dir=off,xino=off";
 /// In the root image: the public TUF root that signs releases.
 pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
+/// In the root image: signed contents of the EFI variables db, KEK and PK, as `NAME.auth`.
+pub const SECURE_BOOT_KEYS: &str = "/usr/share/bedplate/secure-boot";
 /// In the root image: the pristine content of /var, copied to state where absent.
 pub const FACTORY_VAR: &str = "/usr/share/factory/var";
