@@ -168,6 +168,7 @@ fn boot() -> impl Strategy<Value = BootChoice> {
                 BootArgument::parse("nomodeset", ArgumentOf::Kernel).unwrap();
                 usize::from(more)
             ],
+            enroll_keys: more,
         })
 }
 

@@ -69,7 +69,8 @@ fn a_whole_installation_in_the_right_order() {
         order.extend(["mkfs.ext4", "chown"]);
         order.extend(["ssh-keygen"; 3]);
         order.extend(["pvcreate", "vgcreate", "vgs", "vgchange", "mkfs.vfat"]);
-        order.extend(["sha256sum"; 7]);
+        // The boot files, and GRUB in two places.
+        order.extend(["sha256sum"; release::BOOT_FILES.len() + 2]);
         // udev sees the boot code, where there is any.
         order.extend(["udevadm", "blockdev", "udevadm"]);
         if firmware == FirmwareKind::Uefi {
@@ -444,4 +445,59 @@ fn a_host_that_was_installed_before_is_installed_anew() {
         .collect();
     assert_eq!(wiped.len(), 6 + 1 + 6, "{wiped:?}");
     assert_eq!(run.machine.into_disk().bytes(slot_b, 15), [0; 15]);
+}
+
+#[test]
+fn keys_of_secure_boot_are_enrolled_before_anything_starts() {
+    let medium = Medium::new();
+    let release = medium.open();
+    let more = "[boot]\nenroll_keys = true\n";
+    let plan = plan_with(&medium, &disk(), FirmwareKind::Uefi, "", more);
+    let with_keys = || {
+        FakeSystem::new(&release).change(|mut system| {
+            for name in ["db", "KEK", "PK"] {
+                let path = format!("/usr/share/bedplate/secure-boot/{name}.auth");
+                system = system.file(path, format!("signed {name}"));
+            }
+            system
+        })
+    };
+    let done = run(&release, &plan, with_keys(), FakeMachine::new(disk(), None));
+    assert_eq!(done.report.result, Outcome::Ok, "{}", done.report);
+    let written: Vec<(String, Vec<u8>)> = done
+        .system
+        .inner
+        .commands()
+        .iter()
+        .filter(|command| command.to_string().starts_with("dd "))
+        .map(|command| {
+            let line = command.to_string();
+            let variable = line.split("efivars/").nth(1).unwrap();
+            let name = variable.split('-').next().unwrap().to_owned();
+            (name, command.stdin_bytes().to_vec())
+        })
+        .collect();
+    let content = |name: &str| {
+        let bytes = [&[0x27, 0, 0, 0], format!("signed {name}").as_bytes()].concat();
+        (name.to_owned(), bytes)
+    };
+    assert_eq!(written, ["db", "KEK", "PK"].map(content));
+
+    let refused = run(
+        &release,
+        &plan,
+        with_keys()
+            .change(|system| system.fails("dd of=/sys/firmware/efi/efivars/KEK", 1, "denied")),
+        FakeMachine::new(disk(), None),
+    );
+    assert_eq!(failed_step(&refused), "enroll-keys");
+    assert!(
+        refused.report.to_string().contains("does not take"),
+        "{}",
+        refused.report
+    );
+    let pk = |line: &String| line.contains("efivars/PK");
+    assert!(!refused.system.inner.command_lines().iter().any(pk));
+    let disk = refused.machine.into_disk();
+    assert!(!looks_bootable(&disk, &refused.system, &medium));
 }

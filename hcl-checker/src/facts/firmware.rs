@@ -10,6 +10,8 @@ const EFIVARS: &str = "/sys/firmware/efi/efivars";
 /// The variable's name ends with the GUID of the UEFI specification (`EFI_GLOBAL_VARIABLE`).
 const SECURE_BOOT: &str =
     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// Likewise: 1 while the firmware has no platform key, and takes one from whoever writes it.
+const SETUP_MODE: &str = "/sys/firmware/efi/efivars/SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 const TPMS: &str = "/sys/class/tpm";
 
 /// How the machine booted.
@@ -22,6 +24,8 @@ pub struct Firmware {
     pub kind: Known<FirmwareKind>,
     /// Whether Secure Boot is enforced; with BIOS it is not.
     pub secure_boot: Known<bool>,
+    /// Whether the firmware is in setup mode, in which keys of Secure Boot can be enrolled; with BIOS it is not.
+    pub setup_mode: Known<bool>,
 }
 
 /// Kind of firmware, by how this system was booted.
@@ -44,33 +48,40 @@ pub struct Tpm {
     pub major_version: Known<u32>,
 }
 
-/// Sources: `/sys/firmware/efi` exists when the kernel was started by UEFI; the SecureBoot variable.
+/// Sources: `/sys/firmware/efi` exists when the kernel was started by UEFI; the SecureBoot and SetupMode variables.
 pub(super) fn read(root: &Root) -> Firmware {
-    let firmware = |kind, secure_boot| Firmware {
+    let firmware = |kind, secure_boot, setup_mode| Firmware {
         source: EFI.to_owned(),
         kind,
         secure_boot,
+        setup_mode,
     };
     if root.exists(EFI) {
-        return firmware(Known::Value(FirmwareKind::Uefi), secure_boot(root));
+        let [secure_boot, setup_mode] = [SECURE_BOOT, SETUP_MODE].map(|path| switch(root, path));
+        return firmware(Known::Value(FirmwareKind::Uefi), secure_boot, setup_mode);
     }
     match root.list("/sys/firmware") {
-        Ok(_) => firmware(Known::Value(FirmwareKind::Bios), Known::Value(false)),
+        Ok(_) => firmware(
+            Known::Value(FirmwareKind::Bios),
+            Known::Value(false),
+            Known::Value(false),
+        ),
         Err(error) => firmware(
+            Known::unknown(error.to_string()),
             Known::unknown(error.to_string()),
             Known::unknown(error.to_string()),
         ),
     }
 }
 
-/// Four bytes of attributes, then one byte: 1 when enforced.
-fn secure_boot(root: &Root) -> Known<bool> {
-    let variable = root.bytes(SECURE_BOOT, 64);
+/// Four bytes of attributes, then one byte: 1 when on.
+fn switch(root: &Root, path: &str) -> Known<bool> {
+    let variable = root.bytes(path, 64);
     match (&variable, root.list(EFIVARS)) {
         (Ok(bytes), _) => match bytes.get(4) {
             Some(0) => Known::Value(false),
             Some(1) => Known::Value(true),
-            _ => Known::unknown(format!("{SECURE_BOOT}: no value of 0 or 1")),
+            _ => Known::unknown(format!("{path}: no value of 0 or 1")),
         },
         (Err(error), _) if !error.is_missing() => Known::unknown(error.to_string()),
         (Err(_), Ok(names)) if names.is_empty() => Known::unknown(format!(

@@ -78,8 +78,12 @@ pub(super) fn facts(facts: &Facts, style: Style) -> String {
     line(
         "firmware",
         format!(
-            "{kind}, Secure Boot {}",
-            on_off(&facts.firmware.secure_boot)
+            "{kind}, Secure Boot {}{}",
+            on_off(&facts.firmware.secure_boot),
+            match facts.firmware.setup_mode {
+                Known::Value(true) => " (setup mode)",
+                _ => "",
+            }
         ),
     );
     line(

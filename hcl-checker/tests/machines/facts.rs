@@ -135,6 +135,7 @@ fn nvme_disk_and_uefi() {
     assert_eq!(disk.holds_data(), Known::Value(false));
     assert_eq!(facts.firmware.kind, Known::Value(FirmwareKind::Uefi));
     assert_eq!(facts.firmware.secure_boot, Known::Value(true));
+    assert_eq!(facts.firmware.setup_mode, Known::Value(false));
     assert_eq!(
         facts.tpm.value().and_then(|tpm| tpm.major_version.value()),
         Some(&2)
@@ -204,6 +205,7 @@ fn sata_disk_and_optical_drive() {
     assert!(!optical.is_install_candidate());
     assert_eq!(facts.firmware.kind, Known::Value(FirmwareKind::Bios));
     assert_eq!(facts.firmware.secure_boot, Known::Value(false));
+    assert_eq!(facts.firmware.setup_mode, Known::Value(false));
     assert_eq!(facts.tpm, Known::Absent);
 }
 

@@ -26,6 +26,7 @@ fn nothing_there_is_unknown_throughout() {
         ("dmi", "product"),
         ("firmware", "kind"),
         ("firmware", "secure_boot"),
+        ("firmware", "setup_mode"),
     ] {
         assert!(
             json[group][field]["unknown"].is_string(),

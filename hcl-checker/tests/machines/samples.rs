@@ -80,6 +80,10 @@ pub fn nvme_uefi() -> Tree {
         "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
         [6, 0, 0, 0, 1],
     );
+    tree.file(
+        "sys/firmware/efi/efivars/SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+        [6, 0, 0, 0, 0],
+    );
     tree.file("sys/class/tpm/tpm0/tpm_version_major", "2\n");
     tree.pci(
         "0000:01:00.0",

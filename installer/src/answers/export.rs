@@ -254,6 +254,7 @@ fn boot_table(boot: &BootChoice) -> Table {
         dom0_vcpus,
         xen_args,
         kernel_args,
+        enroll_keys,
     } = boot;
     let mut table = Table::new();
     if let Some(console) = console {
@@ -268,6 +269,9 @@ fn boot_table(boot: &BootChoice) -> Table {
     for (key, words) in [("xen_args", xen_args), ("kernel_args", kernel_args)] {
         let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
         put_list(&mut table, key, &words);
+    }
+    if *enroll_keys {
+        table.insert("enroll_keys".into(), Value::Boolean(true));
     }
     table
 }

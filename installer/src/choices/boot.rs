@@ -16,6 +16,8 @@ pub struct BootChoice {
     pub xen_args: Vec<BootArgument>,
     /// Arguments for the kernel of dom0.
     pub kernel_args: Vec<BootArgument>,
+    /// Whether the release's keys of Secure Boot are to be enrolled in the firmware.
+    pub enroll_keys: bool,
 }
 
 impl BootChoice {

@@ -3,6 +3,7 @@
 
 mod boot_state;
 mod context;
+mod enroll_keys;
 mod erase;
 mod esp;
 mod files;
@@ -52,6 +53,9 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
         .with(esp::FillEsp);
     // Before the boot loaders: a disk on which one failed does not start.
     add_hooks(&mut runner, plan, Stage::BeforeFirstBoot);
+    if plan.boot.enroll_keys {
+        runner.add(enroll_keys::EnrollKeys);
+    }
     runner.add(loaders::WriteLoaders);
     if plan.boot.firmware_entry {
         runner.add(firmware_entry::FirmwareEntry);

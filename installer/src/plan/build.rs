@@ -67,19 +67,23 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             "start the medium with its entry `Install`, not the one that boots Xen",
         ));
     }
-    if facts.firmware.secure_boot == Known::Value(true) {
+    let secure_boot = facts.firmware.secure_boot == Known::Value(true);
+    // Where it is on, this medium was started by keys that are enrolled already.
+    let enroll_keys = choices.boot.enroll_keys && !secure_boot;
+    if enroll_keys && facts.firmware.setup_mode != Known::Value(true) {
         problems.push(PlanProblem::new(
             About::Machine,
-            "Secure Boot is on, and this release is not signed for the firmware: the installed host would not start",
-            "switch Secure Boot off in the setup of the firmware",
+            "`enroll_keys` in [boot] is true, and the firmware is not in setup mode",
+            "clear the platform key (Secure Boot keys, \"reset to setup mode\") in the setup of the firmware, or leave \
+             `enroll_keys` out",
         ));
     }
     let options = choices.boot.options();
-    if facts.firmware.secure_boot == Known::Value(true) && !options.is_empty() {
+    if (secure_boot || enroll_keys) && !options.is_empty() {
         problems.push(PlanProblem::new(
             About::Machine,
-            "Secure Boot is on, and [boot] changes the command lines of hypervisor or kernel, which are signed with the release",
-            "leave `dom0_memory`, `dom0_vcpus`, `xen_args` and `kernel_args` out of [boot], or switch Secure Boot off",
+            "with Secure Boot, [boot] cannot change the command lines of hypervisor or kernel: they are signed with the release",
+            "leave `dom0_memory`, `dom0_vcpus`, `xen_args` and `kernel_args` out of [boot], or do without Secure Boot",
         ));
     }
     if let (Some(wanted), Known::Value(total)) =
@@ -165,6 +169,7 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     firmware,
                     bios_code: disk.identity.sector_size == 512,
                     firmware_entry: firmware == Firmware::Uefi,
+                    enroll_keys,
                     console: choices
                         .boot
                         .console

@@ -85,6 +85,12 @@ impl Display for Description<'_> {
             "Boot       this machine by {firmware}; the disk starts by {also}; console {}",
             plan.boot.console.name()
         )?;
+        if plan.boot.enroll_keys {
+            writeln!(
+                f,
+                "           the release's keys of Secure Boot are enrolled; this machine starts nothing else then"
+            )?;
+        }
         for (program, words) in [
             ("hypervisor", &plan.boot.options.xen),
             ("kernel", &plan.boot.options.dom0),

@@ -168,6 +168,9 @@ pub struct BootPlan {
     pub bios_code: bool,
     /// True when an entry is added to the firmware's list: on UEFI.
     pub firmware_entry: bool,
+    /// True when the release's keys of Secure Boot are enrolled in the firmware.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub enroll_keys: bool,
     /// Console of loader, hypervisor and kernel.
     pub console: Console,
     /// What is added to the command lines of hypervisor and kernel.

@@ -45,8 +45,13 @@ pub fn machine_lines(facts: &Facts) -> Vec<(&'static str, String)> {
         Some(FirmwareKind::Bios) => "BIOS",
         None => "not known",
     };
-    let secure = match facts.firmware.secure_boot.value() {
-        Some(true) => ", Secure Boot is on",
+    let firmware_facts = &facts.firmware;
+    let secure = match (
+        firmware_facts.secure_boot.value(),
+        firmware_facts.setup_mode.value(),
+    ) {
+        (Some(true), _) => ", Secure Boot is on",
+        (_, Some(true)) => ", Secure Boot is in setup mode: keys can be enrolled",
         _ => "",
     };
     lines.push(("Firmware", format!("{firmware}{secure}")));

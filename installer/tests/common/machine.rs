@@ -57,6 +57,7 @@ pub fn facts(disk: Disk, firmware: FirmwareKind) -> Facts {
         ..Facts::default()
     };
     facts.firmware.kind = Known::Value(firmware);
+    facts.firmware.setup_mode = Known::Value(firmware == FirmwareKind::Uefi);
     facts.nics = Known::Value(vec![Nic {
         name: "eno1".into(),
         kind: Known::Value(NicKind::Ethernet),

@@ -67,6 +67,7 @@ pub fn boot(boot: Boot, document: &mut Document<'_>) -> Option<BootChoice> {
         dom0_vcpus,
         xen_args,
         kernel_args,
+        enroll_keys: boot.enroll_keys.unwrap_or_default(),
     };
     if choice.options().len() > OPTIONS_MAX {
         document.problem_at(

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How the host is started. All but `console` needs a machine without Secure Boot.
+/// How the host is started. What changes command lines needs a machine without Secure Boot.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Boot {
@@ -17,6 +17,9 @@ pub struct Boot {
     pub xen_args: Option<Vec<String>>,
     /// More arguments for the kernel of dom0, one an item.
     pub kernel_args: Option<Vec<String>>,
+    /// Enroll the release's keys of Secure Boot in the firmware, which has to be in setup mode: it starts nothing else
+    /// from then on. Where Secure Boot is on already, nothing is done.
+    pub enroll_keys: Option<bool>,
 }
 
 /// Where loader, hypervisor and kernel are seen.
