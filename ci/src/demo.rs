@@ -30,6 +30,7 @@ pub fn show(bench: &Bench) -> Result<()> {
     ));
     let hardware = Hardware {
         uefi: true,
+        secure_boot: false,
         bus: Bus::Nvme,
         nic: Nic::Virtio,
         serial: "BPDEMO01",

@@ -29,6 +29,8 @@ pub const DISK_MIB: u64 = 24 * 1024;
 pub struct Hardware {
     /// UEFI or BIOS.
     pub uefi: bool,
+    /// With UEFI: a firmware that enforces Secure Boot once it has a platform key, and is in setup mode before.
+    pub secure_boot: bool,
     /// How the disk is connected.
     pub bus: Bus,
     /// The network card.
@@ -75,7 +77,11 @@ impl Hardware {
 
     /// The machine with `image` as its disk and `variables` as its firmware's memory (UEFI).
     pub fn spec(self, image: &Image, variables: Option<&Path>) -> Spec {
-        let firmware = variables.map_or(Firmware::Bios, Firmware::uefi);
+        let firmware = match variables {
+            Some(variables) if self.secure_boot => Firmware::secure_boot(variables),
+            Some(variables) => Firmware::uefi(variables),
+            None => Firmware::Bios,
+        };
         let disk = Disk {
             image: image.clone(),
             bus: self.bus,

@@ -16,6 +16,8 @@ pub enum Firmware {
         code: PathBuf,
         /// Its variables.
         variables: PathBuf,
+        /// Only the firmware itself may write its variables, by system management mode: without that Secure Boot is none.
+        protected: bool,
     },
 }
 
@@ -25,6 +27,16 @@ impl Firmware {
         Firmware::Uefi {
             code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(),
             variables: variables.into(),
+            protected: false,
+        }
+    }
+
+    /// The one that knows Secure Boot. With empty `variables` it is in setup mode.
+    pub fn secure_boot(variables: &Path) -> Self {
+        Firmware::Uefi {
+            code: "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd".into(),
+            variables: variables.into(),
+            protected: true,
         }
     }
 }
@@ -144,11 +156,18 @@ pub const STATE_NODE: &str = "saved";
 /// The arguments of `qemu-system-x86_64` for a machine.
 pub fn arguments(spec: &Spec, accelerator: Accelerator, ends: &Ends) -> Vec<OsString> {
     let mut list = List(Vec::new());
+    let protected = matches!(
+        spec.firmware,
+        Firmware::Uefi {
+            protected: true,
+            ..
+        }
+    );
     list.words(&[
         "-nodefaults",
         "-no-user-config",
         "-machine",
-        "q35",
+        if protected { "q35,smm=on" } else { "q35" },
         "-display",
         "none",
         "-device",
@@ -254,7 +273,15 @@ impl List {
     }
 
     fn firmware(&mut self, firmware: &Firmware) {
-        if let Firmware::Uefi { code, variables } = firmware {
+        if let Firmware::Uefi {
+            code,
+            variables,
+            protected,
+        } = firmware
+        {
+            if *protected {
+                self.words(&["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+            }
             self.pair(
                 "-drive",
                 &["if=pflash,unit=0,format=raw,readonly=on,file="],
@@ -353,10 +380,31 @@ mod tests {
     }
 
     #[test]
+    fn only_secure_boot_protects_the_variables() {
+        let line = |firmware| {
+            line(&Spec {
+                firmware,
+                ..Spec::new()
+            })
+        };
+        let secure = line(Firmware::secure_boot(Path::new("/v.fd")));
+        assert!(
+            secure.contains("-machine q35,smm=on") && secure.contains("property=secure,value=on"),
+            "{secure}"
+        );
+        let open = line(Firmware::uefi(Path::new("/v.fd")));
+        assert!(
+            open.contains("-machine q35 ") && !open.contains("secure"),
+            "{open}"
+        );
+    }
+
+    #[test]
     fn a_firmware_with_its_own_entries_gets_no_order() {
         let firmware = Firmware::Uefi {
             code: "/c.fd".into(),
             variables: "/v.fd".into(),
+            protected: false,
         };
         let spec = Spec {
             firmware,

@@ -71,6 +71,7 @@ const SECRET: &str = "$6$bedplatetest";
 pub fn run(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: false,
+        secure_boot: false,
         bus: Bus::Virtio,
         nic: Nic::Virtio,
         serial: "BPHOOKS001",

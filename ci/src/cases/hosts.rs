@@ -24,6 +24,7 @@ const DHCP_ADDRESS: &str = "10.0.2.15";
 pub fn bios_virtio(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: false,
+        secure_boot: false,
         bus: Bus::Virtio,
         nic: Nic::Virtio,
         serial: "BPVIRTIO01",
@@ -118,6 +119,7 @@ pub fn bios_virtio(run: &mut Run) -> Result<()> {
 pub fn uefi_nvme(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: true,
+        secure_boot: false,
         bus: Bus::Nvme,
         nic: Nic::E1000e,
         serial: "BPNVME01",
@@ -153,6 +155,7 @@ pub fn uefi_nvme(run: &mut Run) -> Result<()> {
 pub fn uefi_nvme_4k(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: true,
+        secure_boot: false,
         bus: Bus::Nvme4k,
         nic: Nic::Virtio,
         serial: "BPNVME4K",
@@ -178,6 +181,7 @@ pub fn uefi_nvme_4k(run: &mut Run) -> Result<()> {
 pub fn bios_ahci(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: false,
+        secure_boot: false,
         bus: Bus::Ahci,
         nic: Nic::E1000e,
         serial: "BPSATA01",

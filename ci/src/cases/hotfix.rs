@@ -24,6 +24,7 @@ pub fn run(run: &mut Run) -> Result<()> {
     })?;
     let hardware = Hardware {
         uefi: true,
+        secure_boot: false,
         bus: Bus::Virtio,
         nic: Nic::Virtio,
         serial: "BPHOTFIX01",

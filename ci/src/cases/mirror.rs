@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 const HARDWARE: Hardware = Hardware {
     uefi: false,
+    secure_boot: false,
     bus: Bus::Virtio,
     nic: Nic::Virtio,
     serial: "BPMIRROR01",

@@ -9,6 +9,7 @@ mod medium;
 mod mirror;
 mod refusals;
 mod screens;
+mod secure_boot;
 mod smoke;
 mod xe_guests;
 
@@ -28,7 +29,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 14] = [
+pub static ALL: [Case; 15] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -70,6 +71,12 @@ pub static ALL: [Case; 14] = [
         about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
         long: true,
         run: hotfix::run,
+    },
+    Case {
+        name: "secure-boot",
+        about: "UEFI in setup mode: keys enrolled, host and medium started by them; what was changed, unsigned or injected is not",
+        long: true,
+        run: secure_boot::run,
     },
     Case {
         name: "mirror",

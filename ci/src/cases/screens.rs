@@ -54,6 +54,7 @@ impl Operator<'_> {
 pub fn run(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: false,
+        secure_boot: false,
         bus: Bus::Virtio,
         nic: Nic::Virtio,
         serial: "BPSCREENS1",

@@ -19,6 +19,7 @@ const HELLO: &str = "hello from PVH";
 pub fn run(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: false,
+        secure_boot: false,
         bus: Bus::Virtio,
         nic: Nic::Virtio,
         serial: "BPXE01",
