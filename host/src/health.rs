@@ -6,14 +6,17 @@ mod issue;
 mod report;
 mod watchdog;
 
+use boot_state::knows_as_good;
 pub use boot_state::{after_good_boot, has_way_back, mark_good};
 pub use checks::{Check, Outcome, Retry, run_checks};
 pub use issue::{ISSUE_FILE, issue_text, write_issue};
 pub use report::HealthReport;
 
 use crate::error::chain;
+use crate::hotfix::Places;
 use crate::local::{boot_record, short_text};
-use slots::{Mode, names};
+use crate::mirror;
+use slots::{BootRecord, Mode, names};
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -41,13 +44,26 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
         .is_ok_and(|boot| has_way_back(esp, boot.root.id()));
     let early = (!way_back).then(|| watchdog::disarm(system));
     let mut checks = run_checks(system, &boot, retry);
-    let disarmed = early.or_else(|| all_pass(&checks).then(|| watchdog::disarm(system)));
+    if let Some((whole, reason)) = mirror::summary(system, &Places::default().sys_block) {
+        checks.push(match whole {
+            true => Check::pass("mirror", reason),
+            false => Check::warn("mirror", reason),
+        });
+    }
+    if boot.as_ref().is_ok_and(|boot| is_older(boot, esp)) {
+        checks.push(Check::fail(
+            "boot-state",
+            "the loader came from the older half of the mirror and started a root that is not the good one any more: \
+             restart the host",
+        ));
+    }
+    let disarmed = early.or_else(|| all_good(&checks).then(|| watchdog::disarm(system)));
     if let Some(Err(reason)) = disarmed {
         checks.push(Check::fail("watchdog", reason));
     }
     let mut failed_try = None;
     let marked = match &boot {
-        Ok(boot) if boot.mode == Mode::Host && all_pass(&checks) => {
+        Ok(boot) if boot.mode == Mode::Host && all_good(&checks) => {
             match mark_good(esp, boot.root.id()) {
                 Ok(failed) => {
                     failed_try = failed;
@@ -86,8 +102,14 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
     report
 }
 
-fn all_pass(checks: &[Check]) -> bool {
-    checks.iter().all(|check| check.outcome == Outcome::Pass)
+/// True when the loader came from the older half of a mirror and started another root than the newer half says.
+fn is_older(boot: &BootRecord, esp: &Path) -> bool {
+    let older = |mirror: &slots::MirrorBoot| mirror.booted != mirror.kept;
+    boot.mirror.as_ref().is_some_and(older) && !knows_as_good(esp, boot.root.id())
+}
+
+fn all_good(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.outcome.is_good())
 }
 
 fn write_report(system: &dyn System, path: &Path, report: &HealthReport) -> Result<(), String> {

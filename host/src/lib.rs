@@ -22,6 +22,7 @@ pub mod labels;
 pub mod licensing;
 pub mod local;
 pub mod manual;
+pub mod mirror;
 pub mod network_files;
 pub mod param_commands;
 pub mod patch_commands;

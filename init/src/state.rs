@@ -1,7 +1,6 @@
 //! What the root needs to be written to: the state file system, the folders that live there, and /etc over the image's.
 //! Runs after the root was switched to, so paths are those of the running system.
 
-use crate::block::Block;
 use crate::console::Console;
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
@@ -139,8 +138,7 @@ fn judge(status: Option<i32>) -> Check {
 /// The check found what it cannot repair by itself, or the mount fails. The host stops then: with an empty or half
 /// readable state it would come up without its network, its licenses and its guests' definitions, and write over what
 /// could still be saved.
-pub fn mount_disk(console: &Console, state: &Block) -> Result<Option<String>> {
-    let node = &state.node;
+pub fn mount_disk(console: &Console, node: &Path) -> Result<Option<String>> {
     let output = Command::new("/usr/sbin/e2fsck")
         .arg("-p")
         .arg(node)
@@ -181,7 +179,7 @@ pub fn mount_disk(console: &Console, state: &Block) -> Result<Option<String>> {
         ),
     }
     mount(
-        Some(node.as_path()),
+        Some(node),
         STATE_MOUNT,
         Some("ext4"),
         MsFlags::empty(),

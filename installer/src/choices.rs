@@ -56,8 +56,12 @@ pub struct Choices {
 /// Which disk to install on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiskChoice {
-    /// How the disk is found. Exactly one disk must match.
+    /// How the disk is found. Exactly one disk must match; exactly two where a mirror has no [`DiskChoice::second`].
     pub select: DiskSelector,
+    /// Install on two disks that hold the same.
+    pub mirror: bool,
+    /// How the second disk of a mirror is found. Exactly one disk must match.
+    pub second: Option<DiskSelector>,
     /// Consent to lose everything on it.
     pub wipe: bool,
     /// Consent to lose a Bedplate host with everything in its storage repository. Apart from [`DiskChoice::wipe`], so that a

@@ -11,7 +11,9 @@ pub use settings::{UNITS, enable_files, settings_files};
 use crate::choices::AddressChoice;
 use crate::plan::Plan;
 use serde::Serialize;
-use slots::names::{PART_STORAGE, STORAGE_VG};
+use slots::gpt::Guids;
+use slots::layout::PartitionKind;
+use slots::names::{ESP_LINK, PART_STORAGE, STORAGE_VG};
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -51,16 +53,26 @@ pub enum Content {
 /// What the files say beyond the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostIdentity {
-    /// PARTUUID of the ESP.
-    pub esp: Uuid,
-    /// PARTUUID of the storage partition.
-    pub storage: Uuid,
+    /// PARTUUIDs of the disk, or of both of a mirror.
+    pub members: Vec<Guids>,
     /// Random identity of the host: machine-id(5).
     pub machine_id: Uuid,
     /// SHA-256 of the plan.
     pub plan_sha256: String,
     /// Seconds since 1970 at which the host is installed.
     pub installed_unix: u64,
+}
+
+impl HostIdentity {
+    /// By which name the host knows its partition of that kind: the PARTUUID of the one that it has, or for a mirror the
+    /// array, and of its ESPs the one that the initrd chose.
+    fn partition(&self, kind: PartitionKind) -> String {
+        match (self.members.as_slice(), kind) {
+            ([one], _) => format!("/dev/disk/by-partuuid/{}", one.of(kind)),
+            (_, PartitionKind::Esp) => ESP_LINK.to_owned(),
+            _ => kind.array_device(),
+        }
+    }
 }
 
 /// Why the files could not be made.
@@ -125,8 +137,11 @@ pub fn etc_files(
                 group: 0,
             },
         },
-        text("fstab", fstab(identity.esp)),
-        text("lvm/lvmlocal.conf", lvm(identity.storage)),
+        text("fstab", fstab(&identity.partition(PartitionKind::Esp))),
+        text(
+            "lvm/lvmlocal.conf",
+            lvm(&identity.partition(PartitionKind::Storage)),
+        ),
         text("bedplate/install.json", install_json(plan, identity)),
     ];
     if let Some(token) = &plan.license {
@@ -206,23 +221,28 @@ fn hosts(plan: &Plan) -> String {
     )
 }
 
-fn fstab(esp: Uuid) -> String {
+fn fstab(esp: &str) -> String {
+    // A name that systemd and mount(8) know without udev.
+    let esp = match esp.strip_prefix("/dev/disk/by-partuuid/") {
+        Some(uuid) => format!("PARTUUID={uuid}"),
+        None => esp.to_owned(),
+    };
     format!(
         "# The root, /etc, /var and the other places of the host are mounted by the initrd.\n\
          # nofail: a host whose ESP is damaged must come up all the same.\n\
-         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=300s\t0\t2\n"
+         {esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=300s\t0\t2\n"
     )
 }
 
 /// Another disk with a Bedplate (one half of an old mirror, the disk of another host) has a volume group of the same name,
 /// and LVM refuses to work with two. lvm.conf(5): a device is taken where any of its names is accepted, and left out where
 /// any is refused and none accepted; one that no pattern fits is taken.
-fn lvm(storage: Uuid) -> String {
+fn lvm(storage: &str) -> String {
     format!(
         "# dom0 activates its own storage repository and nothing of its guests.\n\
          activation {{\n\tauto_activation_volume_list = [ \"{STORAGE_VG}\" ]\n}}\n\
          # The storage partition of this host, and no other disk's that is called the same.\n\
-         devices {{\n\tglobal_filter = [ \"a|^/dev/disk/by-partuuid/{storage}$|\", \
+         devices {{\n\tglobal_filter = [ \"a|^{storage}$|\", \
          \"r|^/dev/disk/by-partlabel/{PART_STORAGE}$|\" ]\n}}\n"
     )
 }
@@ -236,7 +256,9 @@ struct InstallRecord<'a> {
     plan_sha256: &'a str,
     installed_unix: u64,
     disk: &'a crate::plan::DiskIdentity,
-    esp_partuuid: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<&'a crate::plan::DiskIdentity>,
+    esp_partuuid: Option<Uuid>,
 }
 
 fn install_json(plan: &Plan, identity: &HostIdentity) -> String {
@@ -247,7 +269,11 @@ fn install_json(plan: &Plan, identity: &HostIdentity) -> String {
         plan_sha256: &identity.plan_sha256,
         installed_unix: identity.installed_unix,
         disk: &plan.disk.identity,
-        esp_partuuid: identity.esp,
+        mirror: plan.disk.mirror.as_ref().map(|half| &half.identity),
+        esp_partuuid: identity
+            .members
+            .first()
+            .map(|first| first.of(PartitionKind::Esp)),
     };
     // Plain fields only: serializing them cannot fail, and an empty record would be told by its reader.
     serde_json::to_string_pretty(&record).unwrap_or_default() + "\n"

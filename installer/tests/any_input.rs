@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{choices, verdict, zones};
+use common::{choices, manifest, verdict, zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{
     Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Partition, Transport,
@@ -18,7 +18,6 @@ use installer::plan::{Input, build};
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::Mac;
 use proptest::prelude::*;
-use release::Manifest;
 
 fn known<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -251,11 +250,12 @@ fn any_bridge() -> impl Strategy<Value = BridgeChoice> {
 
 fn any_choices() -> impl Strategy<Value = Choices> {
     let bridges = prop::collection::vec(any_bridge(), 1..4);
-    (selector(), any::<(bool, bool)>(), bridges, any::<bool>()).prop_map(|(select, (wipe, reinstall), mut bridges, warn)| {
+    let disk = (selector(), prop::option::of(selector()), any::<[bool; 3]>());
+    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror]), mut bridges, warn)| {
         let key = common::KEY;
         let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
         let mut choices = choices(&text);
-        choices.disk = DiskChoice { select, wipe, reinstall };
+        choices.disk = DiskChoice { select, mirror, second: second.filter(|_| mirror), wipe, reinstall };
         choices.network.management = bridges.remove(0);
         choices.network.bridges = bridges;
         if warn {
@@ -263,17 +263,6 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         }
         choices
     })
-}
-
-fn manifest() -> Manifest {
-    serde_json::from_value(serde_json::json!({
-        "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12", "xen": "4.20", "artifacts": {}, "epoch": 0,
-        "root": {
-            "version": "0.1.0", "image_name": "x", "image_size": 1, "image_sha256": "ab",
-            "verity": { "data_blocks": 1, "salt": "00", "root_hash": "00" },
-        },
-    }))
-    .unwrap()
 }
 
 proptest! {
@@ -303,18 +292,27 @@ proptest! {
             }
         };
         let disks = facts.disks.value().unwrap();
-        let taken: Vec<&Disk> = disks.iter().filter(|disk| disk.path == plan.disk.identity.path).collect();
-        prop_assert_eq!(taken.len(), 1);
-        let disk = taken[0];
-        prop_assert!(choices.disk.select.mismatches(disk).is_empty());
-        prop_assert_ne!(Some(disk.path.as_str()), medium);
-        prop_assert!(disk.partitions.iter().all(|partition| Some(partition.path.as_str()) != medium));
-        prop_assert!(!disk.is_in_use());
-        prop_assert_eq!(disk.kind, DiskKind::Disk);
-        prop_assert_eq!(&disk.read_only, &Known::Value(false));
-        prop_assert!(choices.disk.wipe || disk.holds_data() == Known::Value(false));
-        let end = plan.disk.layout.partitions.last().unwrap().end();
-        prop_assert!(end <= plan.disk.identity.size);
+        let members = plan.disk.members();
+        prop_assert_eq!(members.len(), if choices.disk.mirror { 2 } else { 1 });
+        for (n, (identity, layout)) in members.iter().enumerate() {
+            let taken: Vec<&Disk> = disks.iter().filter(|disk| disk.path == identity.path).collect();
+            prop_assert_eq!(taken.len(), 1);
+            let disk = taken[0];
+            let select = choices.disk.second.as_ref().filter(|_| n == 1).unwrap_or(&choices.disk.select);
+            prop_assert!(select.mismatches(disk).is_empty());
+            prop_assert_ne!(Some(disk.path.as_str()), medium);
+            prop_assert!(disk.partitions.iter().all(|partition| Some(partition.path.as_str()) != medium));
+            prop_assert!(!disk.is_in_use());
+            prop_assert_eq!(disk.kind, DiskKind::Disk);
+            prop_assert_eq!(&disk.read_only, &Known::Value(false));
+            prop_assert!(choices.disk.wipe || disk.holds_data() == Known::Value(false));
+            let end = layout.partitions.last().unwrap().end();
+            prop_assert!(end <= identity.size);
+            prop_assert_eq!(&layout.partitions, &plan.disk.layout.partitions);
+        }
+        if let [(first, _), (second, _)] = members.as_slice() {
+            prop_assert_ne!(&first.path, &second.path);
+        }
         let overridden = choices.hcl != HclPolicy::Refuse;
         prop_assert!(level.allows_install() || overridden);
         prop_assert!(!plan.describe().to_string().is_empty());

@@ -40,10 +40,10 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
             sizes,
             option(any::<bool>()),
         ),
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
     )
         .prop_map(
-            |((serial, wwn, model), (transport, sizes, rotational), [wipe, reinstall])| {
+            |((serial, wwn, model), (transport, sizes, rotational), [wipe, reinstall, mirror])| {
                 let transport: Option<Transport> = transport;
                 let select = DiskSelector {
                     path: Some("/dev/disk/by-id/x".into()),
@@ -56,6 +56,11 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                     rotational,
                 };
                 DiskChoice {
+                    mirror,
+                    second: mirror.then(|| DiskSelector {
+                        wwn: Some("naa.5".into()),
+                        ..select.clone()
+                    }),
                     select,
                     wipe,
                     reinstall,

@@ -108,6 +108,9 @@ fn a_release_is_fetched_and_is_the_one_that_was_signed() {
     let medium = Medium::new();
     let url = serve(repository(&medium));
     let into = tempfile::tempdir().unwrap();
+    // Left by an earlier run.
+    fs::create_dir(into.path().join("metadata")).unwrap();
+    fs::write(into.path().join("metadata/2.root.json"), "{}").unwrap();
     let release = fetch(&medium, &format!("{url}/"), None, into.path()).unwrap();
     assert_eq!(release.manifest, medium.manifest);
     release.verify_all(|_, _, _| {}).unwrap();
@@ -158,6 +161,22 @@ fn what_is_no_release_of_ours_is_refused_with_a_reason() {
         )),
         "{error}"
     );
+}
+
+#[test]
+fn metadata_without_an_end_is_given_up() {
+    let medium = Medium::new();
+    let metadata = repository(&medium).join(release::METADATA_DIR);
+    let large = format!("{{\"pad\":\"{}\"}}", "x".repeat(900 * 1024));
+    for version in 2..60 {
+        fs::write(metadata.join(format!("{version}.root.json")), &large).unwrap();
+    }
+    let url = serve(repository(&medium));
+    let into = tempfile::tempdir().unwrap();
+    let error = fetch(&medium, &url, None, into.path()).unwrap_err();
+    assert!(error.contains("more than 16 MiB of metadata"), "{error}");
+    let kept = fs::read_dir(into.path().join(release::METADATA_DIR)).unwrap();
+    assert!(kept.count() < 20);
 }
 
 #[test]

@@ -145,6 +145,16 @@ pub enum LayoutError {
         /// What the disk says.
         found: u32,
     },
+    /// Two disks of a mirror with different sectors.
+    #[error(
+        "one disk has logical sectors of {first} bytes and the other of {second}, and the two disks of a mirror must have the same; reformat one of them or take another"
+    )]
+    OtherSectors {
+        /// Of the first disk.
+        first: u32,
+        /// Of the second disk.
+        second: u32,
+    },
 }
 
 impl Layout {

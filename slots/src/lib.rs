@@ -12,11 +12,13 @@ pub mod grub;
 pub mod grub_cfg;
 mod identity;
 pub mod layout;
+pub mod md_superblock;
+pub mod mirror;
 pub mod names;
 pub mod verity;
 pub mod writer;
 
-pub use boot_record::{BootRecord, Medium, Mode};
+pub use boot_record::{BootRecord, Medium, MirrorBoot, Mode};
 pub use boot_state::{BootState, Console};
 pub use extra_options::ExtraOptions;
 pub use identity::{RootIdentity, Verity};

@@ -13,6 +13,10 @@ pub const PART_STATE: &str = "bedplate-state";
 /// Partition name of the local storage repository (an LVM physical volume).
 pub const PART_STORAGE: &str = "bedplate-sr";
 
+/// Partition name that the state partition of a disk gets which was set aside: both halves of a mirror ran alone, and the
+/// other one was kept. Nothing takes it for the state of a host any more.
+pub const PART_ASIDE: &str = "bedplate-aside";
+
 /// FAT volume label of the ESP (11 characters at most, and never `BEDPLATE`, which is the answer volume's).
 pub const ESP_LABEL: &str = "BP-ESP";
 /// ext4 label of the state partition.
@@ -49,6 +53,10 @@ pub const BOOT_RECORD: &str = "/run/bedplate/boot.json";
 /// In a host: the node of the hypervisor's watchdog. The initrd loads no other watchdog's driver before it, so that it is
 /// the first.
 pub const WATCHDOG: &str = "/dev/watchdog0";
+/// In a host on two disks: the ESP that belongs to this boot, by a rule for udev that the initrd leaves at [`ESP_RULE`].
+pub const ESP_LINK: &str = "/dev/bedplate/esp";
+/// The rule that makes [`ESP_LINK`]. Behind `60-persistent-storage.rules`, which reads the PARTUUID.
+pub const ESP_RULE: &str = "/run/udev/rules.d/61-bedplate-esp.rules";
 /// In the live system: the root of the medium (mounted, or its copy in memory).
 pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
 /// In the running system: mount point of the state file system (tmpfs in the live system).

@@ -27,7 +27,7 @@ script = """
 #!/bin/sh -e
 echo "changed by a hook" > "$BEDPLATE_TARGET/etc/motd"
 echo "kept" > "$BEDPLATE_TARGET/var/lib/hook"
-chroot "$BEDPLATE_TARGET" systemctl enable fstrim.timer
+chroot "$BEDPLATE_TARGET" systemctl enable e2scrub_all.timer
 chroot "$BEDPLATE_TARGET" groupadd --gid 4711 operators
 """
 
@@ -115,7 +115,7 @@ fn checks() -> Vec<Check> {
         Check::is("/var was changed", "cat /var/lib/hook", "kept"),
         Check::is(
             "a unit was enabled in the new root",
-            "systemctl is-enabled fstrim.timer",
+            "systemctl is-enabled e2scrub_all.timer",
             "enabled",
         ),
         Check::has(

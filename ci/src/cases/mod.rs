@@ -6,6 +6,7 @@ mod hooks;
 mod hosts;
 mod hotfix;
 mod medium;
+mod mirror;
 mod refusals;
 mod screens;
 mod smoke;
@@ -27,7 +28,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 14] = [
+pub static ALL: [Case; 15] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -75,6 +76,12 @@ pub static ALL: [Case; 14] = [
         about: "UEFI: a hotfix applied with xe, good, and gone back from by hand",
         long: true,
         run: hotfix::by_hand,
+    },
+    Case {
+        name: "mirror",
+        about: "BIOS, two disks: either alone boots, a half that comes back is made whole, two histories are never merged",
+        long: true,
+        run: mirror::run,
     },
     Case {
         name: "xe-guests",

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use host::health::{self, HealthReport, Retry};
 use host::hotfix::{self, Places, RealMachine, Site, Verdict};
 use host::local::boot_record;
+use host::mirror;
 use slots::BootState;
 use std::fs::File;
 use std::io;
@@ -74,7 +75,17 @@ fn main() -> anyhow::Result<ExitCode> {
             let before = hotfix::boot_state(&esp).unwrap_or_default();
             let report = health::check(&system, &esp, &mut retry);
             print!("{report}");
-            decide(&system, esp, &before, &report);
+            decide(&system, esp.clone(), &before, &report);
+            if report.passed {
+                let places = Places {
+                    esp,
+                    ..Places::default()
+                };
+                // Both disks then start what this one did.
+                if let Err(e) = mirror::equal_esps(&system, &RealMachine, &places) {
+                    eprintln!("the boot files of the other disk are not equal to these: {e}");
+                }
+            }
             // Also where something is wrong: then the console says so. systemd runs nothing after a failed check.
             if let Err(e) = health::write_issue(&system) {
                 eprintln!("the text for the login prompt was not written: {e}");

@@ -28,6 +28,7 @@ fn record(mode: Mode) -> String {
         root_device: "/dev/sda3".into(),
         medium: None,
         state_device: Some("/dev/sda5".into()),
+        mirror: None,
         root_opened_ms: 900,
         warnings: vec![],
     };

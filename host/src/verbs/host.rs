@@ -4,6 +4,7 @@ use super::disk::file_exists;
 use super::vm_install::confirm;
 use crate::XeError;
 use crate::guest::libvirt;
+use crate::mirror;
 use crate::record::Record;
 use crate::support;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
@@ -75,7 +76,34 @@ pub(super) const VERBS: &[Verb] = &[
         )],
         run: Run::Each("host", status),
     },
+    Verb {
+        name: "host-disk-replace",
+        summary: "Makes a disk the second half of the host's mirror, in the place of one that is gone",
+        args: &[
+            Arg::needed("device", Kind::File, "the new disk, as /dev/sdb"),
+            Arg::may(
+                "wipe",
+                Kind::Flag,
+                "also where the disk holds data: it is lost",
+            ),
+        ],
+        run: Run::Once(replace_disk),
+    },
 ];
+
+/// Makes a disk the second half of the mirror.
+fn replace_disk(asked: &Asked<'_>) -> Result<Outcome, XeError> {
+    let site = asked.around.site();
+    let replaced = mirror::replace(&site, asked.needed("device")?, asked.flag("wipe")?)?;
+    let mut text = format!(
+        "{} is the second half of the mirror and is being filled; /proc/mdstat shows how far it is.",
+        replaced.device.display()
+    );
+    for warning in replaced.warnings {
+        text.push_str(&format!("\nWarning: {warning}"));
+    }
+    Ok(Outcome::Said(text))
+}
 
 /// Refuses where no guest may be started.
 pub(super) fn refuse_disabled(system: &dyn System) -> Result<(), XeError> {

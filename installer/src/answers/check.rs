@@ -80,6 +80,24 @@ fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<DiskChoice> {
         document.missing("disk", "the section [disk] is missing", ADVICE);
         return None;
     };
+    let mirror = disk.mirror.unwrap_or(false);
+    if disk.second.is_some() && !mirror {
+        document.problem_at(
+            "disk.second",
+            "[disk.second] names a second disk, but [disk] does not say `mirror = true`",
+            "write `mirror = true` in [disk] to install on both, or leave [disk.second] out",
+        );
+        return None;
+    }
+    let both = mirror && disk.second.is_none();
+    if both && disk.path.is_some() {
+        document.problem_at(
+            "disk.path",
+            "`mirror = true` needs two disks, and `path` names one",
+            "name the other one in a section [disk.second], or write a [disk.match] that fits both",
+        );
+        return None;
+    }
     let select = match (disk.path, disk.matching) {
         (Some(_), Some(_)) => {
             document.problem_at(
@@ -99,10 +117,16 @@ fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<DiskChoice> {
             path: Some(disk_path(document, "disk.path", path)?),
             ..Default::default()
         },
-        (None, Some(matching)) => disk_match(matching, document)?,
+        (None, Some(matching)) => disk_match(matching, "disk.match", both, document)?,
+    };
+    let second = match disk.second {
+        Some(second) => Some(disk_match(second, "disk.second", false, document)?),
+        None => None,
     };
     Some(DiskChoice {
         select,
+        mirror,
+        second,
         wipe: disk.wipe.unwrap_or(false),
         reinstall: disk.reinstall.unwrap_or(false),
     })
@@ -124,14 +148,21 @@ fn disk_path(document: &mut Document<'_>, key: &str, path: String) -> Option<Str
     None
 }
 
-fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSelector> {
+/// The selector in the section `section`; with `both`, two disks must fit it.
+fn disk_match(
+    matching: DiskMatch,
+    section: &str,
+    both: bool,
+    document: &mut Document<'_>,
+) -> Option<DiskSelector> {
+    let key_of = |key: &str| format!("{section}.{key}");
     let mut fine = true;
     let mut select = DiskSelector {
         rotational: matching.rotational,
         ..Default::default()
     };
     if let Some(path) = matching.path {
-        select.path = disk_path(document, "disk.match.path", path);
+        select.path = disk_path(document, &key_of("path"), path);
         fine &= select.path.is_some();
     }
     for (key, text, place) in [
@@ -142,11 +173,7 @@ fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSe
         if text.trim().is_empty() {
             let advice =
                 "write the whole value as `installer facts` shows it, or leave the key out";
-            document.problem_at(
-                &format!("disk.match.{key}"),
-                format!("`disk.match.{key}` is empty"),
-                advice,
-            );
+            document.problem_at(&key_of(key), format!("`{}` is empty", key_of(key)), advice);
             fine = false;
         } else {
             *place = Some(text.trim().to_owned());
@@ -158,8 +185,8 @@ fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSe
             _ => {
                 let advice = "write the model with `*` for any characters and `?` for one, for example `Samsung*PM9A3*`";
                 document.problem_at(
-                    "disk.match.model",
-                    "`disk.match.model` is not a pattern",
+                    &key_of("model"),
+                    format!("`{}` is not a pattern", key_of("model")),
                     advice,
                 );
                 fine = false;
@@ -176,8 +203,8 @@ fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSe
                 TRANSPORTS.map(|known| known.name()).join(", ")
             );
             document.problem_at(
-                "disk.match.transport",
-                "`disk.match.transport` is not known",
+                &key_of("transport"),
+                format!("`{}` is not known", key_of("transport")),
                 advice,
             );
             fine = false;
@@ -188,37 +215,58 @@ fn disk_match(matching: DiskMatch, document: &mut Document<'_>) -> Option<DiskSe
         ("size_max", matching.size_max, &mut select.size_max),
     ] {
         let Some(text) = text else { continue };
-        *place = value(document, &format!("disk.match.{key}"), parse_size(&text));
+        *place = value(document, &key_of(key), parse_size(&text));
         fine &= place.is_some();
     }
     if let (Some(min), Some(max)) = (select.size_min, select.size_max)
         && min > max
     {
         document.problem_at(
-            "disk.match.size_max",
-            "`disk.match.size_max` is below `size_min`, so no disk can match",
+            &key_of("size_max"),
+            format!(
+                "`{}` is below `size_min`, so no disk can match",
+                key_of("size_max")
+            ),
             "swap the two, or leave one out",
         );
         fine = false;
     }
     if let Some(count) = matching.count
-        && count != 1
+        && count != u64::from(both) + 1
     {
+        let (what, right) = match both {
+            true => ("a mirror without [disk.second] takes exactly two disks", 2),
+            false => ("it means exactly one disk", 1),
+        };
         document.problem_at(
-            "disk.match.count",
-            format!("`disk.match.count` is {count}; this release installs on exactly one disk"),
-            "write `count = 1` or leave the key out",
+            &key_of("count"),
+            format!("`{}` is {count}; {what}", key_of("count")),
+            match count {
+                2 if section == "disk.match" => {
+                    "write `mirror = true` in [disk] to install on two disks, or leave the key out"
+                        .to_owned()
+                }
+                _ => format!("write `count = {right}` or leave the key out"),
+            },
+        );
+        fine = false;
+    }
+    if both && fine && (select.path.is_some() || select.serial.is_some() || select.wwn.is_some()) {
+        document.problem_at(
+            section,
+            "`mirror = true` needs two disks, and [disk.match] names one by `path`, `serial` or `wwn`",
+            "name the other one in a section [disk.second], or use properties that both have",
         );
         fine = false;
     }
     if fine && select.is_empty() {
         // A key that was misspelled or has a wrong type was reported already, and would have been the property.
-        if document.is_settled_inside("disk.match") {
+        if document.is_settled_inside(section) {
             return None;
         }
         document.missing(
-            "disk.match",
-            "[disk.match] names no property, so every disk would match",
+            section,
+            format!("[{section}] names no property, so every disk would match"),
             "add a property such as `serial = \"...\"`; `installer facts` shows them",
         );
         return None;

@@ -101,9 +101,25 @@ fn after(after: After) -> Value {
 fn disk_table(disk: &DiskChoice) -> Table {
     let DiskChoice {
         select,
+        mirror,
+        second,
         wipe,
         reinstall,
     } = disk;
+    let mut table = Table::new();
+    for (key, flag) in [("mirror", mirror), ("wipe", wipe), ("reinstall", reinstall)] {
+        if *flag {
+            table.insert(key.into(), Value::Boolean(true));
+        }
+    }
+    table.insert("match".into(), Value::Table(selector_table(select)));
+    if let Some(second) = second {
+        table.insert("second".into(), Value::Table(selector_table(second)));
+    }
+    table
+}
+
+fn selector_table(select: &DiskSelector) -> Table {
     let DiskSelector {
         path,
         serial,
@@ -139,14 +155,7 @@ fn disk_table(disk: &DiskChoice) -> Table {
     if let Some(rotational) = rotational {
         matching.insert("rotational".into(), Value::Boolean(*rotational));
     }
-    let mut table = Table::new();
-    for (key, flag) in [("wipe", wipe), ("reinstall", reinstall)] {
-        if *flag {
-            table.insert(key.into(), Value::Boolean(true));
-        }
-    }
-    table.insert("match".into(), Value::Table(matching));
-    table
+    matching
 }
 
 fn system_table(system: &SystemChoice) -> Table {

@@ -102,10 +102,15 @@ pub struct HostMatch {
 pub struct Disk {
     /// The disk's device path, for example `/dev/nvme0n1` or a link below `/dev/disk/by-id`.
     pub path: Option<String>,
-    /// Properties that the disk must have, all of them. Exactly one disk must match.
+    /// Properties that the disk must have, all of them. Exactly one disk must match; exactly two with `mirror = true`.
     #[serde(rename = "match")]
     pub matching: Option<DiskMatch>,
-    /// Consent to lose everything that is on the disk; `false` when absent.
+    /// Install on two disks that hold the same, so that either may fail; `false` when absent. Both match `match`, or
+    /// `match` means the first one and `second` the other.
+    pub mirror: Option<bool>,
+    /// Properties of the second disk of a mirror. Exactly one disk must match.
+    pub second: Option<DiskMatch>,
+    /// Consent to lose everything that is on the disk, or on both of a mirror; `false` when absent.
     pub wipe: Option<bool>,
     /// Consent to lose the Bedplate host that is on the disk, needed beside `wipe`; `false` when absent.
     pub reinstall: Option<bool>,
@@ -131,7 +136,7 @@ pub struct DiskMatch {
     pub size_max: Option<String>,
     /// True for disks that turn, false for solid state.
     pub rotational: Option<bool>,
-    /// How many disks must match: 1.
+    /// How many disks must match: 1, or 2 in `match` with `mirror = true`.
     pub count: Option<u64>,
 }
 

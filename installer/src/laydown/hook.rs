@@ -41,13 +41,16 @@ impl Step<Context<'_>> for RunHook {
         let HookPlan { hook, program } = &self.0;
         let plan_file = Path::new(HOOKS_DIR).join(PLAN_FILE);
         let mut env = vec![
-            ("BEDPLATE_DISK", context.disk().to_owned()),
+            ("BEDPLATE_DISK", context.plan.disk.identity.path.clone()),
             (
                 "BEDPLATE_HOSTNAME",
                 context.plan.system.hostname.to_string(),
             ),
             ("BEDPLATE_PLAN", plan_file.display().to_string()),
         ];
+        if let Some(mirror) = &context.plan.disk.mirror {
+            env.push(("BEDPLATE_MIRROR", mirror.identity.path.clone()));
+        }
         let system = context.system;
         system.create_dir_all(Path::new(HOOKS_DIR))?;
         system.write_file(&plan_file, context.plan.to_json()?.as_bytes(), 0o600)?;
@@ -72,19 +75,19 @@ impl Step<Context<'_>> for RunHook {
     }
 
     fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
-        context.unmount_all()
+        context.clean_up()
     }
 }
 
 /// Puts the new host together as its initrd will: the root image, /etc over it, and the folders of the state file system.
 fn mount_host(context: &mut Context<'_>) -> Result<(), StepError> {
     let tree = Path::new(HOST_TREE);
-    let root = context.partition(PartitionKind::SlotA);
+    let root = context.device(PartitionKind::SlotA);
     // The squashfs is at the start of the slot, and was read back when it was written.
     context.mount_at(Mount::device(root, tree, "squashfs").read_only())?;
     let state = tree.join("state");
     context.mount_at(Mount::device(
-        context.partition(PartitionKind::State),
+        context.device(PartitionKind::State),
         &state,
         "ext4",
     ))?;

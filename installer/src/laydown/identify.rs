@@ -61,58 +61,69 @@ impl Step<Context<'_>> for IdentifyDisk {
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
-        let planned = &context.plan.disk.identity;
-        let disk = context
-            .machine
-            .disk(&planned.path)
-            .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
-        let differences = differences(planned, &identity_of(&disk)?);
-        if !differences.is_empty() {
-            let differences = differences.join(", ");
-            return Err(IdentifyError::Other {
-                path: planned.path.clone(),
-                differences,
-            }
-            .into());
+        let plan = context.plan;
+        for (planned, _) in plan.disk.members() {
+            identify(context, planned)?;
         }
-        // Exclusive: the kernel refuses when a file system, LVM, md or device mapper uses any part of it.
-        let mut device = context
-            .machine
-            .open(Path::new(&planned.path), Access::Exclusive)?;
-        if (device.size(), device.sector_size()) != (planned.size, planned.sector_size) {
-            let differences = format!("it has {} bytes, not {}", device.size(), planned.size);
-            return Err(IdentifyError::Other {
-                path: planned.path.clone(),
-                differences,
-            }
-            .into());
-        }
-        let table = slots::gpt::read_table(device.as_mut())?;
-        let unknown = if context.plan.disk.wipe {
-            None
-        } else {
-            Some(unknown_data(device.as_mut())?)
-        };
-        drop(device);
-        if let Some(unknown) = unknown {
-            let mut found = signatures(context.system, &planned.path)?;
-            if found.is_empty() {
-                found.extend(unknown.map(str::to_owned));
-            }
-            if !found.is_empty() {
-                let found = found.join(", ");
-                return Err(IdentifyError::HoldsData {
-                    path: planned.path.clone(),
-                    found,
-                }
-                .into());
-            }
-        }
-        context.old_partitions = table
-            .map(|t| t.entries.iter().map(|entry| entry.guid).collect())
-            .unwrap_or_default();
         Ok(())
     }
+}
+
+/// Looks at one disk again.
+fn identify(context: &mut Context<'_>, planned: &DiskIdentity) -> Result<(), StepError> {
+    let disk = context
+        .machine
+        .disk(&planned.path)
+        .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
+    let differences = differences(planned, &identity_of(&disk)?);
+    if !differences.is_empty() {
+        let differences = differences.join(", ");
+        return Err(IdentifyError::Other {
+            path: planned.path.clone(),
+            differences,
+        }
+        .into());
+    }
+    // Exclusive: the kernel refuses when a file system, LVM, md or device mapper uses any part of it.
+    let mut device = context
+        .machine
+        .open(Path::new(&planned.path), Access::Exclusive)?;
+    if (device.size(), device.sector_size()) != (planned.size, planned.sector_size) {
+        let differences = format!("it has {} bytes, not {}", device.size(), planned.size);
+        return Err(IdentifyError::Other {
+            path: planned.path.clone(),
+            differences,
+        }
+        .into());
+    }
+    let table = slots::gpt::read_table(device.as_mut())?;
+    let unknown = if context.plan.disk.wipe {
+        None
+    } else {
+        Some(unknown_data(device.as_mut())?)
+    };
+    drop(device);
+    if let Some(unknown) = unknown {
+        let mut found = signatures(context.system, &planned.path)?;
+        if found.is_empty() {
+            found.extend(unknown.map(str::to_owned));
+        }
+        if !found.is_empty() {
+            let found = found.join(", ");
+            return Err(IdentifyError::HoldsData {
+                path: planned.path.clone(),
+                found,
+            }
+            .into());
+        }
+    }
+    context.old_partitions.extend(
+        table
+            .iter()
+            .flat_map(|t| &t.entries)
+            .map(|entry| entry.guid),
+    );
+    Ok(())
 }
 
 fn differences(planned: &DiskIdentity, found: &DiskIdentity) -> Vec<String> {

@@ -11,6 +11,7 @@ mod hook;
 mod identify;
 mod loaders;
 mod machine;
+mod mirror;
 mod partition;
 mod settings;
 mod slot;
@@ -18,7 +19,7 @@ mod state;
 mod storage;
 mod verify;
 
-pub use context::Context;
+pub use context::{Context, Member, device_of};
 pub use hook::HOST_TREE;
 pub use identify::IdentifyError;
 pub use machine::{Machine, RealMachine, partition_path};
@@ -40,7 +41,11 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
     let mut runner = runner
         .with(identify::IdentifyDisk)
         .with(erase::EraseDisk)
-        .with(partition::PartitionDisk)
+        .with(partition::PartitionDisk);
+    if plan.disk.mirror.is_some() {
+        runner.add(mirror::CreateMirror);
+    }
+    let mut runner = runner
         .with(slot::WriteSlot)
         .with(state::CreateState)
         .with(storage::CreateStorage)

@@ -37,7 +37,7 @@ impl Step<Context<'_>> for CreateState {
         context: &mut Context<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), StepError> {
-        let device = context.partition_text(PartitionKind::State);
+        let device = context.device_text(PartitionKind::State);
         context.run(Command::new("mkfs.ext4").args([
             "-q",
             "-F",
@@ -60,7 +60,7 @@ impl Step<Context<'_>> for CreateState {
     }
 
     fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
-        context.unmount_all()
+        context.clean_up()
     }
 }
 
@@ -75,8 +75,11 @@ fn overlay(context: &Context<'_>) -> PathBuf {
 /// The files that are known before they are written, each with its folder from the root of the state partition.
 fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepError> {
     let identity = HostIdentity {
-        esp: context.guids.of(PartitionKind::Esp),
-        storage: context.guids.of(PartitionKind::Storage),
+        members: context
+            .members
+            .iter()
+            .map(|member| member.guids.clone())
+            .collect(),
         machine_id: context.machine_id,
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,

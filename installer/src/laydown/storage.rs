@@ -55,7 +55,7 @@ impl Step<Context<'_>> for CreateStorage {
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
-        let device = context.partition_text(PartitionKind::Storage);
+        let device = context.device_text(PartitionKind::Storage);
         // Only this partition is looked at: another disk of the machine may hold a volume group of the same name.
         let lvm = |program: &str| Command::new(program).args(["--devices", &device]);
         context.run(lvm("pvcreate").args(["--yes", "--force", &device]))?;
@@ -82,5 +82,9 @@ impl Step<Context<'_>> for CreateStorage {
         }
         context.run(lvm("vgchange").args(["--activate", "n", STORAGE_VG]))?;
         Ok(())
+    }
+
+    fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
+        context.clean_up()
     }
 }

@@ -137,10 +137,12 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             None
         }
     };
-    let name = disk
-        .as_ref()
-        .and_then(|plan| plan.identity.path.strip_prefix("/dev/"));
-    let verdict = (input.judge)(name.as_slice());
+    let names: Vec<&str> = disk
+        .iter()
+        .flat_map(super::DiskPlan::members)
+        .filter_map(|(identity, _)| identity.path.strip_prefix("/dev/"))
+        .collect();
+    let verdict = (input.judge)(&names);
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
     let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
 

@@ -18,7 +18,6 @@ impl Plan {
 impl Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.0;
-        let id = &plan.disk.identity;
         let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         writeln!(
             f,
@@ -33,25 +32,28 @@ impl Display for Description<'_> {
         if let Some(source) = &plan.source {
             writeln!(f, "           fetched from {}", source.url)?;
         }
-        writeln!(
-            f,
-            "Disk       {}, {}{}",
-            id.path,
-            show_size(id.size),
-            id.model
-                .as_ref()
-                .map_or(String::new(), |model| format!(", {model}"))
-        )?;
-        writeln!(
-            f,
-            "           serial {}, wwn {}",
-            known(&id.serial),
-            known(&id.wwn)
-        )?;
-        if plan.disk.loses.is_empty() {
+        for (n, (id, _)) in plan.disk.members().into_iter().enumerate() {
+            writeln!(
+                f,
+                "{:<10} {}, {}{}",
+                if n == 0 { "Disk" } else { "Mirror" },
+                id.path,
+                show_size(id.size),
+                id.model
+                    .as_ref()
+                    .map_or(String::new(), |model| format!(", {model}"))
+            )?;
+            writeln!(
+                f,
+                "           serial {}, wwn {}",
+                known(&id.serial),
+                known(&id.wwn)
+            )?;
+        }
+        if plan.disk.all_loses().next().is_none() {
             writeln!(f, "           nothing known is on it")?;
         }
-        for lost in &plan.disk.loses {
+        for lost in plan.disk.all_loses() {
             writeln!(f, "LOST       {lost}")?;
         }
         for part in &plan.disk.layout.partitions {
@@ -61,6 +63,12 @@ impl Display for Description<'_> {
                 part.kind.number(),
                 part.kind.name(),
                 show_size(part.size)
+            )?;
+        }
+        if plan.disk.mirror.is_some() {
+            writeln!(
+                f,
+                "           the same on both disks; 3 to 6 as md RAID 1, either disk alone starts"
             )?;
         }
         let firmware = match plan.boot.firmware {

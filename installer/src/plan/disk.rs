@@ -2,12 +2,13 @@
 
 use super::matches::MatchGroup;
 use super::problem::{About, DiskVerdict, PlanProblem};
-use super::{DiskIdentity, DiskPlan, Firmware};
+use super::{DiskIdentity, DiskPlan, Firmware, MirrorPlan};
 use crate::choices::DiskChoice;
+use crate::selector::DiskSelector;
 use crate::values::show_size;
 use hcl_checker::Known;
 use hcl_checker::facts::{Content, Disk, DiskKind, Partition};
-use slots::layout::{Layout, SLOT_TYPE};
+use slots::layout::{Layout, LayoutError, SLOT_TYPE};
 use slots::names::{ANSWER_LABEL, ISO_LABEL_PREFIX, PART_SLOT_A, PART_SLOT_B};
 
 /// What identifies `disk`. An error says what is not known about it.
@@ -35,7 +36,7 @@ pub fn identity_of(disk: &Disk) -> Result<DiskIdentity, String> {
     })
 }
 
-/// The one disk that the operator means, or all that is in the way. Warnings go into `warnings`.
+/// The disk that the operator means, or the two of a mirror, or all that is in the way. Warnings go into `warnings`.
 pub fn choose(
     choice: &DiskChoice,
     disks: &[Disk],
@@ -43,25 +44,158 @@ pub fn choose(
     firmware: Option<Firmware>,
     warnings: &mut Vec<String>,
 ) -> Result<DiskPlan, Vec<PlanProblem>> {
-    let looked: Vec<(&Disk, Vec<String>)> = disks
-        .iter()
-        .map(|disk| {
-            let mut reasons = never(disk, medium, choice.select.names_one_disk());
-            reasons.extend(choice.select.mismatches(disk));
-            (disk, reasons)
-        })
-        .collect();
-    let matching: Vec<&Disk> = looked
-        .iter()
-        .filter(|(_, reasons)| reasons.is_empty())
-        .map(|(disk, _)| *disk)
-        .collect();
-    let disk = match matching.as_slice() {
-        [disk] => *disk,
-        [] => return Err(vec![none_matches(&looked)]),
-        several => return Err(vec![several_match(several)]),
-    };
+    let taken = taken(choice, disks, medium)?;
     let mut problems = Vec::new();
+    let mut warned = Vec::new();
+    let members: Vec<DiskIdentity> = taken
+        .iter()
+        .filter_map(|disk| inspect(choice, disk, firmware, &mut warned, &mut problems))
+        .collect();
+    let layouts = layouts(&members).map_err(|(about, error)| {
+        problems.push(PlanProblem::new(
+            About::Disk,
+            format!("{about}: {error}"),
+            "choose another disk",
+        ));
+    });
+    let (Ok(layouts), true) = (layouts, problems.is_empty()) else {
+        return Err(problems);
+    };
+    for other in disks
+        .iter()
+        .filter(|other| taken.iter().all(|disk| disk.path != other.path) && holds_bedplate(other))
+    {
+        warned.push(format!(
+            "{} holds another Bedplate; it is left as it is, the new host does not use its storage, and the firmware decides which one starts",
+            other.path
+        ));
+    }
+    if let [first, second] = members.as_slice()
+        && first.size != second.size
+    {
+        let (larger, smaller) = if first.size > second.size {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        warned.push(format!(
+            "{} is larger than {}: {} of it are not used",
+            larger.path,
+            smaller.path,
+            show_size(larger.size - smaller.size)
+        ));
+    }
+    warnings.extend(warned);
+    let mut halves =
+        members
+            .into_iter()
+            .zip(layouts)
+            .zip(&taken)
+            .map(|((identity, layout), disk)| MirrorPlan {
+                identity,
+                loses: contents(disk),
+                layout,
+            });
+    let Some(MirrorPlan {
+        identity,
+        loses,
+        layout,
+    }) = halves.next()
+    else {
+        return Err(vec![none_matches(&[], "[disk]")]);
+    };
+    Ok(DiskPlan {
+        identity,
+        wipe: choice.wipe,
+        loses,
+        layout,
+        mirror: halves.next(),
+    })
+}
+
+/// One wish of the answers: what asks for it, the properties, and how many disks must have them.
+struct Wish<'c> {
+    section: &'static str,
+    select: &'c DiskSelector,
+    count: usize,
+}
+
+fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
+    let first = Wish {
+        section: "[disk]",
+        select: &choice.select,
+        count: if choice.mirror && choice.second.is_none() {
+            2
+        } else {
+            1
+        },
+    };
+    let second = choice.second.as_ref().map(|select| Wish {
+        section: "[disk.second]",
+        select,
+        count: 1,
+    });
+    std::iter::once(first).chain(second).collect()
+}
+
+/// The disks that the wishes name, in their order.
+fn taken<'d>(
+    choice: &DiskChoice,
+    disks: &'d [Disk],
+    medium: Option<&str>,
+) -> Result<Vec<&'d Disk>, Vec<PlanProblem>> {
+    let mut taken: Vec<&Disk> = Vec::new();
+    let mut problems = Vec::new();
+    for wish in wishes(choice) {
+        let looked: Vec<(&Disk, Vec<String>)> = disks
+            .iter()
+            .map(|disk| {
+                let mut reasons = never(disk, medium, wish.select.names_one_disk());
+                reasons.extend(wish.select.mismatches(disk));
+                (disk, reasons)
+            })
+            .collect();
+        let matching: Vec<&Disk> = looked
+            .iter()
+            .filter(|(_, reasons)| reasons.is_empty())
+            .map(|(disk, _)| *disk)
+            .collect();
+        if matching.is_empty() {
+            problems.push(none_matches(&looked, wish.section));
+        } else if matching.len() != wish.count {
+            problems.push(wrong_count(&matching, &wish));
+        } else if let Some(twice) = matching
+            .iter()
+            .find(|disk| taken.iter().any(|t| t.path == disk.path))
+        {
+            problems.push(PlanProblem::new(
+                About::Disk,
+                format!(
+                    "[disk] and [disk.second] both mean {}, and a mirror needs two disks",
+                    twice.path
+                ),
+                "change one of the two so that it means the other disk",
+            ));
+        } else {
+            taken.extend(matching);
+        }
+    }
+    if problems.is_empty() {
+        Ok(taken)
+    } else {
+        Err(problems)
+    }
+}
+
+/// What identifies a disk that may be taken; none where something is in the way, which then is among the problems.
+fn inspect(
+    choice: &DiskChoice,
+    disk: &Disk,
+    firmware: Option<Firmware>,
+    warnings: &mut Vec<String>,
+    problems: &mut Vec<PlanProblem>,
+) -> Option<DiskIdentity> {
+    let before = problems.len();
     let mut problem = |message: String, advice: &str| {
         problems.push(
             PlanProblem::new(About::Disk, message, advice).with(vec![verdict(disk, Vec::new())]),
@@ -106,15 +240,11 @@ pub fn choose(
             "choose another disk, or look at its cable and at `dmesg`",
         );
     }
-    let layout = identity.as_ref().ok().and_then(|identity| {
-        match Layout::plan(identity.size, identity.sector_size) {
-            Ok(layout) => Some(layout),
-            Err(error) => {
-                problem(format!("{name}: {error}"), "choose another disk");
-                None
-            }
-        }
-    });
+    if let Ok(identity) = &identity
+        && let Err(error) = Layout::plan(identity.size, identity.sector_size)
+    {
+        problem(format!("{name}: {error}"), "choose another disk");
+    }
     if identity
         .as_ref()
         .is_ok_and(|identity| identity.sector_size == 4096)
@@ -127,47 +257,51 @@ pub fn choose(
             "switch the machine to UEFI and start the medium again, or choose a disk with 512-byte sectors",
         );
     }
-    match (identity, layout) {
-        (Ok(identity), Some(layout)) if problems.is_empty() => {
-            if identity.serial.is_none() && identity.wwn.is_none() {
-                warnings.push(format!(
-                    "{name} reports neither a serial number nor a world wide name: it is known by path and size only"
-                ));
-            }
-            for other in disks
-                .iter()
-                .filter(|other| other.path != disk.path && holds_bedplate(other))
-            {
-                warnings.push(format!(
-                    "{} holds another Bedplate; it is left as it is, the new host does not use its storage, and the firmware decides which one starts",
-                    other.path
-                ));
-            }
-            Ok(DiskPlan {
-                identity,
-                wipe: choice.wipe,
-                loses,
-                layout,
-            })
+    let identity = identity.ok().filter(|_| problems.len() == before)?;
+    if identity.serial.is_none() && identity.wwn.is_none() {
+        warnings.push(format!(
+            "{name} reports neither a serial number nor a world wide name: it is known by path and size only"
+        ));
+    }
+    Some(identity)
+}
+
+/// A layout for each member. Disks that take none by themselves were told already, so what fails here is about both.
+fn layouts(members: &[DiskIdentity]) -> Result<Vec<Layout>, (String, LayoutError)> {
+    match members {
+        [first, second] => {
+            let of = |id: &DiskIdentity| (id.size, id.sector_size);
+            let both = Layout::plan_mirror(of(first), of(second));
+            both.map(Vec::from)
+                .map_err(|error| (format!("{} and {}", first.path, second.path), error))
         }
-        _ => Err(problems),
+        one => one
+            .iter()
+            .map(|id| {
+                Layout::plan(id.size, id.sector_size).map_err(|error| (id.path.clone(), error))
+            })
+            .collect(),
     }
 }
 
 /// Why each disk is the one that the operator means or not, apart from what is on it.
 pub fn matches(choice: &DiskChoice, disks: &[Disk]) -> Vec<MatchGroup> {
-    let candidates = disks
-        .iter()
-        .map(|disk| {
-            let mut reasons = never(disk, None, choice.select.names_one_disk());
-            reasons.extend(choice.select.mismatches(disk));
-            verdict(disk, reasons)
-        })
-        .collect();
-    vec![MatchGroup {
-        wanted: "The disk that [disk] asks for".to_owned(),
-        candidates,
-    }]
+    let group = |wish: Wish<'_>| MatchGroup {
+        wanted: match wish.count {
+            1 => format!("The disk that {} asks for", wish.section),
+            _ => format!("The two disks that {} asks for", wish.section),
+        },
+        count: wish.count,
+        candidates: disks
+            .iter()
+            .map(|disk| {
+                let mut reasons = never(disk, None, wish.select.names_one_disk());
+                reasons.extend(wish.select.mismatches(disk));
+                verdict(disk, reasons)
+            })
+            .collect(),
+    };
+    wishes(choice).into_iter().map(group).collect()
 }
 
 /// Why a disk is no candidate, whatever the operator says. A disk that its maker calls removable counts only where the
@@ -233,7 +367,7 @@ fn is_on(disk: &Disk, path: &str) -> bool {
         || disk.partitions.iter().any(part)
 }
 
-fn none_matches(looked: &[(&Disk, Vec<String>)]) -> PlanProblem {
+fn none_matches(looked: &[(&Disk, Vec<String>)], section: &str) -> PlanProblem {
     if looked.is_empty() {
         return PlanProblem::new(
             About::Disk,
@@ -247,27 +381,30 @@ fn none_matches(looked: &[(&Disk, Vec<String>)]) -> PlanProblem {
         .collect();
     PlanProblem::new(
         About::Disk,
-        "no disk matches what [disk] asks for",
-        "change [disk] so that it fits exactly one of these:",
+        format!("no disk matches what {section} asks for"),
+        format!("change {section} so that it fits exactly one of these:"),
     )
     .with(candidates)
 }
 
-fn several_match(several: &[&Disk]) -> PlanProblem {
-    PlanProblem::new(
-        About::Disk,
-        format!(
-            "{} disks match what [disk] asks for, and exactly one must",
-            several.len()
+fn wrong_count(found: &[&Disk], wish: &Wish<'_>) -> PlanProblem {
+    let section = wish.section;
+    let (message, advice) = match (wish.count, found.len()) {
+        (1, n) => (
+            format!("{n} disks match what {section} asks for, and exactly one must"),
+            "add a property that tells them apart, such as `serial`:",
         ),
-        "add a property that tells them apart, such as `serial`:",
-    )
-    .with(
-        several
-            .iter()
-            .map(|disk| verdict(disk, Vec::new()))
-            .collect(),
-    )
+        (_, 1) => (
+            format!("one disk matches what {section} asks for, and a mirror needs exactly two"),
+            "change it so that it fits both, or name the other one in a section [disk.second]; this is the one that fits:",
+        ),
+        (_, n) => (
+            format!("{n} disks match what {section} asks for, and a mirror needs exactly two"),
+            "add a property that only those two have, or name each: one in [disk.match] and one in [disk.second]:",
+        ),
+    };
+    let candidates = found.iter().map(|disk| verdict(disk, Vec::new()));
+    PlanProblem::new(About::Disk, message, advice).with(candidates.collect())
 }
 
 fn verdict(disk: &Disk, reasons: Vec<String>) -> DiskVerdict {

@@ -11,6 +11,8 @@ use serde::Serialize;
 pub struct MatchGroup {
     /// What is wanted.
     pub wanted: String,
+    /// How many must fit.
+    pub count: usize,
     /// Everything that was looked at. What has no reason fits.
     pub candidates: Vec<DiskVerdict>,
 }
@@ -32,12 +34,12 @@ impl Matches {
         Matches { groups }
     }
 
-    /// True when exactly one fits each wish.
+    /// True when exactly as many fit each wish as must.
     pub fn all_found(&self) -> bool {
-        let one = |group: &MatchGroup| {
+        let right = |group: &MatchGroup| {
             let fits = group.candidates.iter().filter(|one| one.reasons.is_empty());
-            fits.count() == 1
+            fits.count() == group.count
         };
-        self.groups.iter().all(one)
+        self.groups.iter().all(right)
     }
 }

@@ -87,7 +87,7 @@ pub struct ReleasePlan {
     pub root: slots::RootIdentity,
 }
 
-/// Where it is laid down: one disk, named so that no other can be taken for it.
+/// Where it is laid down: one disk, named so that no other can be taken for it, or two as a mirror.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiskPlan {
     /// Identity; compared again just before the first write.
@@ -98,6 +98,38 @@ pub struct DiskPlan {
     pub loses: Vec<String>,
     /// The partitions that it gets.
     pub layout: Layout,
+    /// The other half of a mirror.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorPlan>,
+}
+
+/// The second disk of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MirrorPlan {
+    /// Identity; compared again just before the first write.
+    pub identity: DiskIdentity,
+    /// What is on it now and will be lost, in plain words.
+    pub loses: Vec<String>,
+    /// The partitions that it gets: as those of the first disk, on a disk of its own size.
+    pub layout: Layout,
+}
+
+impl DiskPlan {
+    /// Each disk with its partitions: one, or the two of a mirror.
+    pub fn members(&self) -> Vec<(&DiskIdentity, &Layout)> {
+        let second = self.mirror.as_ref();
+        std::iter::once((&self.identity, &self.layout))
+            .chain(second.map(|half| (&half.identity, &half.layout)))
+            .collect()
+    }
+
+    /// What is lost on any of the disks.
+    pub fn all_loses(&self) -> impl Iterator<Item = &String> {
+        let second = self.mirror.as_ref();
+        self.loses
+            .iter()
+            .chain(second.into_iter().flat_map(|half| &half.loses))
+    }
 }
 
 /// What identifies a disk.

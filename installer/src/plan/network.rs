@@ -97,6 +97,7 @@ pub fn matches(choice: &NetworkChoice, nics: &[Nic]) -> Vec<MatchGroup> {
                 .collect();
             groups.push(MatchGroup {
                 wanted: format!("The interface below {}: {wanted}", bridge.name),
+                count: 1,
                 candidates,
             });
         }

@@ -108,11 +108,9 @@ impl Draft {
 
     fn disk(&self, facts: &Facts, problems: &mut Vec<DraftProblem>) -> Option<DiskChoice> {
         let known = facts.disks.value().map_or(&[][..], Vec::as_slice);
-        let chosen = self
-            .disks
-            .first()
-            .and_then(|path| known.iter().find(|disk| disk.path == *path));
-        let Some(disk) = chosen else {
+        let find = |path: &String| known.iter().find(|disk| disk.path == *path);
+        let chosen: Vec<_> = self.disks.iter().filter_map(find).collect();
+        let Some((first, rest)) = chosen.split_first() else {
             problems.push(DraftProblem::new(
                 Screen::Disks,
                 "No disk is chosen yet. Choose the one to install to.",
@@ -120,9 +118,11 @@ impl Draft {
             return None;
         };
         Some(DiskChoice {
-            select: selector(disk, known),
-            wipe: needs_consent(disk),
-            reinstall: holds_bedplate(disk),
+            select: selector(first, known),
+            mirror: !rest.is_empty(),
+            second: rest.first().map(|disk| selector(disk, known)),
+            wipe: chosen.iter().any(|disk| needs_consent(disk)),
+            reinstall: chosen.iter().any(|disk| holds_bedplate(disk)),
         })
     }
 
