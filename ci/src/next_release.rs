@@ -1,5 +1,5 @@
 //! Releases after the one that is tested, and the hotfixes that lead to them: the same tree with a later version, and for
-//! one of them with a toolstack that does not start.
+//! some of them with a defect that the host must survive.
 
 use crate::case::Run;
 use crate::process;
@@ -8,78 +8,134 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The next release: higher than any version that the workspace has.
-pub const NEXT: &str = "0.1.97";
-/// The one after it, whose toolstack does not start.
-pub const BROKEN: &str = "0.1.98";
-
 /// Builds are not emulated, but the disk may be slow.
 const BUILD: Duration = Duration::from_secs(1200);
 
-/// Replaces what starts the toolstack by something that fails.
-const NO_TOOLSTACK: (&str, &str) = (
-    "usr/lib/systemd/system/xen.service.d/90-broken.conf",
-    "[Service]\nExecStart=\nExecStart=/usr/bin/false\n",
-);
+/// A release to make. Its version is higher than any that the workspace has, and than those before it in a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Next {
+    /// Its version.
+    pub version: &'static str,
+    /// What is wrong with it.
+    pub defect: Option<Defect>,
+}
 
-/// Makes the hotfixes from the tested release to [`NEXT`], and from that to each of `more` (version, broken), as files
-/// without the full image, and leaves the release files of the build as they were.
+impl Next {
+    /// One that works.
+    pub const fn good(version: &'static str) -> Next {
+        Next {
+            version,
+            defect: None,
+        }
+    }
+
+    /// One that does not.
+    pub const fn bad(version: &'static str, defect: Defect) -> Next {
+        Next {
+            version,
+            defect: Some(defect),
+        }
+    }
+}
+
+/// What a release does not survive, as a drop-in of systemd that does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// The toolstack does not start.
+    Toolstack,
+    /// The network does not start.
+    Network,
+    /// dom0's kernel panics early in the boot.
+    Panic,
+    /// The boot hangs before anything could look after it.
+    Hang,
+}
+
+impl Defect {
+    /// The unit, and its drop-in. systemd-tmpfiles-setup is before everything that sysinit.target stands for, and so
+    /// before timers and health.
+    fn drop_in(self) -> (&'static str, &'static str) {
+        match self {
+            Defect::Toolstack => ("xen", "ExecStart=\nExecStart=/usr/bin/false\n"),
+            Defect::Network => (
+                "systemd-networkd",
+                "ExecStart=\nExecStart=!/usr/bin/false\n",
+            ),
+            Defect::Panic => (
+                "systemd-tmpfiles-setup",
+                "ExecStartPre=/bin/sh -c 'echo c >/proc/sysrq-trigger'\n",
+            ),
+            Defect::Hang => (
+                "systemd-tmpfiles-setup",
+                "TimeoutStartSec=infinity\nExecStartPre=/bin/sleep infinity\n",
+            ),
+        }
+    }
+
+    /// Writes what is laid over the root image into a folder of its own.
+    fn overlay(self, run: &Run) -> Result<PathBuf> {
+        // Beside the folder of the case, which holds files only.
+        let overlay = run
+            .bench
+            .workspace
+            .target()
+            .join("defects")
+            .join(format!("{self:?}").to_lowercase());
+        let (unit, text) = self.drop_in();
+        let folder = overlay.join(format!("usr/lib/systemd/system/{unit}.service.d"));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let path = folder.join("90-defect.conf");
+        std::fs::write(&path, format!("[Service]\n{text}"))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(overlay)
+    }
+}
+
+/// Makes a hotfix for each release, from the last good one before it or the tested one, as files without the full image.
+/// Leaves the release files of the build as they were.
 ///
 /// # Errors
 /// When `image-build` fails; with its last lines.
-pub fn hotfixes(run: &Run, more: &[(&str, bool)]) -> Result<Vec<PathBuf>> {
+pub fn hotfixes(run: &Run, releases: &[Next]) -> Result<Vec<PathBuf>> {
     let target = run.bench.workspace.target();
     let folder = |name: &str| target.join(format!("release-files{name}"));
-    let (files, tested, next) = (folder(""), folder(".tested"), folder(".next"));
+    let (files, tested, good) = (folder(""), folder(".tested"), folder(".good"));
     if tested.exists() {
         // An earlier run was ended in the middle.
         let _ = std::fs::remove_dir_all(&files);
         rename(&tested, &files)?;
     }
-    let _ = std::fs::remove_dir_all(&next);
+    let _ = std::fs::remove_dir_all(&good);
     rename(&files, &tested)?;
     let made = (|| {
-        let mut made = vec![hotfix(run, &tested, NEXT, 1, None)?];
-        rename(&files, &next)?;
-        for (number, (version, broken)) in (2..).zip(more) {
-            let overlay = broken.then(|| broken_toolstack(run)).transpose()?;
-            made.push(hotfix(run, &next, version, number, overlay.as_deref())?);
+        let mut made = Vec::new();
+        let mut from = &tested;
+        for (number, release) in (1..).zip(releases) {
+            made.push(hotfix(run, from, *release, number)?);
+            if release.defect.is_none() {
+                let _ = std::fs::remove_dir_all(&good);
+                rename(&files, &good)?;
+                from = &good;
+            }
         }
         Ok(made)
     })();
-    for made_here in [&files, &next] {
+    for made_here in [&files, &good] {
         let _ = std::fs::remove_dir_all(made_here);
     }
     rename(&tested, &files)?;
     made
 }
 
-/// A folder to lay over the root image.
-fn broken_toolstack(run: &Run) -> Result<PathBuf> {
-    // Beside the folder of the case, which holds files only.
-    let overlay = run.bench.workspace.target().join("broken-toolstack");
-    let (name, text) = NO_TOOLSTACK;
-    let path = overlay.join(name);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
-    }
-    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-    Ok(overlay)
-}
-
-/// Builds the release `version` and makes its hotfix. `number` makes its date later than that of the others: a release is
-/// dated with its commit, and these have the same one.
-fn hotfix(
-    run: &Run,
-    from: &Path,
-    version: &str,
-    number: u64,
-    overlay: Option<&Path>,
-) -> Result<PathBuf> {
+/// Builds a release and makes its hotfix. `number` makes its date later than that of the others: a release is dated with its
+/// commit, and these have the same one.
+fn hotfix(run: &Run, from: &Path, next: Next, number: u64) -> Result<PathBuf> {
+    let version = next.version;
     let out = run.file(&format!("{version}.hotfix"));
     let tested = run.bench.workspace.target().join("release-files.tested");
     let epoch = epoch_of(&tested)? + number;
+    let overlay = next.defect.map(|defect| defect.overlay(run)).transpose()?;
     image_build(run, epoch, |command| {
         command.args(["root", "--version", version]);
         if let Some(overlay) = overlay {

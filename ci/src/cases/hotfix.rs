@@ -5,18 +5,23 @@ use crate::case::Run;
 use crate::host::Host;
 use crate::host_checks::{self, Check};
 use crate::installation::{Entries, Hardware, ROOT_OPEN, Wishes, install};
-use crate::next_release::{self, BROKEN, NEXT};
+use crate::next_release::{self, Defect, Next};
 use crate::qemu::{Bus, Nic};
 use crate::tiny_guest;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
+use std::time::Duration;
 
 const HOSTNAME: &str = "bp-hotfix";
 /// What DHCP gives in QEMU's network.
 const DHCP_ADDRESS: &str = "10.0.2.15";
+/// The next release.
+const NEXT: &str = "0.1.97";
 /// The tested release.
 const FIRST: &str = env!("CARGO_PKG_VERSION");
 const GUEST: &str = "tiny";
+/// Until the hypervisor restarts a host that hangs, from the initrd on (`slots::boot_options`).
+const WATCHDOG: Duration = Duration::from_secs(900);
 /// Says a host that restarts.
 const RESTARTS: &str = "reboot: Restarting system";
 
@@ -26,7 +31,10 @@ const RESTARTS: &str = "reboot: Restarting system";
 /// What does not work.
 pub fn run(run: &mut Run) -> Result<()> {
     let hotfixes = run.phase("make the next releases and their hotfixes", |run| {
-        next_release::hotfixes(run, &[(BROKEN, true)])
+        next_release::hotfixes(
+            run,
+            &[Next::good(NEXT), Next::bad("0.1.98", Defect::Toolstack)],
+        )
     })?;
     let [good, broken] = &hotfixes[..] else {
         anyhow::bail!("two hotfixes were to be made");
@@ -50,7 +58,7 @@ pub fn run(run: &mut Run) -> Result<()> {
         apply(run, &host, broken)
     })?;
     stop_guest(run, &host)?;
-    fall_back(run, &mut host)?;
+    fall_back(run, &mut host, Defect::Toolstack)?;
     run.phase("the host went back by itself and says why", |run| {
         look(run, &host, NEXT, "fallen-back")?;
         expect_state(run, &host, &uuid, "applied")?;
@@ -73,7 +81,7 @@ pub fn run(run: &mut Run) -> Result<()> {
 /// What does not work.
 pub fn by_hand(run: &mut Run) -> Result<()> {
     let hotfixes = run.phase("make the next release and its hotfix", |run| {
-        next_release::hotfixes(run, &[])
+        next_release::hotfixes(run, &[Next::good(NEXT)])
     })?;
     let mut host = first_boot(run)?;
     let uuid = run.phase("upload, check and apply the hotfix", |run| {
@@ -96,6 +104,45 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
         expect_state(run, &host, &uuid, "rolled-back")?;
         kept(run, &host)
     })?;
+    host.power_off(run)
+}
+
+/// Releases that lose the network, panic and hang: the host is back in the one before each, by itself.
+///
+/// # Errors
+/// What does not work.
+pub fn falls_back(run: &mut Run) -> Result<()> {
+    const RELEASES: [Next; 3] = [
+        Next::bad("0.1.96", Defect::Network),
+        Next::bad("0.1.97", Defect::Panic),
+        Next::bad("0.1.98", Defect::Hang),
+    ];
+    let hotfixes = run.phase("make the releases and their hotfixes", |run| {
+        next_release::hotfixes(run, &RELEASES)
+    })?;
+    let mut host = first_boot(run)?;
+    for (release, hotfix) in RELEASES.iter().zip(&hotfixes) {
+        let Some(defect) = release.defect else {
+            continue;
+        };
+        let name = format!("{defect:?}").to_lowercase();
+        let uuid = run.phase(&format!("{name}: apply the hotfix"), |run| {
+            apply(run, &host, hotfix)
+        })?;
+        fall_back(run, &mut host, defect)?;
+        run.phase(&format!("{name}: the host says why"), |run| {
+            look(run, &host, FIRST, &name)?;
+            expect_state(run, &host, &uuid, "failed")?;
+            let reason = field(run, &host, &uuid, "reason")?;
+            run.note(&reason);
+            ensure!(!reason.is_empty(), "there is no reason");
+            ensure!(
+                defect != Defect::Network || reason.contains("network"),
+                "the reason does not name the network: `{reason}`"
+            );
+            kept(run, &host)
+        })?;
+    }
     host.power_off(run)
 }
 
@@ -234,8 +281,9 @@ fn guest_runs(run: &Run, host: &Host) -> Result<()> {
 }
 
 /// Restarts into the release that is not good, and waits until the host is back in the one before it.
-fn fall_back(run: &mut Run, host: &mut Host) -> Result<()> {
-    run.phase("the broken release: going down", |run| {
+fn fall_back(run: &mut Run, host: &mut Host, defect: Defect) -> Result<()> {
+    let phase = |what: &str| format!("{defect:?}: {what}").to_lowercase();
+    run.phase(&phase("going down"), |run| {
         host.machine.serial.skip();
         // The connection may be cut before the command says that it worked.
         let _ = host
@@ -246,20 +294,23 @@ fn fall_back(run: &mut Run, host: &mut Host) -> Result<()> {
             .expect(&[RESTARTS], run.bench.limit(40))?;
         Ok(())
     })?;
-    run.phase("the broken release: loader, hypervisor, initrd", |run| {
+    run.phase(&phase("loader, hypervisor, initrd"), |run| {
         host.machine
             .serial
             .expect(&[ROOT_OPEN], run.bench.limit(90))?;
         Ok(())
     })?;
-    run.phase("the broken release: until it gives up", |run| {
-        host.machine
-            .serial
-            .expect(&["did not pass"], run.bench.limit(120))?;
-        host.machine
-            .serial
-            .expect(&[RESTARTS], run.bench.limit(60))?;
+    run.phase(&phase("until it is given up"), |run| {
+        let end = match defect {
+            Defect::Toolstack | Defect::Network => "did not pass",
+            Defect::Panic => "Kernel panic",
+            // Xen says so (xen/common/sched/core.c, domain_watchdog_timeout).
+            Defect::Hang => "Watchdog timer",
+        };
+        // Of the hypervisor's watchdog, which does not run slower in a slow machine.
+        let limit = run.bench.limit(120) + WATCHDOG;
+        host.machine.serial.expect(&[end], limit)?;
         Ok(())
     })?;
-    host.wait_up(run, None, "fallen back")
+    host.wait_up(run, None, &phase("fallen back").replace(':', ""))
 }
