@@ -6,10 +6,10 @@ mod settings;
 pub use network::network_files;
 pub use settings::{UNITS, enable_files, settings_files};
 
-use crate::choices::AddressChoice;
+use crate::choices::{AddressChoice, StorageKind};
 use crate::plan::Plan;
 use serde::Serialize;
-use slots::names::{PART_STORAGE, STORAGE_VG};
+use slots::names::{LOCAL_STORAGE, PART_STORAGE, STORAGE_FILES, STORAGE_FILES_LV, STORAGE_VG};
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -53,6 +53,8 @@ pub struct HostIdentity {
     pub esp: Uuid,
     /// PARTUUID of the storage partition.
     pub storage: Uuid,
+    /// PARTUUIDs of the partitions of disks that are storage repositories.
+    pub extra_storage: Vec<Uuid>,
     /// Random identity of the host: machine-id(5).
     pub machine_id: Uuid,
     /// SHA-256 of the plan.
@@ -123,8 +125,8 @@ pub fn etc_files(
                 group: 0,
             },
         },
-        text("fstab", fstab(identity.esp)),
-        text("lvm/lvmlocal.conf", lvm(identity.storage)),
+        text("fstab", fstab(identity.esp) + &storage_mounts(plan)),
+        text("lvm/lvmlocal.conf", lvm(plan, identity)),
         text("bedplate/install.json", install_json(plan, identity)),
     ];
     if let Some(token) = &plan.license {
@@ -212,15 +214,48 @@ fn fstab(esp: Uuid) -> String {
     )
 }
 
+/// The name, volume group and kind of each storage repository of the host.
+fn storage_of(plan: &Plan) -> Vec<(&str, String, StorageKind)> {
+    let local = (LOCAL_STORAGE, STORAGE_VG.to_owned(), plan.disk.storage);
+    let extra = plan
+        .storage
+        .iter()
+        .map(|storage| (storage.name.as_str(), storage.name.group(), storage.kind));
+    std::iter::once(local).chain(extra).collect()
+}
+
+/// The lines of fstab for storage repositories that keep files. systemd makes the folders.
+fn storage_mounts(plan: &Plan) -> String {
+    storage_of(plan)
+        .iter()
+        .filter(|(.., kind)| *kind == StorageKind::Ext)
+        .map(|(name, group, _)| {
+            format!(
+                "/dev/{group}/{STORAGE_FILES_LV}\t{STORAGE_FILES}/{name}\text4\tnofail,x-systemd.device-timeout=300s\t0\t2\n"
+            )
+        })
+        .collect()
+}
+
 /// Another disk with a Bedplate (one half of an old mirror, the disk of another host) has a volume group of the same name,
 /// and LVM refuses to work with two. lvm.conf(5): a device is taken where any of its names is accepted, and left out where
 /// any is refused and none accepted; one that no pattern fits is taken.
-fn lvm(storage: Uuid) -> String {
+fn lvm(plan: &Plan, identity: &HostIdentity) -> String {
+    let quoted = |list: Vec<String>| list.join(", ");
+    let groups = storage_of(plan)
+        .into_iter()
+        .map(|(_, group, _)| format!("\"{group}\""));
+    let groups = quoted(groups.collect());
+    let own = std::iter::once(&identity.storage).chain(&identity.extra_storage);
+    let own = quoted(
+        own.map(|uuid| format!("\"a|^/dev/disk/by-partuuid/{uuid}$|\""))
+            .collect(),
+    );
     format!(
-        "# dom0 activates its own storage repository and nothing of its guests.\n\
-         activation {{\n\tauto_activation_volume_list = [ \"{STORAGE_VG}\" ]\n}}\n\
-         # The storage partition of this host, and no other disk's that is called the same.\n\
-         devices {{\n\tglobal_filter = [ \"a|^/dev/disk/by-partuuid/{storage}$|\", \
+        "# dom0 activates its own storage repositories and nothing of its guests.\n\
+         activation {{\n\tauto_activation_volume_list = [ {groups} ]\n}}\n\
+         # The storage partitions of this host, and no other disk's that is called the same.\n\
+         devices {{\n\tglobal_filter = [ {own}, \
          \"r|^/dev/disk/by-partlabel/{PART_STORAGE}$|\" ]\n}}\n"
     )
 }

@@ -29,6 +29,8 @@ pub struct Context<'a> {
     pub now_unix: u64,
     /// Identities of the new partitions.
     pub guids: Guids,
+    /// Identities of the partitions of disks that become storage repositories, in the order of the plan.
+    pub storage_guids: Vec<Guids>,
     /// Identity of the new host.
     pub machine_id: Uuid,
     /// Identities of the partitions that were on the disk before.
@@ -56,6 +58,12 @@ impl<'a> Context<'a> {
             machine,
             now_unix,
             guids: machine.random_guids(),
+            storage_guids: plan
+                .storage
+                .iter()
+                .flat_map(|storage| &storage.disks)
+                .map(|_| machine.random_guids())
+                .collect(),
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),
             written: false,

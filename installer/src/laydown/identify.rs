@@ -4,6 +4,7 @@ use super::Context;
 use crate::plan::{DiskIdentity, identity_of};
 use serde::Deserialize;
 use slots::block::{Access, BlockDevice};
+use slots::gpt::Table;
 use std::path::Path;
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
@@ -61,58 +62,74 @@ impl Step<Context<'_>> for IdentifyDisk {
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
-        let planned = &context.plan.disk.identity;
-        let disk = context
-            .machine
-            .disk(&planned.path)
-            .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
-        let differences = differences(planned, &identity_of(&disk)?);
-        if !differences.is_empty() {
-            let differences = differences.join(", ");
-            return Err(IdentifyError::Other {
-                path: planned.path.clone(),
-                differences,
-            }
-            .into());
-        }
-        // Exclusive: the kernel refuses when a file system, LVM, md or device mapper uses any part of it.
-        let mut device = context
-            .machine
-            .open(Path::new(&planned.path), Access::Exclusive)?;
-        if (device.size(), device.sector_size()) != (planned.size, planned.sector_size) {
-            let differences = format!("it has {} bytes, not {}", device.size(), planned.size);
-            return Err(IdentifyError::Other {
-                path: planned.path.clone(),
-                differences,
-            }
-            .into());
-        }
-        let table = slots::gpt::read_table(device.as_mut())?;
-        let unknown = if context.plan.disk.wipe {
-            None
-        } else {
-            Some(unknown_data(device.as_mut())?)
-        };
-        drop(device);
-        if let Some(unknown) = unknown {
-            let mut found = signatures(context.system, &planned.path)?;
-            if found.is_empty() {
-                found.extend(unknown.map(str::to_owned));
-            }
-            if !found.is_empty() {
-                let found = found.join(", ");
-                return Err(IdentifyError::HoldsData {
-                    path: planned.path.clone(),
-                    found,
-                }
-                .into());
-            }
-        }
+        let plan = context.plan;
+        let table = identify(context, &plan.disk.identity, plan.disk.wipe)?;
         context.old_partitions = table
             .map(|t| t.entries.iter().map(|entry| entry.guid).collect())
             .unwrap_or_default();
+        // All of them before the first write to any.
+        for storage in &plan.storage {
+            for disk in &storage.disks {
+                identify(context, &disk.identity, storage.wipe)?;
+            }
+        }
         Ok(())
     }
+}
+
+/// Looks at one disk again, and returns the partition table that is on it.
+fn identify(
+    context: &Context<'_>,
+    planned: &DiskIdentity,
+    wipe: bool,
+) -> Result<Option<Table>, StepError> {
+    let disk = context
+        .machine
+        .disk(&planned.path)
+        .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
+    let differences = differences(planned, &identity_of(&disk)?);
+    if !differences.is_empty() {
+        let differences = differences.join(", ");
+        return Err(IdentifyError::Other {
+            path: planned.path.clone(),
+            differences,
+        }
+        .into());
+    }
+    // Exclusive: the kernel refuses when a file system, LVM, md or device mapper uses any part of it.
+    let mut device = context
+        .machine
+        .open(Path::new(&planned.path), Access::Exclusive)?;
+    if (device.size(), device.sector_size()) != (planned.size, planned.sector_size) {
+        let differences = format!("it has {} bytes, not {}", device.size(), planned.size);
+        return Err(IdentifyError::Other {
+            path: planned.path.clone(),
+            differences,
+        }
+        .into());
+    }
+    let table = slots::gpt::read_table(device.as_mut())?;
+    let unknown = if wipe {
+        None
+    } else {
+        Some(unknown_data(device.as_mut())?)
+    };
+    drop(device);
+    if let Some(unknown) = unknown {
+        let mut found = signatures(context.system, &planned.path)?;
+        if found.is_empty() {
+            found.extend(unknown.map(str::to_owned));
+        }
+        if !found.is_empty() {
+            let found = found.join(", ");
+            return Err(IdentifyError::HoldsData {
+                path: planned.path.clone(),
+                found,
+            }
+            .into());
+        }
+    }
+    Ok(table)
 }
 
 fn differences(planned: &DiskIdentity, found: &DiskIdentity) -> Vec<String> {

@@ -5,6 +5,7 @@ mod boot_state;
 mod context;
 mod erase;
 mod esp;
+mod extra_storage;
 mod files;
 mod firmware_entry;
 mod identify;
@@ -16,6 +17,7 @@ mod slot;
 mod state;
 mod storage;
 mod verify;
+mod volume_group;
 
 pub use context::Context;
 pub use identify::IdentifyError;
@@ -39,9 +41,11 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
         .with(partition::PartitionDisk)
         .with(slot::WriteSlot)
         .with(state::CreateState)
-        .with(storage::CreateStorage)
-        .with(esp::FillEsp)
-        .with(loaders::WriteLoaders);
+        .with(storage::CreateStorage);
+    if !plan.storage.is_empty() {
+        runner.add(extra_storage::CreateExtraStorage);
+    }
+    let mut runner = runner.with(esp::FillEsp).with(loaders::WriteLoaders);
     if plan.boot.firmware_entry {
         runner.add(firmware_entry::FirmwareEntry);
     }

@@ -88,13 +88,18 @@ impl Step<Context<'_>> for PartitionDisk {
 /// udev does so by itself when a writer closes the disk, some time later, and the partitions' nodes are gone for a moment
 /// then: whoever writes to the whole disk ends with this.
 pub(super) fn reread(context: &Context<'_>) -> Result<(), StepError> {
+    reread_disk(context, context.disk())
+}
+
+/// The same for any disk.
+pub(super) fn reread_disk(context: &Context<'_>, disk: &str) -> Result<(), StepError> {
     let settle = || context.run(Command::new("udevadm").args(["settle", "--timeout=60"]));
     let mut tries = 1;
     loop {
         settle()?;
         match context
             .system
-            .run(&Command::new("blockdev").args(["--rereadpt", context.disk()]))
+            .run(&Command::new("blockdev").args(["--rereadpt", disk]))
         {
             Ok(_) => break,
             Err(RunError::Failed { .. }) if tries < REREAD_TRIES => tries += 1,

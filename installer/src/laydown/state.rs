@@ -75,6 +75,11 @@ fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepErr
     let identity = HostIdentity {
         esp: context.guids.of(PartitionKind::Esp),
         storage: context.guids.of(PartitionKind::Storage),
+        extra_storage: context
+            .storage_guids
+            .iter()
+            .map(|guids| guids.of(PartitionKind::Storage))
+            .collect(),
         machine_id: context.machine_id,
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,

@@ -1,7 +1,9 @@
 //! Building the plan. Pure: the same input always gives the same plan.
 
 use super::problem::{About, PlanProblem, PlanProblems};
-use super::{BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, network};
+use super::{
+    BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, network, storage,
+};
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
 use crate::values::show_size;
@@ -100,6 +102,18 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
         other => Err(vec![not_known(About::Disk, "disks", other.reason())]),
     };
     let disk = disk.map_err(|list| problems.extend(list)).ok();
+    let storage = storage::choose(
+        &choices.storage,
+        facts.disks.value().map_or(&[][..], Vec::as_slice),
+        input.medium,
+        disk.as_ref(),
+        &mut warnings,
+    );
+    // Without disks the reason is told already.
+    let storage = match facts.disks {
+        Known::Value(_) => storage.map_err(|list| problems.extend(list)).ok(),
+        _ => None,
+    };
     let network = match &facts.nics {
         Known::Value(nics) => network::choose(&choices.network, nics, &mut warnings),
         other => Err(vec![not_known(
@@ -143,8 +157,8 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
     let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
 
-    match (disk, network, hcl, firmware, hostname) {
-        (Some(disk), Some(network), Some(hcl), Some(firmware), Some(hostname))
+    match (disk, storage, network, hcl, firmware, hostname) {
+        (Some(disk), Some(storage), Some(network), Some(hcl), Some(firmware), Some(hostname))
             if problems.is_empty() =>
         {
             Ok(Plan {
@@ -166,6 +180,7 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     options: options.clone(),
                 },
                 disk,
+                storage,
                 system: SystemPlan {
                     hostname,
                     timezone: choices.system.timezone.clone(),

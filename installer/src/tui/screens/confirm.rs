@@ -15,7 +15,7 @@ that no habit types it. It cannot be pasted.\n\nJust before the first write the 
 world wide name and size; if another disk answers, nothing is written.";
 
 fn word(plan: &Plan) -> &'static str {
-    if plan.disk.wipe {
+    if plan.wipes() {
         CONSENT
     } else {
         CONSENT_NOTHING_LOST
@@ -75,7 +75,7 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     page.pair("World wide name", &known(&id.wwn));
     page.pair("Host", plan.system.hostname.as_str());
     page.gap();
-    if plan.disk.wipe {
+    if plan.wipes() {
         page.problem(&format!(
             "Everything on {} will be lost, and cannot be brought back:",
             id.path
