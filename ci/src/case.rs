@@ -175,8 +175,9 @@ impl<'b> Run<'b> {
 }
 
 /// What is left from an install and can be used again.
-pub const KEPT: [&str; 4] = [
+pub const KEPT: [&str; 5] = [
     "installed.raw",
+    "second.raw",
     "installed.variables",
     "id_ed25519",
     "id_ed25519.pub",

@@ -74,15 +74,8 @@ impl Hardware {
     }
 
     /// The machine with `image` as its disk and `variables` as its firmware's memory (UEFI).
-    fn spec(self, image: &Image, variables: Option<&Path>) -> Spec {
-        let code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-        let firmware = match variables {
-            Some(variables) => Firmware::Uefi {
-                code: code.into(),
-                variables: variables.into(),
-            },
-            None => Firmware::Bios,
-        };
+    pub fn spec(self, image: &Image, variables: Option<&Path>) -> Spec {
+        let firmware = variables.map_or(Firmware::Bios, Firmware::uefi);
         let disk = Disk {
             image: image.clone(),
             bus: self.bus,
@@ -102,6 +95,19 @@ impl Hardware {
 /// # Errors
 /// When the install does not finish.
 pub fn install(run: &mut Run, hardware: Hardware, wishes: Wishes) -> Result<Installation> {
+    install_beside(run, hardware, wishes, &[])
+}
+
+/// As [`install`], with more disks in the machine.
+///
+/// # Errors
+/// When the install does not finish.
+pub fn install_beside(
+    run: &mut Run,
+    hardware: Hardware,
+    wishes: Wishes,
+    more: &[Disk],
+) -> Result<Installation> {
     let disk = run.file("installed.raw");
     let variables = hardware.uefi.then(|| run.file("installed.variables"));
     if run.bench.reuse_install
@@ -127,11 +133,12 @@ pub fn install(run: &mut Run, hardware: Hardware, wishes: Wishes) -> Result<Inst
     if let Some(variables) = &variables {
         machine::empty_variables(&run.bench.tools, variables)?;
     }
-    let spec = Spec {
+    let mut spec = Spec {
         boot: Boot::Optical,
         optical: Some(medium.clone()),
         ..hardware.spec(&image, variables.as_deref())
     };
+    spec.disks.extend_from_slice(more);
     let mut machine = run.start(&spec, "install")?;
     boot_medium(run, &mut machine)?;
     if wishes.pull_medium {

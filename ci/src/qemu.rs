@@ -19,6 +19,16 @@ pub enum Firmware {
     },
 }
 
+impl Firmware {
+    /// The OVMF of the tools root, with its boot entries kept in `variables`.
+    pub fn uefi(variables: &Path) -> Self {
+        Firmware::Uefi {
+            code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(),
+            variables: variables.into(),
+        }
+    }
+}
+
 /// How a disk is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bus {

@@ -8,6 +8,12 @@ use std::time::Duration;
 /// Longest piece of a file on one line: a terminal takes 4095 bytes at once.
 const PIECE: usize = 1500;
 
+/// Xen keeps 128 bytes that dom0 has not read yet, and drops what comes beyond (`SERIAL_RX_SIZE` in its
+/// drivers/char/console.c).
+const TYPED_AT_ONCE: usize = 64;
+/// Time for dom0 to read them.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// A shell on the serial console of a machine.
 #[derive(Debug)]
 pub struct Shell<'a> {
@@ -78,9 +84,7 @@ impl<'a> Shell<'a> {
         let mark = format!(
             "printf '@%s-%s@\\n' begin {number}; {{ {command}\n}} 2>&1 </dev/null; printf '\\n@%s-%s:%d@\\n' end {number} $?"
         );
-        for line in mark.lines() {
-            self.machine.serial.send_line(line)?;
-        }
+        self.type_slowly(&(mark.replace('\n', "\r") + "\r"))?;
         let serial = &mut self.machine.serial;
         serial
             .expect(&[&begin], limit)
@@ -98,6 +102,19 @@ impl<'a> Shell<'a> {
             status,
             output: output.trim().to_string(),
         })
+    }
+
+    fn type_slowly(&mut self, text: &str) -> Result<()> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(TYPED_AT_ONCE));
+            self.machine.serial.send(piece)?;
+            rest = after;
+            if !rest.is_empty() {
+                std::thread::sleep(BREATH);
+            }
+        }
+        Ok(())
     }
 
     /// Runs a command line that must succeed; returns its output.

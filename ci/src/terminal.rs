@@ -10,6 +10,11 @@ const SIZE: (u16, u16) = (80, 24);
 /// The question where the cursor is (ECMA-48, DSR).
 const ASK_POSITION: &[u8] = b"\x1b[6n";
 
+/// A line without a byte for this long has drawn its screen.
+const QUIET: Duration = Duration::from_millis(400);
+/// A screen that counts seconds is never quiet; it is taken as it is after this.
+const RESTLESS: Duration = Duration::from_secs(3);
+
 /// A terminal at the serial line of a machine.
 pub struct Terminal {
     parser: vt100::Parser,
@@ -59,7 +64,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Waits until one of `words` is on the screen; returns which.
+    /// Waits until one of `words` is on the screen and the screen is drawn to its end; returns which.
     ///
     /// # Errors
     /// When none comes within `limit`; with the screen.
@@ -74,6 +79,7 @@ impl Terminal {
             self.look(machine)?;
             let screen = self.screen();
             if let Some(index) = words.iter().position(|word| screen.contains(word)) {
+                self.settle(machine)?;
                 return Ok(index);
             }
             if started.elapsed() > limit {
@@ -84,6 +90,20 @@ impl Terminal {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Sees the rest of a screen that is being drawn: words near its top come before what is below them.
+    fn settle(&mut self, machine: &mut Machine) -> Result<()> {
+        let found = Instant::now();
+        let mut last = (self.seen, found);
+        while last.1.elapsed() < QUIET && found.elapsed() < RESTLESS {
+            std::thread::sleep(Duration::from_millis(50));
+            self.look(machine)?;
+            if self.seen != last.0 {
+                last = (self.seen, Instant::now());
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the screen as text.

@@ -1,16 +1,22 @@
 //! Classes of things that `xe` knows: hosts, VMs, storage repositories, networks, network interfaces, patches.
 
+mod device;
 mod host;
 mod network;
 mod patch;
+mod pool;
+mod snapshot;
 mod sr;
+mod task;
+mod template;
+mod vdi;
 mod vm;
 
-#[cfg(test)]
-pub(crate) use sr::VGS;
-pub use sr::{VolumeGroup, volume_group};
+pub use vm::{DOM0, bad_power_state};
 
 use crate::XeError;
+use crate::change::Change;
+use crate::commands::Surroundings;
 use crate::record::{Field, Record};
 use steps::System;
 
@@ -23,8 +29,17 @@ pub struct Class {
     pub plural: &'static str,
     /// The fields; the first one is the identity.
     pub fields: &'static [Field],
+    /// Names, descriptions and notes are kept by [`crate::labels`].
+    pub labeled: bool,
+    /// There is exactly one record, so that a command need not say which.
+    pub single: bool,
     read: fn(&dyn System, &Wanted<'_>) -> Result<Vec<Record>, XeError>,
+    /// Changes a record; none where only labels can be changed.
+    pub write: Option<Writer>,
 }
+
+/// Changes fields of a record.
+pub type Writer = fn(&Surroundings<'_>, &Record, &[Change]) -> Result<(), XeError>;
 
 /// The fields that somebody will look at, so that nothing slow is asked for in vain.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +54,21 @@ impl Wanted<'_> {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 6] = [
+    pub const ALL: [Class; 15] = [
+        vdi::CD,
+        device::CONSOLE,
         host::CLASS,
         network::NETWORK,
         patch::CLASS,
         network::PIF,
+        pool::CLASS,
+        snapshot::CLASS,
         sr::CLASS,
+        task::CLASS,
+        template::CLASS,
+        device::VBD,
+        vdi::VDI,
+        device::VIF,
         vm::CLASS,
     ];
 

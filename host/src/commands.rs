@@ -3,12 +3,17 @@
 use crate::class::Class;
 use crate::cmdline::Invocation;
 use crate::hotfix::{Machine, Places, Site};
-use crate::licensing::{self, EDITION, LICENSE_FIELDS, LICENSE_PARAMS, LicenseCommand};
+use crate::licensing::{self, LICENSE_FIELDS, LicenseCommand};
+use crate::param_commands::{self, ParamCommand, print};
 use crate::patch_commands::{self, PatchCommand};
-use crate::query::{self, Filters, nearest};
-use crate::record::{Field, Record, Value};
-use crate::{XeError, render};
-use std::fmt::Write;
+use crate::query::{self, nearest};
+use crate::record::Field;
+use crate::selection::{Unsaid, select};
+use crate::task::Task;
+use crate::terminal::Terminal;
+use crate::verb::{Arg, Asked, Outcome, Run, Verb};
+use crate::{XeError, help, verbs};
+use serde_json::json;
 use steps::System;
 use steps::sink::FanOut;
 
@@ -27,6 +32,8 @@ pub struct Surroundings<'a> {
     pub places: &'a Places,
     /// Makes the readers of the events of a long command.
     pub sinks: &'a dyn Fn() -> FanOut,
+    /// Whoever sits in front of it.
+    pub terminal: &'a dyn Terminal,
 }
 
 impl Surroundings<'_> {
@@ -43,33 +50,38 @@ impl Surroundings<'_> {
 
 /// A command.
 #[derive(Debug, Clone, Copy)]
-enum Command {
-    List(Class),
-    ParamList(Class),
-    ParamGet(Class),
+pub enum Command {
+    /// One that a class has.
+    Param(ParamCommand, Class),
+    /// About the license.
     License(LicenseCommand),
+    /// About hotfixes.
     Patch(PatchCommand),
+    /// From the table.
+    Verb(&'static Verb),
+    /// `help`.
     Help,
 }
 
 impl Command {
-    fn all() -> Vec<Command> {
+    /// All of them, by name.
+    pub fn all() -> Vec<Command> {
         let of_class = |class| {
-            [
-                Command::List(class),
-                Command::ParamList(class),
-                Command::ParamGet(class),
-            ]
+            ParamCommand::of(class)
+                .into_iter()
+                .map(move |command| Command::Param(command, class))
         };
         let mut all: Vec<_> = Class::ALL.into_iter().flat_map(of_class).collect();
         all.extend(LicenseCommand::ALL.map(Command::License));
         all.extend(PatchCommand::ALL.map(Command::Patch));
+        all.extend(verbs::all().map(Command::Verb));
         all.push(Command::Help);
         all.sort_by_key(Command::name);
         all
     }
 
-    fn named(name: &str) -> Result<Command, XeError> {
+    /// The command of that name; an error names the nearest one.
+    pub fn named(name: &str) -> Result<Command, XeError> {
         let all = Command::all();
         if let Some(command) = all.iter().find(|command| command.name() == name) {
             return Ok(*command);
@@ -85,50 +97,69 @@ impl Command {
         ))
     }
 
-    fn name(&self) -> String {
+    /// As it is typed.
+    pub fn name(&self) -> String {
         match self {
-            Command::List(class) => format!("{}-list", class.name),
-            Command::ParamList(class) => format!("{}-param-list", class.name),
-            Command::ParamGet(class) => format!("{}-param-get", class.name),
+            Command::Param(command, class) => format!("{}-{}", class.name, command.suffix()),
             Command::License(command) => command.name().to_owned(),
             Command::Patch(command) => command.name().to_owned(),
+            Command::Verb(verb) => verb.name.to_owned(),
             Command::Help => "help".to_owned(),
         }
     }
 
-    fn summary(&self) -> String {
+    /// One line, without the full stop.
+    pub fn summary(&self) -> String {
         match self {
-            Command::List(class) => format!("Lists the {}", class.plural),
-            Command::ParamList(class) => format!("Shows all fields of one of the {}", class.plural),
-            Command::ParamGet(class) => format!("Prints one field of one of the {}", class.plural),
+            Command::Param(command, class) => command.summary(*class),
             Command::License(command) => command.summary().to_owned(),
             Command::Patch(command) => command.summary().to_owned(),
+            Command::Verb(verb) => verb.summary.to_owned(),
             Command::Help => "Lists the commands, or explains one".to_owned(),
         }
     }
 
-    fn usage(&self) -> &'static str {
+    /// The arguments as help shows them.
+    pub fn usage(&self) -> String {
+        let of = |args: &[Arg]| args.iter().map(Arg::usage).collect::<Vec<_>>().join(" ");
         match self {
-            Command::List(_) => {
-                "[params=all|FIELD,...] [FIELD=VALUE ...] [MAP:KEY=VALUE ...] [SET:contains=VALUE ...]"
-            }
-            Command::ParamList(_) => "uuid=UUID | FIELD=VALUE ... [--multiple]",
-            Command::ParamGet(_) => {
-                "uuid=UUID | FIELD=VALUE ... param-name=FIELD [param-key=KEY] [--multiple]"
-            }
-            Command::License(command) => command.usage(),
-            Command::Patch(command) => command.usage(),
-            Command::Help => "[COMMAND]",
+            Command::Param(command, _) => command.usage().to_owned(),
+            Command::License(command) => of(command.args()),
+            Command::Patch(command) => of(command.args()),
+            Command::Verb(verb) => verb.usage(),
+            Command::Help => "[COMMAND]".to_owned(),
         }
     }
 
-    fn fields(&self) -> &'static [Field] {
+    /// Its own arguments.
+    pub fn args(&self) -> &'static [Arg] {
         match self {
-            Command::List(class) | Command::ParamList(class) | Command::ParamGet(class) => {
-                class.fields
-            }
+            Command::Param(command, _) => command.args(),
+            Command::License(command) => command.args(),
+            Command::Patch(command) => command.args(),
+            Command::Verb(verb) => verb.args,
+            Command::Help => &[],
+        }
+    }
+
+    /// The class whose records it shows or selects.
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Command::Param(_, class) => Some(*class),
+            Command::Verb(Verb {
+                run: Run::Each(class, _),
+                ..
+            }) => Class::named(class),
+            _ => None,
+        }
+    }
+
+    /// The fields that it shows or changes.
+    pub fn fields(&self) -> &'static [Field] {
+        match self {
+            Command::Param(_, class) => class.fields,
             Command::License(LicenseCommand::View) => &LICENSE_FIELDS,
-            Command::License(_) | Command::Patch(_) | Command::Help => &[],
+            _ => &[],
         }
     }
 }
@@ -144,16 +175,72 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
         )));
     }
     match command {
-        Command::List(class) => list(line, class, around),
-        Command::ParamList(class) => {
-            let records = select(line, class, around, &[], names_of(class.fields))?;
-            Ok(print(line, &records, class.fields))
-        }
-        Command::ParamGet(class) => param_get(line, class, around),
+        Command::Param(command, class) => param_commands::execute(command, class, line, around),
         Command::License(command) => license_command(line, command, around),
         Command::Patch(command) => patch_commands::execute(command, line, around),
-        Command::Help => help(line),
+        Command::Verb(verb) => run_verb(verb, line, around),
+        Command::Help => help::help(line),
     }
+}
+
+/// Runs a command of the table.
+fn run_verb(
+    verb: &'static Verb,
+    line: &Invocation,
+    around: &Surroundings<'_>,
+) -> Result<String, XeError> {
+    verb.check(line)?;
+    let task = match verbs::is_long(verb) {
+        true => Task::begin(around.system, verb.name, around.now),
+        false => Task::short(around.system),
+    };
+    let asked = Asked {
+        line,
+        around,
+        task: &task,
+    };
+    let each = match verb.run {
+        Run::Once(run) => return run(&asked).map(|outcome| told(&[outcome], line.json)),
+        Run::Each(class, run) => (class, run),
+    };
+    let (class, run) = each;
+    let class = Class::named(class).ok_or_else(|| {
+        XeError::failure("INTERNAL_ERROR", format!("there is no class {class:?}"))
+    })?;
+    let args: Vec<_> = line
+        .args
+        .iter()
+        .filter(|(name, _)| !verb.takes(name))
+        .cloned()
+        .collect();
+    let listed = class.fields.iter().filter(|field| field.listed);
+    let wanted = listed.map(|field| field.name).collect();
+    let records = select(line, &args, class, around, wanted, Unsaid::Refused)?;
+    let outcomes: Vec<_> = records
+        .iter()
+        .map(|record| run(&asked, record))
+        .collect::<Result<_, _>>()?;
+    Ok(told(&outcomes, line.json))
+}
+
+/// What was made or said: a line each, or objects.
+fn told(outcomes: &[Outcome], json: bool) -> String {
+    if json {
+        let objects: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| match outcome {
+                Outcome::Done => json!({}),
+                Outcome::Made(uuid) => json!({ "uuid": uuid }),
+                Outcome::Said(text) => json!({ "message": text }),
+            })
+            .collect();
+        return format!("{:#}\n", serde_json::Value::Array(objects));
+    }
+    let lines = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Done => None,
+        Outcome::Made(text) | Outcome::Said(text) => Some(format!("{text}\n")),
+    });
+    lines.collect()
 }
 
 /// Runs a command about the license. None of them is about anything that an administrator does.
@@ -162,8 +249,8 @@ fn license_command(
     command: LicenseCommand,
     around: &Surroundings<'_>,
 ) -> Result<String, XeError> {
-    let known = |(name, _): &&(String, String)| Some(name.as_str()) != command.argument();
-    if let Some((name, _)) = line.args.iter().find(known) {
+    let unknown = |(name, _): &&(String, String)| command.args().iter().all(|arg| arg.name != name);
+    if let Some((name, _)) = line.args.iter().find(unknown) {
         return Err(XeError::usage(format!(
             "{} does not take {name:?}",
             command.name()
@@ -201,179 +288,4 @@ fn license_command(
             }
         }
     }
-}
-
-/// The records of a class. What a host's license says needs more than the system, so it is added here.
-fn records(
-    class: Class,
-    around: &Surroundings<'_>,
-    wanted: &[&str],
-) -> Result<Vec<Record>, XeError> {
-    let mut records = class.records(around.system, wanted)?;
-    let is_wanted = [EDITION, LICENSE_PARAMS]
-        .iter()
-        .any(|field| wanted.contains(field));
-    if class.name == "host" && is_wanted {
-        let look = licensing::look(around.system, &(around.hardware)(), around.now);
-        for record in &mut records {
-            *record = look.add_to_host(std::mem::take(record));
-        }
-    }
-    Ok(records)
-}
-
-fn names_of(fields: &[Field]) -> Vec<&'static str> {
-    fields.iter().map(|field| field.name).collect()
-}
-
-fn print(line: &Invocation, records: &[Record], fields: &[Field]) -> String {
-    match (line.minimal, line.json) {
-        (true, _) => render::minimal(records, fields),
-        (_, true) => render::json(records, fields),
-        _ => render::text(records, fields),
-    }
-}
-
-fn list(line: &Invocation, class: Class, around: &Surroundings<'_>) -> Result<String, XeError> {
-    let fields = query::wanted(line.arg("params"), class.fields)?;
-    let filters = Filters::parse(&line.args, class.fields)?;
-    let wanted: Vec<_> = fields
-        .iter()
-        .map(|field| field.name)
-        .chain(filters.names())
-        .collect();
-    let mut records = records(class, around, &wanted)?;
-    records.retain(|record| filters.match_record(record));
-    Ok(print(line, &records, &fields))
-}
-
-/// The records that the arguments select: exactly one unless `--multiple` is given. `CLASS=x` takes a UUID or a name.
-fn select(
-    line: &Invocation,
-    class: Class,
-    around: &Surroundings<'_>,
-    not_filters: &[&str],
-    mut wanted: Vec<&'static str>,
-) -> Result<Vec<Record>, XeError> {
-    let selector = line
-        .arg(class.name)
-        .filter(|_| class.fields.iter().all(|field| field.name != class.name));
-    let args: Vec<_> = line
-        .args
-        .iter()
-        .filter(|(name, _)| {
-            !not_filters.contains(&name.as_str()) && (selector.is_none() || name != class.name)
-        })
-        .cloned()
-        .collect();
-    let filters = Filters::parse(&args, class.fields)?;
-    wanted.extend(filters.names());
-    let mut records = records(class, around, &wanted)?;
-    records.retain(|record| {
-        let named = |wanted: &str| {
-            ["uuid", "name-label", "device"]
-                .iter()
-                .any(|f| *record.get(f) == Value::from(wanted))
-        };
-        filters.match_record(record) && selector.is_none_or(named)
-    });
-    match records.len() {
-        1 => Ok(records),
-        0 => Err(match line.arg("uuid") {
-            Some(uuid) => XeError::failure("UUID_INVALID", "The uuid you supplied was invalid.")
-                .with("type", class.name)
-                .with("uuid", uuid),
-            None => XeError::failure("NO_MATCH", format!("No {} matches.", class.name)),
-        }),
-        _ if line.multiple => Ok(records),
-        n => Err(XeError::usage(format!(
-            "{n} of the {} match: choose one by uuid=, or give --multiple for all of them",
-            class.plural
-        ))),
-    }
-}
-
-fn param_get(
-    line: &Invocation,
-    class: Class,
-    around: &Surroundings<'_>,
-) -> Result<String, XeError> {
-    let name = line
-        .arg("param-name")
-        .ok_or_else(|| XeError::usage("param-name= is missing: which field?"))?;
-    let field = query::find(class.fields, name)?;
-    let mut records = select(
-        line,
-        class,
-        around,
-        &["param-name", "param-key"],
-        vec![field.name],
-    )?;
-    if let Some(key) = line.arg("param-key") {
-        for record in &mut records {
-            let Value::Map(map) = record.get(field.name) else {
-                return Err(XeError::usage(format!(
-                    "{name} is no map, so it has no param-key"
-                )));
-            };
-            let value = map.get(key).cloned().ok_or_else(|| {
-                XeError::failure("MAP_NO_SUCH_KEY", format!("{name} has no such key."))
-                    .with("key", key)
-            })?;
-            *record = record.clone().with(field.name, value);
-        }
-    }
-    if line.json {
-        return Ok(render::json(&records, &[field]));
-    }
-    if line.minimal {
-        return Ok(render::minimal(&records, &[field]));
-    }
-    Ok(records
-        .iter()
-        .map(|record| format!("{}\n", record.get(field.name)))
-        .collect())
-}
-
-fn help(line: &Invocation) -> Result<String, XeError> {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    if let Some(word) = line.words.first() {
-        let command = Command::named(word)?;
-        let _ = writeln!(
-            text,
-            "xe {} {}\n\n{}.",
-            command.name(),
-            command.usage(),
-            command.summary()
-        );
-        if !command.fields().is_empty() {
-            let _ = writeln!(text, "\nFields:");
-        }
-        for field in command.fields() {
-            let _ = writeln!(text, "  {} ({})", field.name, field.access);
-        }
-        return Ok(text);
-    }
-    let all = Command::all();
-    if line.minimal {
-        return Ok(format!(
-            "{}\n",
-            all.iter().map(Command::name).collect::<Vec<_>>().join(",")
-        ));
-    }
-    text.push_str(
-        "Usage: xe COMMAND [NAME=VALUE ...] [--minimal | --json] [--multiple]\n\nCommands:\n",
-    );
-    let width = all
-        .iter()
-        .map(|command| command.name().len())
-        .max()
-        .unwrap_or(0);
-    for command in &all {
-        let _ = writeln!(text, "  {:<width$}  {}", command.name(), command.summary());
-    }
-    text.push_str("\n`xe help COMMAND` explains one. `--x` is short for x=true.\n");
-    text.push_str("Exit status: 0 done, 1 failed, 2 wrong use.\n");
-    Ok(text)
 }

@@ -6,14 +6,17 @@ mod issue;
 mod report;
 mod watchdog;
 
+use boot_state::knows_as_good;
 pub use boot_state::{after_good_boot, has_way_back, mark_good};
 pub use checks::{Check, Outcome, Retry, run_checks};
 pub use issue::{ISSUE_FILE, issue_text, write_issue};
 pub use report::HealthReport;
 
 use crate::error::chain;
+use crate::hotfix::Places;
 use crate::local::{boot_record, short_text};
-use slots::{Mode, names};
+use crate::mirror;
+use slots::{BootRecord, Mode, names};
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -29,52 +32,64 @@ pub fn kept_report() -> PathBuf {
 ///
 /// The watchdog that the initrd armed stays armed only while a root is on trial with another good one behind it: then
 /// a restart goes back to that. Where there is none, a host that is not good is still better than one that restarts.
+/// It is disarmed before the root is marked: one that restarts its host again and again is not good.
 ///
 /// Nothing here fails: what goes wrong is in the report, and [`HealthReport::passed`] is true only if every check
-/// passed and the boot loader was told.
+/// passed and the boot loader was told. That cannot be taken back, so that a report that cannot be written changes
+/// nothing about it.
 pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthReport {
     let boot = boot_record(system);
     let way_back = boot
         .as_ref()
         .is_ok_and(|boot| has_way_back(esp, boot.root.id()));
-    let disarmed = if way_back {
-        None
-    } else {
-        Some(watchdog::disarm(system))
-    };
+    let early = (!way_back).then(|| watchdog::disarm(system));
     let mut checks = run_checks(system, &boot, retry);
-    let mut failed_try = None;
-    let all_passed = checks.iter().all(|check| check.outcome == Outcome::Pass);
-    let marked = match (&boot, all_passed) {
-        (Ok(boot), true) if boot.mode == Mode::Host => match mark_good(esp, boot.root.id()) {
-            Ok(failed) => {
-                failed_try = failed;
-                checks.push(Check::pass(
-                    "boot-state",
-                    "the boot loader knows this root as good",
-                ));
-                true
-            }
-            Err(e) => {
-                let reason = format!(
-                    "the boot loader cannot be told that this root is good: {}",
-                    chain(&e)
-                );
-                checks.push(Check::fail("boot-state", reason));
-                false
-            }
-        },
-        _ => false,
-    };
-    let disarmed = disarmed.or_else(|| marked.then(|| watchdog::disarm(system)));
+    if let Some((whole, reason)) = mirror::summary(system, &Places::default().sys_block) {
+        checks.push(match whole {
+            true => Check::pass("mirror", reason),
+            false => Check::warn("mirror", reason),
+        });
+    }
+    if boot.as_ref().is_ok_and(|boot| is_older(boot, esp)) {
+        checks.push(Check::fail(
+            "boot-state",
+            "the loader came from the older half of the mirror and started a root that is not the good one any more: \
+             restart the host",
+        ));
+    }
+    let disarmed = early.or_else(|| all_good(&checks).then(|| watchdog::disarm(system)));
     if let Some(Err(reason)) = disarmed {
         checks.push(Check::fail("watchdog", reason));
     }
+    let mut failed_try = None;
+    let marked = match &boot {
+        Ok(boot) if boot.mode == Mode::Host && all_good(&checks) => {
+            match mark_good(esp, boot.root.id()) {
+                Ok(failed) => {
+                    failed_try = failed;
+                    checks.push(Check::pass(
+                        "boot-state",
+                        "the boot loader knows this root as good",
+                    ));
+                    true
+                }
+                Err(e) => {
+                    let reason = format!(
+                        "the boot loader cannot be told that this root is good: {}",
+                        chain(&e)
+                    );
+                    checks.push(Check::fail("boot-state", reason));
+                    false
+                }
+            }
+        }
+        _ => false,
+    };
     let mut report = HealthReport {
         schema: HealthReport::SCHEMA,
         version: boot.as_ref().ok().map(|boot| boot.root.version.clone()),
         root_id: boot.as_ref().ok().map(|boot| boot.root.id().to_owned()),
-        passed: marked && checks.iter().all(|check| check.outcome == Outcome::Pass),
+        passed: marked,
         failed_try,
         uptime_ms: uptime_ms(system),
         checks,
@@ -82,10 +97,19 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
     for path in [PathBuf::from(RUN_REPORT), kept_report()] {
         if let Err(e) = write_report(system, &path, &report) {
             report.checks.push(Check::fail("report", e));
-            report.passed = false;
         }
     }
     report
+}
+
+/// True when the loader came from the older half of a mirror and started another root than the newer half says.
+fn is_older(boot: &BootRecord, esp: &Path) -> bool {
+    let older = |mirror: &slots::MirrorBoot| mirror.booted != mirror.kept;
+    boot.mirror.as_ref().is_some_and(older) && !knows_as_good(esp, boot.root.id())
+}
+
+fn all_good(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.outcome.is_good())
 }
 
 fn write_report(system: &dyn System, path: &Path, report: &HealthReport) -> Result<(), String> {

@@ -3,19 +3,40 @@
 //! `xe` is made of [`cmdline`] (what was typed), [`class`] (records of hosts, VMs and so on, read through
 //! [`steps::System`]), [`query`] (filters and selectors), [`render`] (text, minimal, JSON) and [`commands`], which ties
 //! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
+//! [`first_boot`] runs the programs that the installer left for the first boot.
 //! [`licensing`] knows the license of this host, which decides about automatic updates alone.
 
+pub mod change;
 pub mod class;
 pub mod cmdline;
 pub mod commands;
+pub mod complete;
 pub mod error;
+pub mod export;
+pub mod first_boot;
+pub mod guest;
 pub mod health;
+pub mod help;
 pub mod hotfix;
+pub mod labels;
 pub mod licensing;
 pub mod local;
+pub mod manual;
+pub mod mirror;
+pub mod network_files;
+pub mod param_commands;
 pub mod patch_commands;
 pub mod query;
 pub mod record;
+pub mod redact;
 pub mod render;
+pub mod selection;
+pub mod size;
+pub mod storage;
+pub mod support;
+pub mod task;
+pub mod terminal;
+pub mod verb;
+pub mod verbs;
 
 pub use error::XeError;

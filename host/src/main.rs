@@ -4,7 +4,9 @@ use hcl_checker::{Facts, Root};
 use host::XeError;
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
+use host::complete;
 use host::hotfix::{Places, RealMachine};
+use host::terminal::RealTerminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,7 +50,6 @@ fn run(words: &[String]) -> Result<String, XeError> {
         Some("--help" | "-h") => return run(&["help".to_owned()]),
         _ => {}
     }
-    let line = Invocation::parse(words.iter().cloned())?;
     let around = Surroundings {
         system: &RealSystem::silent(),
         now: SystemTime::now()
@@ -62,6 +63,16 @@ fn run(words: &[String]) -> Result<String, XeError> {
             true => FanOut::new().with("terminal", Console::new(io::stderr())),
             false => FanOut::new(),
         },
+        terminal: &RealTerminal,
     };
+    // Asked by the shell's completion, with the words up to the one that is typed.
+    if let Some(("--complete", typed)) = words
+        .split_first()
+        .map(|(first, typed)| (first.as_str(), typed))
+    {
+        let found = complete::candidates(typed, &around);
+        return Ok(found.iter().map(|word| format!("{word}\n")).collect());
+    }
+    let line = Invocation::parse(words.iter().cloned())?;
     execute(&line, &around)
 }

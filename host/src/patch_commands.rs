@@ -5,6 +5,7 @@ use crate::cmdline::Invocation;
 use crate::commands::Surroundings;
 use crate::hotfix::{self, Applied, RolledBack};
 use crate::local::host_uuid;
+use crate::verb::{Arg, Kind};
 use std::path::Path;
 
 /// A command about hotfixes.
@@ -76,24 +77,17 @@ impl PatchCommand {
     }
 
     /// Its arguments.
-    pub fn usage(self) -> &'static str {
+    pub fn args(self) -> &'static [Arg] {
+        const UUID: Arg = Arg::needed("uuid", Kind::Of("patch"), "which hotfix?");
         match self {
-            PatchCommand::Upload => "file-name=FILE",
-            PatchCommand::Precheck | PatchCommand::Apply => "uuid=UUID [host-uuid=UUID]",
-            PatchCommand::PoolApply
-            | PatchCommand::Clean
-            | PatchCommand::PoolClean
-            | PatchCommand::Destroy => "uuid=UUID",
-            PatchCommand::Rollback => "",
-        }
-    }
-
-    fn takes(self) -> &'static [&'static str] {
-        match self {
-            PatchCommand::Upload => &["file-name"],
-            PatchCommand::Precheck | PatchCommand::Apply => &["uuid", "host-uuid"],
+            PatchCommand::Upload => {
+                const { &[Arg::needed("file-name", Kind::File, "where is the hotfix?")] }
+            }
+            PatchCommand::Precheck | PatchCommand::Apply => {
+                const { &[UUID, Arg::may("host-uuid", Kind::Of("host"), "this host")] }
+            }
             PatchCommand::Rollback => &[],
-            _ => &["uuid"],
+            _ => const { &[UUID] },
         }
     }
 }
@@ -104,11 +98,11 @@ pub fn execute(
     line: &Invocation,
     around: &Surroundings<'_>,
 ) -> Result<String, XeError> {
-    let takes = command.takes();
+    let args = command.args();
     if let Some((name, _)) = line
         .args
         .iter()
-        .find(|(name, _)| !takes.contains(&name.as_str()))
+        .find(|(name, _)| args.iter().all(|arg| arg.name != name))
     {
         return Err(XeError::usage(format!(
             "{} does not take {name:?}",

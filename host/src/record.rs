@@ -13,6 +13,31 @@ pub enum Access {
     SetReadOnly,
     /// A map, read only: `(MRO)`.
     MapReadOnly,
+    /// A value that can be set: `( RW)`.
+    ReadWrite,
+    /// A set that can be changed: `(SRW)`.
+    SetReadWrite,
+    /// A map that can be changed: `(MRW)`.
+    MapReadWrite,
+}
+
+impl Access {
+    /// Whether it can be changed.
+    pub const fn is_writable(self) -> bool {
+        matches!(
+            self,
+            Access::ReadWrite | Access::SetReadWrite | Access::MapReadWrite
+        )
+    }
+
+    /// The same kind of field, but one that can be changed.
+    const fn writable(self) -> Access {
+        match self {
+            Access::ReadOnly | Access::ReadWrite => Access::ReadWrite,
+            Access::SetReadOnly | Access::SetReadWrite => Access::SetReadWrite,
+            Access::MapReadOnly | Access::MapReadWrite => Access::MapReadWrite,
+        }
+    }
 }
 
 impl fmt::Display for Access {
@@ -21,6 +46,9 @@ impl fmt::Display for Access {
             Access::ReadOnly => " RO",
             Access::SetReadOnly => "SRO",
             Access::MapReadOnly => "MRO",
+            Access::ReadWrite => " RW",
+            Access::SetReadWrite => "SRW",
+            Access::MapReadWrite => "MRW",
         })
     }
 }
@@ -70,6 +98,14 @@ impl Field {
             name,
             access: Access::SetReadOnly,
             listed: false,
+        }
+    }
+
+    /// The same field, and it can be changed by `param-set` and its like.
+    pub const fn writable(self) -> Field {
+        Field {
+            access: self.access.writable(),
+            ..self
         }
     }
 
@@ -170,6 +206,14 @@ impl Record {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Record {
         self.0.insert(name, value.into());
         self
+    }
+
+    /// The value of a field as text; nothing where it is unknown.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.get(name) {
+            Value::Unknown => None,
+            value => Some(value.to_string()),
+        }
     }
 
     /// The value of a field.

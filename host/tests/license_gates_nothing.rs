@@ -144,6 +144,7 @@ fn outcome(system: &RecordingSystem, line: &str) -> (Result<String, (String, u8)
             machine: &RealMachine,
             places: places(),
             sinks: &steps::sink::FanOut::new,
+            terminal: &host::terminal::Nobody,
         },
     );
     let told = |text: String| -> String {

@@ -39,6 +39,7 @@ fn run_on(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
             machine: &RealMachine,
             places: &Places::default(),
             sinks: &steps::sink::FanOut::new,
+            terminal: &host::terminal::Nobody,
         },
     )
 }
@@ -52,8 +53,8 @@ fn host_list_has_the_classic_form() {
     assert_eq!(
         run("host-list").unwrap(),
         "uuid ( RO)                : 01234567-89ab-cdef-0123-456789abcdef\n\
-         \x20         name-label ( RO): node-1\n\
-         \x20   name-description ( RO): Bedplate host\n"
+         \x20         name-label ( RW): node-1\n\
+         \x20   name-description ( RW): Bedplate host\n"
     );
 }
 
@@ -103,12 +104,53 @@ fn one_record_is_selected_by_uuid_name_or_any_field() {
         "guest\n"
     );
     assert_eq!(
-        run("vm-param-get param-name=vcpus --multiple").unwrap(),
+        run("vm-param-get param-name=VCPUs-number --multiple").unwrap(),
         "4\n1\n"
     );
     assert_eq!(
-        run("vm-param-get param-name=vcpus --multiple --minimal").unwrap(),
+        run("vm-param-get param-name=VCPUs-number --multiple --minimal").unwrap(),
         "4,1\n"
+    );
+}
+
+#[test]
+fn what_an_administrator_says_is_shown_and_filtered_by() {
+    let system = system();
+    let host = "01234567-89ab-cdef-0123-456789abcdef";
+    for line in [
+        "host-param-set name-label=rack-7 other-config:owner=ops",
+        "host-param-add param-name=tags param-key=prod",
+    ] {
+        assert_eq!(run_on(&system, line).unwrap(), "");
+    }
+    for (line, answer) in [
+        ("host-list tags:contains=prod --minimal", host),
+        ("host-list other-config:owner=ops --minimal", host),
+        ("host-list name-label=node-1 --minimal", ""),
+        ("host-param-get param-name=name-label", "rack-7"),
+        ("host-param-get param-name=hostname", "node-1"),
+    ] {
+        assert_eq!(
+            run_on(&system, line).unwrap(),
+            format!("{answer}\n"),
+            "{line}"
+        );
+    }
+    let again = run_on(
+        &system,
+        "host-param-add param-name=other-config owner=others",
+    );
+    assert_eq!(again.unwrap_err().code, "MAP_DUPLICATE_KEY");
+    for line in [
+        "host-param-remove param-name=other-config param-key=owner",
+        "host-param-clear param-name=tags",
+        "host-param-clear param-name=name-label",
+    ] {
+        run_on(&system, line).unwrap();
+    }
+    assert_eq!(
+        run_on(&system, "host-param-get param-name=name-label").unwrap(),
+        "node-1\n"
     );
 }
 
@@ -159,6 +201,25 @@ fn errors_have_a_code_and_tell_wrong_use_from_failure() {
             "WRONG_USE",
             2,
             "does not take",
+        ),
+        (
+            "host-param-set uuid=nope name-label=x",
+            "UUID_INVALID",
+            1,
+            "uuid: nope",
+        ),
+        ("host-param-set hostname=x", "WRONG_USE", 2, "only be read"),
+        (
+            "host-param-clear param-name=tags colour=red",
+            "WRONG_USE",
+            2,
+            "does not take",
+        ),
+        (
+            "network-param-set name-label=x",
+            "WRONG_USE",
+            2,
+            "which network?",
         ),
         ("patch-list", "INTERNAL_ERROR", 1, "boot.json"),
         ("network-list", "INTERNAL_ERROR", 1, "/sys/class/net"),

@@ -10,11 +10,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 4] = [
+pub const PROGRAMS: [(&str, &str); 5] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),
     ("bedplate-license", "usr/bin/bedplate-license"),
+    ("bedplate-mirror", "usr/bin/bedplate-mirror"),
 ];
 
 /// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.
@@ -291,6 +292,7 @@ fn apply_presets(paths: &Paths, tree: &Path) -> Result<()> {
             units.extend([
                 "bedplate-xen.service".to_string(),
                 "bedplate-health.service".to_string(),
+                "bedplate-first-boot.service".to_string(),
             ]);
         }
         Tool::host(paths, "chroot")

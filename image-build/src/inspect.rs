@@ -8,6 +8,7 @@ use release::{Artifact, OpenRelease, Policy, Repository, Source};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use url::Url;
 
 /// What to print beyond the summary.
 #[derive(Debug, Clone, Copy, Default)]
@@ -155,7 +156,7 @@ fn indented(text: &str) -> String {
 }
 
 /// The answers without what is secret: the value of every key whose name says password, token, key, license or secret, at any
-/// depth. What is no TOML is not shown at all: nobody can tell what in it is secret.
+/// depth, scripts of hooks, and what is no address in a URL. What is no TOML is not shown at all: nobody can tell what in it is secret.
 fn redacted(answers: &[u8]) -> String {
     let parsed = std::str::from_utf8(answers)
         .ok()
@@ -181,15 +182,29 @@ fn hide_below(value: &mut toml::Value) {
     match value {
         toml::Value::Table(table) => hide(table),
         toml::Value::Array(items) => items.iter_mut().for_each(hide_below),
+        toml::Value::String(text) if text.contains("://") => *text = address(text),
         _ => {}
     }
 }
 
-/// `ssh_keys` are public.
+/// A URL without login, query and fragment.
+fn address(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else {
+        return "(not shown)".to_string();
+    };
+    // What cannot have a login has none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+/// `ssh_keys` are public, and a `keymap` is no key.
 fn is_secret(key: &str) -> bool {
     let key = key.trim().to_ascii_lowercase();
-    key != "ssh_keys"
-        && ["password", "token", "secret", "license", "key"]
+    !["ssh_keys", "keymap"].contains(&key.as_str())
+        && ["password", "token", "secret", "license", "key", "script"]
             .iter()
             .any(|word| key.contains(word))
 }
@@ -214,5 +229,19 @@ mod tests {
             );
         }
         assert!(!redacted(b"root_password_hash = $6$abc").contains("$6$"));
+    }
+
+    #[test]
+    fn scripts_and_logins_in_urls_are_not_shown_and_addresses_are() {
+        let shown = redacted(
+            b"[system]\nkeymap = \"de\"\n[webhook]\nurl = \"https://u:pa55@h.example.org/r?k=qu3ry#f\"\n[source]\n\
+              url = \"https://s3cret@:\"\n[[hook]]\nname = \"a\"\nscript = \"#!/bin/sh\\nt0ken\"\nfile = \"h/a.sh\"\n",
+        );
+        for secret in ["pa55", "qu3ry", "s3cret", "t0ken"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        for part in ["\"https://h.example.org/r\"", "keymap = \"de\"", "h/a.sh"] {
+            assert!(shown.contains(part), "{shown}");
+        }
     }
 }

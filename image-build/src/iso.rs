@@ -200,6 +200,11 @@ const LIVE: &str = "bedplate.mode=live systemd.gpt_auto=no panic=30 loglevel=4";
 const INSTALL: &str = "systemd.unit=bedplate-live.target systemd.show_status=no";
 const RESCUE: &str = "systemd.unit=bedplate-rescue.target";
 
+/// With UEFI there is no text mode, and GRUB gives Xen the largest mode that the firmware knows (2048x2048 in OVMF), whether a
+/// screen shows it or not. Every screen and every management controller shows this one.
+const XEN_SCREEN: &str =
+    "if [ \"$grub_platform\" = efi ]; then set gfxpayload='1024x768,800x600,auto'; fi";
+
 /// The boot menu of the ISO. The console that is named last is the one that the installer talks on.
 fn menu(version: &str, files: &BootFiles<'_>) -> String {
     let BootFiles {
@@ -223,8 +228,9 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
          load_env -f /{CHOICE} bedplate_entry bedplate_timeout\n\
          if [ -n \"$bedplate_entry\" ]; then set default=\"$bedplate_entry\"; fi\n\
          if [ -n \"$bedplate_timeout\" ]; then set timeout=\"$bedplate_timeout\"; fi\n\
-         if serial --unit=0 --speed=115200; then\n    terminal_input --append serial\n    terminal_output --append serial\nfi\n\
-         set menu_color_normal=light-gray/black\nset menu_color_highlight=white/blue\n\n"
+         {serial}\
+         set menu_color_normal=light-gray/black\nset menu_color_highlight=white/blue\n\n",
+        serial = slots::grub_cfg::serial_terminal("0"),
     );
     text.push_str(&linux(
         "install",
@@ -270,7 +276,7 @@ fn menu(version: &str, files: &BootFiles<'_>) -> String {
         &format!("{INSTALL} bedplate.check {screen}"),
     ));
     text.push_str(&format!(
-        "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    echo 'Loading the hypervisor ...'\n    \
+        "menuentry 'Boot Xen from this medium, to test before installing' --id xen --hotkey=x {{\n    {XEN_SCREEN}\n    echo 'Loading the hypervisor ...'\n    \
          multiboot2 {targets}/{xen} {xen_args}\n    module2 {targets}/{kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
          echo 'Loading the drivers ...'\n    module2 --nounzip {targets}/{initrd}\n}}\n",
         xen_args = slots::boot_options::xen_options(slots::Console::Com1),

@@ -3,12 +3,15 @@
 use crate::cmdline::Cmdline;
 use crate::console::Console;
 use crate::loader::ModuleLoader;
-use crate::{loader_hint, loop_device, medium, root, search, state, stop, switch_root, watchdog};
+use crate::search::Install;
+use crate::{
+    loader_hint, loop_device, md, medium, root, search, state, stop, switch_root, watchdog,
+};
 use anyhow::{Context, Error, Result, anyhow};
 use nix::mount::{MsFlags, mount};
 use nix::time::{ClockId, clock_gettime};
-use slots::names::{BOOT_RECORD, INITRD_IDENTITY};
-use slots::{BootRecord, Medium, Mode, RootIdentity};
+use slots::names::{BOOT_RECORD, ESP_LINK, ESP_RULE, INITRD_IDENTITY};
+use slots::{BootRecord, Medium, MirrorBoot, Mode, PartitionKind, RootIdentity};
 use std::convert::Infallible;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -72,7 +75,8 @@ fn mount_kernel_file_systems() -> Result<()> {
 struct Opened {
     root_device: PathBuf,
     medium: Option<Medium>,
-    state: Option<crate::block::Block>,
+    state: Option<PathBuf>,
+    mirror: Option<MirrorBoot>,
     warnings: Vec<String>,
 }
 
@@ -127,11 +131,15 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<Infallible> {
         root: identity,
         root_device: opened.root_device.display().to_string(),
         medium: opened.medium,
-        state_device: opened.state.map(|state| state.node.display().to_string()),
+        state_device: opened.state.map(|state| state.display().to_string()),
+        mirror: opened.mirror,
         root_opened_ms,
         warnings,
     };
     write_record(&record)?;
+    if let Some(mirror) = &record.mirror {
+        write_esp_rule(&mirror.esp)?;
+    }
     console.info(&format!(
         "root {} from {} opened after {root_opened_ms} ms, state on {}, everything mounted after {} ms",
         record.root.id(),
@@ -147,7 +155,7 @@ fn needed_modules(mode: Mode, ask_firmware: bool) -> Vec<&'static str> {
     let mut needed = vec!["dm_verity", "squashfs"];
     match mode {
         Mode::Live => needed.extend(["loop", "isofs"]),
-        Mode::Host | Mode::Rescue => needed.push("ext4"),
+        Mode::Host | Mode::Rescue => needed.extend(["ext4", md::MODULE]),
     }
     if mode == Mode::Host {
         needed.push(watchdog::MODULE);
@@ -189,12 +197,58 @@ fn open_installed(
             loader_hint::read()
         }
     };
-    let (slot, state) = search::install(console, loader, identity, esp.as_deref())?;
+    let (slot, mirror, esp) = match search::install(console, loader, identity, esp.as_deref())? {
+        Install::Disk { slot, state } => {
+            return Ok(Opened {
+                root_device: slot.node,
+                medium: None,
+                state: Some(state.node),
+                mirror: None,
+                warnings: Vec::new(),
+            });
+        }
+        Install::Mirror { slot, mirror, esp } => (slot, mirror, esp),
+    };
+    let mut warnings = Vec::new();
+    if mirror.kept != mirror.booted {
+        warnings.push(format!(
+            "the loader came from {}, which is an older half of the mirror; {} counts",
+            mirror.booted, mirror.kept
+        ));
+    }
+    for array in &mirror.arrays {
+        let names: Vec<&str> = array
+            .members
+            .iter()
+            .map(|block| block.name.as_str())
+            .collect();
+        let names = names.join(" and ");
+        match md::start(array) {
+            Ok(node) => console.info(&format!("{} is {names}", node.display())),
+            // What this boot stands on, or not.
+            Err(error) if array.kind == slot || array.kind == PartitionKind::State => {
+                return Err(error);
+            }
+            Err(error) => warnings.push(format!("{error:#}")),
+        }
+        if array.members.len() < 2 {
+            warnings.push(format!(
+                "{} runs without its other half, on {names} alone",
+                array.kind.array_name()
+            ));
+        }
+    }
+    warnings.iter().for_each(|warning| console.warning(warning));
     Ok(Opened {
-        root_device: slot.node,
+        root_device: slot.array_device().into(),
         medium: None,
-        state: Some(state),
-        warnings: Vec::new(),
+        state: Some(PartitionKind::State.array_device().into()),
+        mirror: Some(MirrorBoot {
+            booted: mirror.booted,
+            kept: mirror.kept,
+            esp: esp.unwrap_or_default(),
+        }),
+        warnings,
     })
 }
 
@@ -205,6 +259,7 @@ fn open_live(console: &Console, loader: &ModuleLoader, identity: &RootIdentity) 
         root_device: loop_device::attach(&opened.image)?,
         medium: Some(opened.medium),
         state: None,
+        mirror: None,
         warnings: opened.warnings,
     })
 }
@@ -237,6 +292,20 @@ fn write_record(record: &BootRecord) -> Result<()> {
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
     std::fs::write(path, text + "\n").with_context(|| format!("cannot write {BOOT_RECORD}"))
+}
+
+/// Leaves a rule by which udev gives the ESP of this boot the name that fstab has.
+fn write_esp_rule(esp: &str) -> Result<()> {
+    let path = Path::new(ESP_RULE);
+    let link = ESP_LINK.trim_start_matches("/dev/");
+    let rule = format!(
+        "SUBSYSTEM==\"block\", ENV{{ID_PART_ENTRY_UUID}}==\"{esp}\", SYMLINK+=\"{link}\"\n"
+    );
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(path, rule).with_context(|| format!("cannot write {ESP_RULE}"))
 }
 
 /// Becomes the system's init, with the arguments and environment that the kernel gave this one.

@@ -246,7 +246,7 @@ fn examine(root: &Path, identity: &RootIdentity) -> Look {
         }
         Err(error) => return Look::Unread(error.to_string()),
     }
-    match root::fit(&image, identity) {
+    match root::fit(&image, identity, 0) {
         Fit::Fits => Look::Found,
         Fit::Other(_) => {
             Look::Damaged("its hash tree does not lead to the root hash of this initrd".to_owned())

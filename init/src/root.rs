@@ -4,7 +4,7 @@ use crate::choice::Fit;
 use crate::verity_device;
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
-use slots::block::{Access, FileDevice};
+use slots::block::{Access, BlockDevice, FileDevice, Window};
 use slots::{Mode, RootIdentity};
 use std::path::Path;
 
@@ -54,13 +54,22 @@ fn check(identity: &RootIdentity) -> Result<()> {
     Ok(())
 }
 
-/// Whether the device or file holds the root: a quick look at a few blocks. What is read later is checked by dm-verity.
-pub fn fit(path: &Path, identity: &RootIdentity) -> Fit {
-    let mut device = match FileDevice::open(path, Access::ReadOnly) {
+/// Whether the device or file holds the root, from byte `offset` on, as a member of an array has it: a quick look at a few
+/// blocks. What is read later is checked by dm-verity.
+pub fn fit(path: &Path, identity: &RootIdentity, offset: u64) -> Fit {
+    let device = match FileDevice::open(path, Access::ReadOnly) {
         Ok(device) => device,
         // With its source: which of the two the kernel refused is the point.
         Err(error) => return Fit::Unread(format!("{:#}", anyhow::Error::new(error))),
     };
+    let size = device.size().saturating_sub(offset);
+    match Window::new(device, offset, size) {
+        Ok(window) => holds(window, identity),
+        Err(error) => Fit::Unread(error.to_string()),
+    }
+}
+
+fn holds(mut device: impl BlockDevice, identity: &RootIdentity) -> Fit {
     match slots::verity::root_fits(&mut device, &identity.verity) {
         Ok(true) => Fit::Fits,
         Ok(false) => Fit::Other(format!("does not hold root {}", identity.id())),
@@ -131,7 +140,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_unread() {
         assert!(matches!(
-            fit(Path::new("/nonexistent"), &identity()),
+            fit(Path::new("/nonexistent"), &identity(), 0),
             Fit::Unread(_)
         ));
     }

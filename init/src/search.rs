@@ -1,15 +1,18 @@
 //! Waits for the disk that this host was installed on.
 
 use crate::block::{self, Block};
-use crate::choice::{self, Calm, Decision, Fit};
+use crate::choice::{self, Calm, Contents, Decision, Fit};
 use crate::console::Console;
 use crate::loader::ModuleLoader;
+use crate::mirror::Mirror;
 use crate::root;
 use crate::stop::SomebodyNeeded;
 use anyhow::{Result, bail};
 use slots::block::{Access, FileDevice};
-use slots::{RootIdentity, gpt};
-use std::collections::BTreeMap;
+use slots::md_superblock::MdSuperblock;
+use slots::names::PART_ESP;
+use slots::{PartitionKind, RootIdentity, gpt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -22,6 +25,9 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// After this time a driver that is still busy is no reason to wait for a copy of a disk that was found.
 const BUSY_AT_MOST: Duration = Duration::from_secs(5);
+
+/// After this time a driver that is still busy is no reason to wait for the other half of a mirror.
+const HALF_AFTER: Duration = Duration::from_secs(20);
 
 /// Time between two looks.
 pub const LOOK_EVERY: Duration = Duration::from_millis(30);
@@ -71,8 +77,10 @@ impl Patience {
 /// What was read from disks, so that each is read once.
 #[derive(Default)]
 struct Looks {
-    /// What each slot holds, by name.
-    fits: BTreeMap<String, Fit>,
+    /// What was read from partitions.
+    contents: Contents,
+    /// Partitions that were read for a superblock, whether there was one or not.
+    told: BTreeSet<String>,
     /// PARTUUIDs by disk and partition number.
     uuids: BTreeMap<(String, u32), String>,
     /// When a device was read last, by name.
@@ -84,7 +92,9 @@ impl Looks {
     /// PARTUUIDs of Bedplate's partitions.
     fn look(&mut self, blocks: &mut [Block], identity: &RootIdentity) {
         let is_there = |name: &str| blocks.iter().any(|block| block.name == name);
-        self.fits.retain(|name, _| is_there(name));
+        self.contents.fits.retain(|name, _| is_there(name));
+        self.contents.members.retain(|name, _| is_there(name));
+        self.told.retain(|name| is_there(name));
         self.uuids.retain(|(disk, _), _| is_there(disk));
         self.read_at.retain(|name, _| is_there(name));
 
@@ -103,13 +113,36 @@ impl Looks {
             }
             block.part_uuid = self.uuids.get(&key).cloned();
         }
-        for slot in blocks.iter().filter(|block| choice::is_slot(block)) {
-            if matches!(self.fits.get(&slot.name), None | Some(Fit::Unread(_)))
-                && self.is_due(&slot.name)
-            {
-                self.fits
-                    .insert(slot.name.clone(), root::fit(&slot.node, identity));
+        for member in blocks.iter().filter(|block| choice::is_member(block)) {
+            let unread = !self.told.contains(&member.name)
+                || matches!(self.contents.fits.get(&member.name), Some(Fit::Unread(_)));
+            if unread && self.is_due(&member.name) {
+                self.read_member(member, identity);
             }
+        }
+    }
+
+    /// Reads what a partition says about its array, and for a slot whether it holds the root.
+    fn read_member(&mut self, block: &Block, identity: &RootIdentity) {
+        let superblock = FileDevice::open(&block.node, Access::ReadOnly)
+            .map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+            .and_then(|mut device| MdSuperblock::read(&mut device).map_err(|e| e.to_string()));
+        let fit = match superblock {
+            Ok(superblock) => {
+                self.told.insert(block.name.clone());
+                let offset = superblock.as_ref().map_or(0, |member| member.data_offset);
+                if let Some(member) = superblock {
+                    self.contents.members.insert(block.name.clone(), member);
+                }
+                match choice::is_slot(block) {
+                    true => root::fit(&block.node, identity, offset),
+                    false => return,
+                }
+            }
+            Err(error) => Fit::Unread(error),
+        };
+        if choice::is_slot(block) {
+            self.contents.fits.insert(block.name.clone(), fit);
         }
     }
 
@@ -143,9 +176,30 @@ fn calm(idle: Option<Instant>, changed: Instant, started: Instant) -> Calm {
     match idle {
         Some(idle) if idle >= QUIET => Calm::Quiet,
         Some(_) => Calm::Idle,
+        None if started.elapsed() >= HALF_AFTER => Calm::Late,
         None if started.elapsed() >= BUSY_AT_MOST => Calm::Idle,
         None => Calm::Busy,
     }
+}
+
+/// Where this host's root and state are.
+pub enum Install {
+    /// On partitions of one disk.
+    Disk {
+        /// The slot.
+        slot: Box<Block>,
+        /// The state partition.
+        state: Box<Block>,
+    },
+    /// On arrays that are not started yet.
+    Mirror {
+        /// The slot.
+        slot: PartitionKind,
+        /// The arrays.
+        mirror: Box<Mirror>,
+        /// PARTUUID of the ESP on the disk that counts; none where its table cannot be read.
+        esp: Option<String>,
+    },
 }
 
 /// Waits for the slot and the state partition of this host; `esp` is the PARTUUID that the loader told.
@@ -157,7 +211,7 @@ pub fn install(
     loader: &ModuleLoader,
     identity: &RootIdentity,
     esp: Option<&str>,
-) -> Result<(Block, Block)> {
+) -> Result<Install> {
     let started = Instant::now();
     let mut patience = Patience::new(LIMIT);
     let mut looks = Looks::default();
@@ -174,10 +228,22 @@ pub fn install(
         let mut blocks = seen;
         looks.look(&mut blocks, identity);
         let calm = calm(idle, changed, started);
-        let decision = choice::choose(&blocks, &looks.fits, esp, calm);
+        let decision = choice::choose(&blocks, &looks.contents, esp, calm);
         let reason = match decision {
-            Decision::Open { slot, state } if loader.is_ready() => return Ok((*slot, *state)),
-            Decision::Open { .. } => "file systems are being loaded".to_owned(),
+            Decision::Open { slot, state } if loader.is_ready() => {
+                return Ok(Install::Disk { slot, state });
+            }
+            Decision::OpenMirror { slot, mirror } if loader.is_ready() => {
+                let on_kept = |block: &&Block| {
+                    block.disk == mirror.kept && block.part_name.as_deref() == Some(PART_ESP)
+                };
+                let esp = blocks.iter().find(on_kept);
+                let esp = esp.and_then(|block| block.part_uuid.clone());
+                return Ok(Install::Mirror { slot, mirror, esp });
+            }
+            Decision::Open { .. } | Decision::OpenMirror { .. } => {
+                "file systems are being loaded".to_owned()
+            }
             Decision::Wait(reason) if patience.wait(console, loader, &reason) => continue,
             Decision::Wait(reason) | Decision::Missing(reason) => {
                 tell(console, identity, esp, &blocks, &looks);
@@ -207,7 +273,7 @@ fn tell(
         "Looked for the slot with root {} of version {}; PARTUUID of the boot disk's EFI system partition: {hint}. Seen:",
         identity.verity.root_hash, identity.version
     ));
-    for line in choice::explain(blocks, &looks.fits) {
+    for line in choice::explain(blocks, &looks.contents) {
         console.error(&line);
     }
 }

@@ -1,13 +1,12 @@
 //! What the root needs to be written to: the state file system, the folders that live there, and /etc over the image's.
 //! Runs after the root was switched to, so paths are those of the running system.
 
-use crate::block::Block;
 use crate::console::Console;
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
 use slots::RootIdentity;
 use slots::boot_state::is_id;
-use slots::names::{ETC_FROM, FACTORY_VAR, STATE_MOUNT};
+use slots::names::{ETC_FROM, ETC_OVERLAY_OPTIONS, FACTORY_VAR, STATE_MOUNT};
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -86,11 +85,10 @@ impl EtcOverlay {
         }
     }
 
-    /// Mount options. The features that are switched off tie the upper folder to one lower file system, and a hotfix
-    /// brings another.
+    /// Mount options.
     pub fn options(&self) -> String {
         format!(
-            "lowerdir=/etc,upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=off",
+            "lowerdir=/etc,upperdir={},workdir={},{ETC_OVERLAY_OPTIONS}",
             self.upper.display(),
             self.work.display()
         )
@@ -140,8 +138,7 @@ fn judge(status: Option<i32>) -> Check {
 /// The check found what it cannot repair by itself, or the mount fails. The host stops then: with an empty or half
 /// readable state it would come up without its network, its licenses and its guests' definitions, and write over what
 /// could still be saved.
-pub fn mount_disk(console: &Console, state: &Block) -> Result<Option<String>> {
-    let node = &state.node;
+pub fn mount_disk(console: &Console, node: &Path) -> Result<Option<String>> {
     let output = Command::new("/usr/sbin/e2fsck")
         .arg("-p")
         .arg(node)
@@ -182,7 +179,7 @@ pub fn mount_disk(console: &Console, state: &Block) -> Result<Option<String>> {
         ),
     }
     mount(
-        Some(node.as_path()),
+        Some(node),
         STATE_MOUNT,
         Some("ext4"),
         MsFlags::empty(),
@@ -360,6 +357,12 @@ fn make_folder(path: &Path, mode: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folders_are_those_that_the_installer_knows() {
+        let ours = BINDINGS.map(|binding| (binding.folder, binding.mount_point, binding.factory));
+        assert_eq!(ours, slots::names::STATE_FOLDERS);
+    }
 
     #[test]
     fn what_e2fsck_says() {

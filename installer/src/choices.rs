@@ -1,16 +1,20 @@
 //! What the operator said, and nothing else. The answer file and the interview produce the same type.
 
 mod boot;
+mod hook;
 mod network;
+mod source;
 mod storage;
 mod webhook;
 
 pub use boot::BootChoice;
+pub use hook::{HookChoice, HookFileError, HookProgram};
 pub use network::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
 };
 
+pub use source::SourceChoice;
 pub use storage::{StorageChoice, StorageKind};
 pub use webhook::WebhookChoice;
 
@@ -41,6 +45,10 @@ pub struct Choices {
     pub license: Option<LicenseToken>,
     /// Who hears how the installation goes.
     pub webhook: Option<WebhookChoice>,
+    /// A server that the release is fetched from; none for that of the medium.
+    pub source: Option<SourceChoice>,
+    /// Programs that run in the course of the installation, in their order.
+    pub hooks: Vec<HookChoice>,
     /// The only plan that may be carried out, by its hash.
     pub expect_plan: Option<PlanHash>,
     /// What follows a finished installation.

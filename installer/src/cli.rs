@@ -4,6 +4,7 @@ mod facts;
 mod install;
 mod matching;
 mod plan;
+mod sign;
 mod ui;
 mod validate;
 
@@ -34,6 +35,8 @@ enum Verb {
     Match(ValidateArgs),
     /// Check an answer file; report everything that is wrong with it.
     Validate(ValidateArgs),
+    /// Sign an answer file, so that it can be taken from a network that nobody trusts.
+    SignAnswers(SignArgs),
     /// Print the facts of this machine as JSON.
     Facts,
     /// Print the JSON Schema of the answer file.
@@ -54,6 +57,12 @@ struct InstallArgs {
     /// The answer file, or its URL.
     #[arg(long, value_name = "FILE|URL")]
     answers: String,
+    /// The only key that the server of the answers may have: `sha256//BASE64=`.
+    #[arg(long, value_name = "PIN")]
+    answers_pin: Option<String>,
+    /// The key that must have signed the answers behind a URL, from `installer sign-answers`.
+    #[arg(long, value_name = "HEX")]
+    answers_key: Option<String>,
     #[command(flatten)]
     medium: MediumArgs,
     /// Verify the release and print the plan, and write nothing.
@@ -97,6 +106,15 @@ struct ValidateArgs {
 }
 
 #[derive(Debug, Args)]
+struct SignArgs {
+    /// The answer file.
+    file: PathBuf,
+    /// The private key, Ed25519 in PEM; made where there is none. Whoever has it can install machines as they like.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct UiArgs {
     /// Facts of the machine that is played, from `installer facts`; this machine's when absent.
     #[arg(long, value_name = "FILE")]
@@ -129,6 +147,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Match(args) => matching::run(&args),
         Verb::Validate(args) => validate::run(&args),
+        Verb::SignAnswers(args) => sign::run(&args),
         Verb::Facts => facts::run(),
         Verb::Schema { reference: true } => {
             print!("{}", crate::answers::reference_page());

@@ -1,15 +1,21 @@
 //! The files that make a root image this host: what lies over the image's /etc, and root's home.
 
+mod hooks;
 mod network;
 mod settings;
 
+pub use hooks::first_boot_files;
 pub use network::network_files;
 pub use settings::{UNITS, enable_files, settings_files};
 
 use crate::choices::{AddressChoice, StorageKind};
 use crate::plan::Plan;
 use serde::Serialize;
-use slots::names::{LOCAL_STORAGE, PART_STORAGE, STORAGE_FILES, STORAGE_FILES_LV, STORAGE_VG};
+use slots::gpt::Guids;
+use slots::layout::PartitionKind;
+use slots::names::{
+    ESP_LINK, LOCAL_STORAGE, PART_STORAGE, STORAGE_FILES, STORAGE_FILES_LV, STORAGE_VG,
+};
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -49,10 +55,8 @@ pub enum Content {
 /// What the files say beyond the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostIdentity {
-    /// PARTUUID of the ESP.
-    pub esp: Uuid,
-    /// PARTUUID of the storage partition.
-    pub storage: Uuid,
+    /// PARTUUIDs of the disk, or of both of a mirror.
+    pub members: Vec<Guids>,
     /// PARTUUIDs of the partitions of disks that are storage repositories.
     pub extra_storage: Vec<Uuid>,
     /// Random identity of the host: machine-id(5).
@@ -61,6 +65,18 @@ pub struct HostIdentity {
     pub plan_sha256: String,
     /// Seconds since 1970 at which the host is installed.
     pub installed_unix: u64,
+}
+
+impl HostIdentity {
+    /// By which name the host knows its partition of that kind: the PARTUUID of the one that it has, or for a mirror the
+    /// array, and of its ESPs the one that the initrd chose.
+    fn partition(&self, kind: PartitionKind) -> String {
+        match (self.members.as_slice(), kind) {
+            ([one], _) => format!("/dev/disk/by-partuuid/{}", one.of(kind)),
+            (_, PartitionKind::Esp) => ESP_LINK.to_owned(),
+            _ => kind.array_device(),
+        }
+    }
 }
 
 /// Why the files could not be made.
@@ -125,7 +141,10 @@ pub fn etc_files(
                 group: 0,
             },
         },
-        text("fstab", fstab(identity.esp) + &storage_mounts(plan)),
+        text(
+            "fstab",
+            fstab(&identity.partition(PartitionKind::Esp)) + &storage_mounts(plan),
+        ),
         text("lvm/lvmlocal.conf", lvm(plan, identity)),
         text("bedplate/install.json", install_json(plan, identity)),
     ];
@@ -206,11 +225,16 @@ fn hosts(plan: &Plan) -> String {
     )
 }
 
-fn fstab(esp: Uuid) -> String {
+fn fstab(esp: &str) -> String {
+    // A name that systemd and mount(8) know without udev.
+    let esp = match esp.strip_prefix("/dev/disk/by-partuuid/") {
+        Some(uuid) => format!("PARTUUID={uuid}"),
+        None => esp.to_owned(),
+    };
     format!(
         "# The root, /etc, /var and the other places of the host are mounted by the initrd.\n\
          # nofail: a host whose ESP is damaged must come up all the same.\n\
-         PARTUUID={esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=300s\t0\t2\n"
+         {esp}\t/boot/efi\tvfat\tumask=0077,nofail,x-systemd.device-timeout=300s\t0\t2\n"
     )
 }
 
@@ -246,11 +270,12 @@ fn lvm(plan: &Plan, identity: &HostIdentity) -> String {
         .into_iter()
         .map(|(_, group, _)| format!("\"{group}\""));
     let groups = quoted(groups.collect());
-    let own = std::iter::once(&identity.storage).chain(&identity.extra_storage);
-    let own = quoted(
-        own.map(|uuid| format!("\"a|^/dev/disk/by-partuuid/{uuid}$|\""))
-            .collect(),
-    );
+    let extra = identity
+        .extra_storage
+        .iter()
+        .map(|uuid| format!("/dev/disk/by-partuuid/{uuid}"));
+    let own = std::iter::once(identity.partition(PartitionKind::Storage)).chain(extra);
+    let own = quoted(own.map(|device| format!("\"a|^{device}$|\"")).collect());
     format!(
         "# dom0 activates its own storage repositories and nothing of its guests.\n\
          activation {{\n\tauto_activation_volume_list = [ {groups} ]\n}}\n\
@@ -269,7 +294,9 @@ struct InstallRecord<'a> {
     plan_sha256: &'a str,
     installed_unix: u64,
     disk: &'a crate::plan::DiskIdentity,
-    esp_partuuid: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<&'a crate::plan::DiskIdentity>,
+    esp_partuuid: Option<Uuid>,
 }
 
 fn install_json(plan: &Plan, identity: &HostIdentity) -> String {
@@ -280,7 +307,11 @@ fn install_json(plan: &Plan, identity: &HostIdentity) -> String {
         plan_sha256: &identity.plan_sha256,
         installed_unix: identity.installed_unix,
         disk: &plan.disk.identity,
-        esp_partuuid: identity.esp,
+        mirror: plan.disk.mirror.as_ref().map(|half| &half.identity),
+        esp_partuuid: identity
+            .members
+            .first()
+            .map(|first| first.of(PartitionKind::Esp)),
     };
     // Plain fields only: serializing them cannot fail, and an empty record would be told by its reader.
     serde_json::to_string_pretty(&record).unwrap_or_default() + "\n"

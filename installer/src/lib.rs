@@ -18,6 +18,7 @@ pub mod license_check;
 pub mod live;
 pub mod load_line;
 pub mod plan;
+pub mod release_source;
 pub mod run_dir;
 pub mod selector;
 pub mod session;

@@ -1,7 +1,7 @@
 //! What the live system's service runs: finds answers or asks, installs, and does what follows.
 
 use crate::after::follow;
-use crate::answer_source::{Finder, Found, Network};
+use crate::answer_source::{Finder, Found, Network, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::choices::After;
 use crate::consoles::Consoles;
@@ -148,6 +148,7 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
         consoles: consoles.clone(),
         gate,
         tap,
+        trust: Trust::default(),
     }
     .run(&mut emitter)?;
     let Some(Ended {
@@ -179,6 +180,8 @@ struct Live<'a> {
     consoles: Consoles,
     gate: Gate,
     tap: Tap,
+    /// What answers from a network must prove.
+    trust: Trust,
 }
 
 impl Live<'_> {
@@ -195,26 +198,30 @@ impl Live<'_> {
                         .is_some_and(|rest| rest == "=1" || rest == "=yes")
             });
         self.quiet_machine(emitter);
-        let finder = Finder {
-            system: self.session.system,
-            machine: self.session.machine,
-            pause: &std::thread::sleep,
-            live: true,
+        let mut tell = |message| warn(emitter, message);
+        let line = &self.session.command_line;
+        self.trust = match Trust::from_command_line(line) {
+            Ok(trust) => trust,
+            Err(error) => {
+                let errors = error_chain(&error);
+                return Ok(Some(self.failed(
+                    "answers",
+                    errors,
+                    Exit::Usage,
+                    After::Shell,
+                    emitter,
+                )));
+            }
         };
-        let mut tell = |message| {
-            emitter.emit(EventKind::Warning {
-                step: None,
-                message,
-            });
-        };
-        let found = finder.find(&self.session.command_line, &self.session.medium, &mut tell);
+        let found = self.finder().find(line, &self.session.medium, &mut tell);
         match found {
             Ok(Some(found)) => self.by_answers(&found, emitter).map(Some),
             Ok(None) if headless || !Terminal::is_there() => {
                 let errors = vec![
                     "there are no answers, and nobody to ask".to_owned(),
                     "looked for `bedplate.answers=` on the kernel command line, in the area on the medium, and for a file \
-                     system labelled BEDPLATE with answers.toml in it; docs/answers.md has the format"
+                     system labelled BEDPLATE with answers.toml in it; with `bedplate.answers-key=` or `bedplate.answers-pin=` \
+                     also for a URL by DHCP and DNS; docs/answers.md has the format"
                         .to_owned(),
                 ];
                 Ok(Some(self.failed(
@@ -236,6 +243,17 @@ impl Live<'_> {
                     emitter,
                 )))
             }
+        }
+    }
+
+    /// Looks for answers, and for what is beside them.
+    fn finder(&self) -> Finder<'_> {
+        Finder {
+            system: self.session.system,
+            machine: self.session.machine,
+            pause: &std::thread::sleep,
+            trust: &self.trust,
+            live: true,
         }
     }
 
@@ -280,7 +298,7 @@ impl Live<'_> {
         });
         let facts = Facts::read(&Root::system());
         let identity = MachineIdentity::of(&facts);
-        let choices = match answers::read_bytes(
+        let mut choices = match answers::read_bytes(
             &found.content,
             "answers.toml",
             &Zones::read(Path::new(ZONEINFO)),
@@ -303,7 +321,34 @@ impl Live<'_> {
             hook.listen(emitter);
             *webhook = Some(hook);
         }
-        let prepared = match self.session.prepare(facts) {
+        let finder = self.finder();
+        let loaded = choices.load_hooks(found.signed, &mut |file| {
+            finder.beside(found, file, &mut |message| warn(emitter, message))
+        });
+        if let Err(error) = loaded {
+            return Ok(self.failed(
+                "answers",
+                error_chain(&error),
+                Exit::Usage,
+                choices.on_failure,
+                emitter,
+            ));
+        }
+        if let Some(source) = &choices.source
+            && let Err(error) = Network::new(self.session.system).require(&source.url.shown())
+        {
+            return Ok(self.failed(
+                "release",
+                error_chain(&error),
+                Exit::Failed,
+                choices.on_failure,
+                emitter,
+            ));
+        }
+        let prepared = match self
+            .session
+            .prepare_for(&choices, facts, &std::thread::sleep, emitter)
+        {
             Ok(prepared) => prepared,
             Err(error) => {
                 let errors = error_chain(error.as_ref());
@@ -425,7 +470,7 @@ impl Live<'_> {
 
     fn install(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         plan: &Plan,
         answers: &AnswersFrom,
         emitter: &mut Emitter,
@@ -461,6 +506,13 @@ impl Live<'_> {
             after,
         }
     }
+}
+
+fn warn(emitter: &mut Emitter, message: String) {
+    emitter.emit(EventKind::Warning {
+        step: None,
+        message,
+    });
 }
 
 fn ended(report: Report, after: After) -> Ended {

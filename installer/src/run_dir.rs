@@ -1,12 +1,12 @@
 //! What a run leaves behind: events, log and report, first in memory, then on the installed host.
 
-use crate::laydown::partition_path;
+use crate::laydown::{device_of, partition_path};
 use crate::plan::Plan;
 use slots::layout::PartitionKind;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use steps::system::{Mount, System};
+use steps::system::{Command, Mount, System};
 use steps::{Report, StepError};
 
 /// Where a live system keeps them.
@@ -58,7 +58,27 @@ impl RunDir {
 
     /// Copies everything to the state partition of the host that was installed.
     pub fn keep_on_host(&self, plan: &Plan, system: &dyn System) -> Result<(), StepError> {
-        let device = partition_path(&plan.disk.identity.path, PartitionKind::State.number());
+        let device = device_of(plan, PartitionKind::State);
+        let mirror = plan.disk.mirror.is_some();
+        if mirror {
+            let members = plan
+                .disk
+                .members()
+                .into_iter()
+                .map(|(disk, _)| partition_path(&disk.path, PartitionKind::State.number()));
+            let assemble = Command::new("mdadm")
+                .args(["--assemble", "--quiet"])
+                .arg(&device);
+            system.run(&members.fold(assemble, |command, member| command.arg(member)))?;
+        }
+        let kept = self.keep_on(&device, system);
+        if mirror {
+            system.run(&Command::new("mdadm").arg("--stop").arg(&device))?;
+        }
+        kept
+    }
+
+    fn keep_on(&self, device: &Path, system: &dyn System) -> Result<(), StepError> {
         let target = Path::new(MOUNT);
         let mount = Mount::device(device, target, "ext4").inert();
         system.mount(&mount)?;

@@ -4,13 +4,16 @@ use crate::choices::Choices;
 use crate::laydown::{self, Machine};
 use crate::license_check;
 use crate::plan::{self, About, Judge, Plan, PlanProblem, PlanProblems};
+use crate::release_source::{self, ImageRoot, MountedImage, SOURCE_DIR};
 use crate::run_dir::RunDir;
 use hcl_checker::facts::Facts;
 use release::{OpenRelease, Policy, Repository, Source};
 use serde::Serialize;
 use slots::BootRecord;
 use slots::names::{CMDLINE_EXPECT_PLAN, ISO_REPOSITORY};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use steps::event::{EventKind, Outcome};
 use steps::report::Heading;
 use steps::step::error_chain;
@@ -43,13 +46,15 @@ pub struct AnswersFrom {
 }
 
 /// What a plan is built from, apart from the choices.
-pub struct Prepared {
+pub struct Prepared<'a> {
     /// What will be laid down.
     pub release: OpenRelease,
     /// The machine.
     pub facts: Facts,
     /// The list, and the drivers of the release.
     pub judge: Judge,
+    /// The root image of a release that is not the medium's.
+    pub image: Option<MountedImage<'a>>,
 }
 
 /// What belongs in the report besides the steps.
@@ -61,7 +66,16 @@ struct Extras<'a> {
     metadata_expired: Option<&'a str>,
 }
 
-impl Session<'_> {
+impl Prepared<'_> {
+    /// Where the tree of the root image is that is laid down.
+    fn root(&self) -> ImageRoot {
+        self.image
+            .as_ref()
+            .map_or_else(ImageRoot::running, MountedImage::root)
+    }
+}
+
+impl<'a> Session<'a> {
     /// Opens the release of the medium: signatures and manifest are verified, artifacts by the first step.
     pub fn open_release(&self) -> Result<OpenRelease, StepError> {
         let root = self.system.read_file(&self.trusted_root)?;
@@ -70,18 +84,61 @@ impl Session<'_> {
     }
 
     /// The release of the medium, the facts of this machine and the verdict on it.
-    pub fn prepare(&self, facts: Facts) -> Result<Prepared, StepError> {
+    pub fn prepare(&self, facts: Facts) -> Result<Prepared<'a>, StepError> {
         let release = self.open_release()?;
-        let judge = Judge::load(&release.manifest.kernel)?;
+        let judge = Judge::load(&ImageRoot::running(), &release.manifest.kernel)?;
         Ok(Prepared {
             release,
             facts,
             judge,
+            image: None,
+        })
+    }
+
+    /// The same with the release that `choices` name: fetched from a server, where they say so.
+    pub fn prepare_for(
+        &self,
+        choices: &Choices,
+        facts: Facts,
+        pause: &dyn Fn(Duration),
+        emitter: &mut Emitter,
+    ) -> Result<Prepared<'a>, StepError> {
+        let Some(source) = &choices.source else {
+            return self.prepare(facts);
+        };
+        let root = self.system.read_file(&self.trusted_root)?;
+        let emitter = RefCell::new(emitter);
+        let release = release_source::download(
+            self.system,
+            source,
+            &root,
+            Path::new(SOURCE_DIR),
+            pause,
+            &mut |message| {
+                emitter.borrow_mut().emit(EventKind::Note {
+                    step: None,
+                    message,
+                });
+            },
+            &mut |message| {
+                emitter.borrow_mut().emit(EventKind::Warning {
+                    step: None,
+                    message,
+                });
+            },
+        )?;
+        let image = MountedImage::mount(self.system, &release)?;
+        let judge = Judge::load(&image.root(), &release.manifest.kernel)?;
+        Ok(Prepared {
+            release,
+            facts,
+            judge,
+            image: Some(image),
         })
     }
 
     /// The plan that follows from the choices.
-    pub fn plan(&self, prepared: &Prepared, choices: &Choices) -> Result<Plan, PlanProblems> {
+    pub fn plan(&self, prepared: &Prepared<'_>, choices: &Choices) -> Result<Plan, PlanProblems> {
         let mut plan = plan::build(&plan::Input {
             release: &prepared.release.manifest,
             facts: &prepared.facts,
@@ -112,7 +169,7 @@ impl Session<'_> {
     /// Does what the plan says, and keeps the report: in `run_dir`, and on the installed host.
     pub fn install(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         plan: &Plan,
         answers: &AnswersFrom,
         run_dir: Option<&RunDir>,
@@ -145,6 +202,7 @@ impl Session<'_> {
             self.machine,
             now,
         );
+        context.image = prepared.root();
         let mut report = laydown::steps(plan).run(&mut context, emitter, heading);
         report.warnings.splice(0..0, plan.warnings.iter().cloned());
         if let Some(run_dir) = run_dir {

@@ -3,6 +3,7 @@
 //! Nothing here can fail an installation, and a server that does not answer holds it up for half a minute at most before
 //! the report.
 
+use crate::answer_source::curl_reason;
 use crate::answers::MachineIdentity;
 use crate::choices::WebhookChoice;
 use serde::Serialize;
@@ -139,8 +140,7 @@ impl Webhook {
         match self.system.run(&curl) {
             Ok(_) => Ok(()),
             Err(RunError::Failed { code, stderr, .. }) => {
-                let reason = stderr.last().cloned();
-                let reason = self.redacted(&reason.unwrap_or_else(|| "curl gave no reason".into()));
+                let reason = self.redacted(&curl_reason(&stderr));
                 Err(Refusal {
                     last: is_final(code, &reason),
                     reason,

@@ -48,6 +48,32 @@ fn validate_says_what_is_wrong_and_ends_with_2() {
 }
 
 #[test]
+fn validate_looks_for_the_files_of_hooks_of_every_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.toml");
+    let hook = |name: &str| {
+        format!("[[host.hook]]\nname = \"a\"\nwhen = \"first-boot\"\nfile = \"{name}\"\n")
+    };
+    let text = format!(
+        "schema = 1\n[disk]\npath = \"/dev/sda\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{}\"]\n\
+         [[host]]\nmatch = {{ serial = \"A\" }}\n{}[[host]]\nmatch = {{ serial = \"B\" }}\n{}",
+        common::KEY,
+        hook("here.sh"),
+        hook("there.sh"),
+    );
+    fs::write(&file, text).unwrap();
+    fs::write(dir.path().join("here.sh"), "#!/bin/sh\n").unwrap();
+    let (code, _, stderr) = installer(&["validate", path(&file)]);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("cannot read `there.sh` of the hook a") && stderr.contains("No such file"),
+        "{stderr}"
+    );
+    fs::write(dir.path().join("there.sh"), "#!/bin/sh\n").unwrap();
+    assert_eq!(installer(&["validate", path(&file)]).0, 0);
+}
+
+#[test]
 fn plan_and_validate_against_facts_of_another_machine() {
     let medium = Medium::new();
     let (root, trusted) = (medium.path(), medium.trusted_root());

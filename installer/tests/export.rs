@@ -8,16 +8,18 @@ use hcl_checker::facts::Transport;
 use installer::answers::{self, export::to_toml};
 use installer::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
-    InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, StaticAddress, StaticAddress6,
-    StorageChoice, StorageKind, SystemChoice, UplinkChoice, WebhookChoice,
+    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, SourceChoice,
+    StaticAddress, StaticAddress6, StorageChoice, StorageKind, SystemChoice, UplinkChoice,
+    WebhookChoice,
 };
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{
     ArgumentOf, BearerToken, BootArgument, Cidr, Cidr6, HostnamePattern, Keymap, LicenseToken,
-    Locale, Mac, PasswordHash, Pin, PlanHash, SshKey, StorageName, Timezone, Unit, WebUrl,
+    Locale, Mac, PasswordHash, Pin, PlanHash, Script, SshKey, StorageName, Timezone, Unit, WebUrl,
 };
 use proptest::prelude::*;
 use slots::Console;
+use steps::hook::Stage;
 
 fn option<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -134,6 +136,50 @@ fn webhook() -> impl Strategy<Value = Option<WebhookChoice>> {
             }),
             progress,
         })
+    })
+}
+
+fn source() -> impl Strategy<Value = Option<SourceChoice>> {
+    option(any::<bool>()).prop_map(|found| {
+        found.map(|pin| SourceChoice {
+            url: WebUrl::parse("https://u:p@h.example.org/bedplate").unwrap(),
+            pin: pin.then(|| {
+                Pin::parse("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap()
+            }),
+        })
+    })
+}
+
+fn hooks() -> impl Strategy<Value = Vec<HookChoice>> {
+    let stage = prop::sample::select(vec![
+        Stage::BeforeInstall,
+        Stage::BeforeFirstBoot,
+        Stage::FirstBoot,
+    ]);
+    let program = prop_oneof![
+        "[ -~\n\u{e9}\"\\\\']{0,20}".prop_map(|text| HookProgram::Inline(
+            Script::parse(format!("#!/bin/sh\n{text}").as_bytes()).unwrap()
+        )),
+        option("[0-9a-f]{64}").prop_map(|sha256| HookProgram::File {
+            file: "hooks/a.sh".into(),
+            sha256,
+            content: None,
+        }),
+    ];
+    let one = (stage, program, 1..=14_400u64, any::<bool>());
+    prop::collection::vec(one, 0..3).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(
+                |(index, (when, program, time_limit_s, may_fail))| HookChoice {
+                    name: format!("hook-{index}"),
+                    when,
+                    program,
+                    time_limit_s,
+                    may_fail,
+                },
+            )
+            .collect()
     })
 }
 
@@ -280,7 +326,12 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         hcl,
         option("v4\\.public\\.[A-Za-z0-9_-]{1,20}"),
         (after(), after()),
-        (boot(), webhook(), option("[0-9a-f]{64}")),
+        (
+            boot(),
+            webhook(),
+            option("[0-9a-f]{64}"),
+            (hooks(), source()),
+        ),
     )
         .prop_map(
             |(
@@ -292,7 +343,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                 hcl,
                 license,
                 (on_success, on_failure),
-                (boot, webhook, hash),
+                (boot, webhook, hash, (hooks, source)),
             )| {
                 Choices {
                     disk,
@@ -307,6 +358,8 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                     hcl,
                     license: license.map(|text: String| LicenseToken::parse(&text).unwrap()),
                     webhook,
+                    source,
+                    hooks,
                     expect_plan: hash.map(|text: String| PlanHash::parse(&text).unwrap()),
                     on_success,
                     on_failure,

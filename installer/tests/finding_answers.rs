@@ -5,7 +5,7 @@ mod common;
 
 use common::machine::{FakeMachine, disk};
 use hcl_checker::facts::Disk;
-use installer::answer_source::{Finder, Found};
+use installer::answer_source::{Finder, Found, Trust};
 use installer::laydown::Machine;
 use sha2::{Digest, Sha256};
 use slots::answer_area;
@@ -55,6 +55,7 @@ fn find(
         system,
         machine,
         pause: &pause,
+        trust: &Trust::from_command_line(command_line).map_err(|error| error.to_string())?,
         live: true,
     };
     let found = finder

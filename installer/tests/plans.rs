@@ -71,7 +71,7 @@ fn plan(case: &Path) -> Result<Plan, String> {
 /// The files of systemd-networkd that come of a plan.
 #[test]
 fn networks_give_exactly_these_files() {
-    run("plans", "networkd", 22, |path| {
+    run("plans", "networkd", 50, |path| {
         let plan = plan(path).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
         let mut files = network_files(&plan.network);
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -120,13 +120,30 @@ fn run(folder: &str, extension: &str, least: usize, outcome: impl Fn(&Path) -> S
 
 #[test]
 fn good_answers_give_exactly_this_plan() {
-    run("plans", "json", 22, |path| {
+    run("plans", "json", 50, |path| {
         let plan = plan(path).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
         assert_eq!(plan.hash().unwrap().len(), 64);
         let shown = plan.describe().to_string();
         assert!(shown.contains(&plan.disk.identity.path), "{shown}");
-        format!("{}\n", plan.to_json().unwrap())
+        let json = plan.to_json().unwrap();
+        expectations(path, &serde_json::from_str(&json).unwrap());
+        format!("{json}\n")
     });
+}
+
+/// What the author of a case wrote down beforehand: `# expect: /json/pointer = VALUE`, or `absent`.
+fn expectations(path: &Path, plan: &serde_json::Value) {
+    let text = fs::read_to_string(path).unwrap();
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# expect: "))
+    {
+        let (pointer, value) = line.split_once(" = ").unwrap();
+        let wanted: Option<serde_json::Value> =
+            (value != "absent").then(|| serde_json::from_str(value).unwrap());
+        let found = plan.pointer(pointer);
+        assert_eq!(found, wanted.as_ref(), "{}: {pointer}", path.display());
+    }
 }
 
 #[test]

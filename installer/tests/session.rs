@@ -35,7 +35,7 @@ fn install(
         "schema = 1\n[disk]\npath = \"{DISK}\"\n[system]\nhostname = \"xen1\"\nroot_password_hash = \"{HASH}\"\n\
          ssh_keys = [\"{KEY}\"]\n[hcl]\npolicy = \"warn\"\nreason = \"a machine in memory\"\n"
     );
-    let prepared: Prepared = session.prepare(facts(disk(), FirmwareKind::Bios)).unwrap();
+    let prepared: Prepared<'_> = session.prepare(facts(disk(), FirmwareKind::Bios)).unwrap();
     let plan = session
         .plan(&prepared, &choices(&text))
         .unwrap_or_else(|problems| panic!("{problems}"));

@@ -29,6 +29,19 @@ pub struct Medium {
     pub copied_ms: u64,
 }
 
+/// How a host on two disks was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorBoot {
+    /// Kernel name of the disk that the loader came from.
+    pub booted: String,
+    /// Kernel name of the disk whose state counts. Another one where the loader came from an older half: what its ESP
+    /// says is older, too.
+    pub kept: String,
+    /// The PARTUUID of the ESP on the disk that counts.
+    pub esp: String,
+}
+
 /// Written by the initrd to [`crate::names::BOOT_RECORD`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +56,9 @@ pub struct BootRecord {
     pub medium: Option<Medium>,
     /// The block device of the state file system; none in the live system.
     pub state_device: Option<String>,
+    /// How the mirror was started; none on a host with one disk, and in the live system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorBoot>,
     /// Milliseconds since the kernel's start at which the root was opened (CLOCK_BOOTTIME).
     pub root_opened_ms: u64,
     /// Things that went wrong but did not stop the boot.

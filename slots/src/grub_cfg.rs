@@ -48,6 +48,21 @@ pub fn grub_cfg() -> String {
     [head(), choose(), record(), boot(), rescue(), menu()].join("\n")
 }
 
+/// Lines that also show the menu on serial port `unit`, as GRUB counts them from 0, and take keys from it.
+pub fn serial_terminal(unit: &str) -> String {
+    format!(
+        r#"# With UEFI, the firmware knows which screens and serial lines there are, and the same characters written to a port
+# behind its back would come twice. With BIOS, the serial port is used where there is one.
+if [ "$grub_platform" = pc ]; then
+  if serial --unit={unit} --speed=115200; then
+    terminal_input --append serial
+    terminal_output --append serial
+  fi
+fi
+"#
+    )
+}
+
 /// Terminals, and the state.
 fn head() -> String {
     format!(
@@ -77,18 +92,12 @@ if [ "$console" != com2 -a "$console" != vga -a "$console" != safe ]; then
   set console=com1
 fi
 
-# With UEFI, the firmware knows which screens and serial lines there are, and the same characters written to a port
-# behind its back would come twice. With BIOS, the serial port is used where there is one.
-if [ "$grub_platform" = pc -a "$console" != vga ]; then
+if [ "$console" != vga ]; then
   set bp_unit=0
   if [ "$console" = com2 ]; then
     set bp_unit=1
   fi
-  if serial --unit=$bp_unit --speed=115200; then
-    terminal_input --append serial
-    terminal_output --append serial
-  fi
-fi
+{serial}fi
 
 # Which of several installed disks this is: the initrd takes the state partition beside this ESP.
 if probe --set=bp_partuuid --part-uuid $root; then
@@ -102,6 +111,7 @@ if [ "$lockdown" != y -a "$check_signatures" != enforce -a -f $prefix/options.en
   load_env --skip-sig -f $prefix/options.env bp_xen bp_dom0
 fi
 "#,
+        serial = serial_terminal("$bp_unit"),
         good = valid_id("good"),
         try_ = valid_id("try"),
         previous = valid_id("previous"),

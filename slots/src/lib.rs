@@ -18,7 +18,7 @@ pub mod names;
 pub mod verity;
 pub mod writer;
 
-pub use boot_record::{BootRecord, Medium, Mode};
+pub use boot_record::{BootRecord, Medium, MirrorBoot, Mode};
 pub use boot_state::{BootState, Console};
 pub use extra_options::ExtraOptions;
 pub use identity::{RootIdentity, Verity};

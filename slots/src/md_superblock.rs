@@ -143,22 +143,26 @@ fn checksum(bytes: &[u8]) -> u32 {
     (sum as u32).wrapping_add((sum >> 32) as u32)
 }
 
-#[cfg(test)]
-mod tests {
+/// Superblocks for tests, also of other rooms.
+#[doc(hidden)]
+pub mod fixtures {
     use super::*;
-    use crate::block::MemoryDevice;
 
-    const SPARE: u16 = 0xffff;
-    const FAULTY: u16 = 0xfffe;
-
-    /// The bytes of member `number` that counted `events` and knows these roles.
-    fn bytes(number: u32, events: u64, roles: &[u16], recovering: bool) -> [u8; LEN] {
+    /// The bytes of member `number` of the array whose identity begins with `array`. It counted `events` and knows these
+    /// roles.
+    pub fn bytes(
+        array: [u8; 2],
+        number: u32,
+        events: u64,
+        roles: &[u16],
+        recovering: bool,
+    ) -> [u8; LEN] {
         let mut b = [0; LEN];
         let mut put = |at: usize, bytes: &[u8]| b[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &MAGIC.to_le_bytes());
         put(4, &1u32.to_le_bytes());
         put(8, &(if recovering { RECOVERING } else { 0 }).to_le_bytes());
-        put(16, &[7; 16]);
+        put(16, &array);
         put(72, &1u32.to_le_bytes());
         put(80, &8192u64.to_le_bytes());
         put(92, &2u32.to_le_bytes());
@@ -176,8 +180,34 @@ mod tests {
         b
     }
 
+    /// What that member says.
+    ///
+    /// # Panics
+    /// When there are more roles than a superblock has room for.
+    pub fn member(array: [u8; 2], number: u32, events: u64, roles: &[u16]) -> MdSuperblock {
+        match MdSuperblock::parse(&bytes(array, number, events, roles, false)) {
+            Some(member) => member,
+            None => panic!("the fixture is no superblock"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::MemoryDevice;
+
+    const SPARE: u16 = 0xffff;
+    const FAULTY: u16 = 0xfffe;
+
+    const ARRAY: [u8; 2] = [7, 1];
+
+    fn bytes(number: u32, events: u64, roles: &[u16], recovering: bool) -> [u8; LEN] {
+        fixtures::bytes(ARRAY, number, events, roles, recovering)
+    }
+
     fn member(number: u32, events: u64, roles: &[u16]) -> MdSuperblock {
-        MdSuperblock::parse(&bytes(number, events, roles, false)).unwrap()
+        fixtures::member(ARRAY, number, events, roles)
     }
 
     #[test]
@@ -188,7 +218,7 @@ mod tests {
             .write_at(OFFSET, &bytes(1, 42, &[0, 1, SPARE], true))
             .unwrap();
         let read = MdSuperblock::read(&mut device).unwrap().unwrap();
-        assert_eq!(read.array, Uuid::from_bytes([7; 16]));
+        assert_eq!(read.array.as_bytes()[..3], [7, 1, 0]);
         assert_eq!(read.device, Uuid::from_bytes([2; 16]));
         assert_eq!(
             (read.level, read.raid_disks, read.number, read.events),

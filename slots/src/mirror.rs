@@ -13,10 +13,6 @@ use crate::layout::{Layout, LayoutError, MIB, PartitionKind};
 /// slot before its array runs; superblock (at 4 KiB) and write-intent bitmap fit in front of it.
 pub const DATA_OFFSET: u64 = MIB;
 
-/// In the table of a disk that was set aside, what the name of its state partition becomes: nothing takes it for the
-/// state of a host any more.
-pub const PART_ASIDE: &str = "bedplate-aside";
-
 impl PartitionKind {
     /// What a mirror has as an array, in the order on the disk.
     pub const MIRRORED: [PartitionKind; 4] = [

@@ -13,6 +13,10 @@ pub const PART_STATE: &str = "bedplate-state";
 /// Partition name of the local storage repository (an LVM physical volume).
 pub const PART_STORAGE: &str = "bedplate-sr";
 
+/// Partition name that the state partition of a disk gets which was set aside: both halves of a mirror ran alone, and the
+/// other one was kept. Nothing takes it for the state of a host any more.
+pub const PART_ASIDE: &str = "bedplate-aside";
+
 /// FAT volume label of the ESP (11 characters at most, and never `BEDPLATE`, which is the answer volume's).
 pub const ESP_LABEL: &str = "BP-ESP";
 /// ext4 label of the state partition.
@@ -32,8 +36,12 @@ pub const ISO_LABEL_PREFIX: &str = "BEDPLATE_";
 
 /// Kernel command line key: `live`, `host` or `rescue`. Absent: the initrd stops.
 pub const CMDLINE_MODE: &str = "bedplate.mode";
-/// Kernel command line key: where the answers are (`embedded`, a URL, or a device path).
+/// Kernel command line key: where the answers are (`embedded`, a URL, a device path, or where to ask for a URL: `dhcp`, `dns`, `discover`).
 pub const CMDLINE_ANSWERS: &str = "bedplate.answers";
+/// Kernel command line key: SHA-256 of the public key that a server of answers must have, `sha256//BASE64=`.
+pub const CMDLINE_ANSWERS_PIN: &str = "bedplate.answers-pin";
+/// Kernel command line key: the public key that must have signed answers from a network, 64 hexadecimal digits.
+pub const CMDLINE_ANSWERS_KEY: &str = "bedplate.answers-key";
 /// Kernel command line key: the hash of the only plan that may be carried out.
 pub const CMDLINE_EXPECT_PLAN: &str = "bedplate.expect-plan";
 /// Kernel command line key: PARTUUID of the ESP that the loader came from; decides between several installs.
@@ -51,12 +59,33 @@ pub const BOOT_RECORD: &str = "/run/bedplate/boot.json";
 /// In a host: the node of the hypervisor's watchdog. The initrd loads no other watchdog's driver before it, so that it is
 /// the first.
 pub const WATCHDOG: &str = "/dev/watchdog0";
+/// In a host on two disks: the ESP that belongs to this boot, by a rule for udev that the initrd leaves at [`ESP_RULE`].
+pub const ESP_LINK: &str = "/dev/bedplate/esp";
+/// The rule that makes [`ESP_LINK`]. Behind `60-persistent-storage.rules`, which reads the PARTUUID.
+pub const ESP_RULE: &str = "/run/udev/rules.d/61-bedplate-esp.rules";
 /// In the live system: the root of the medium (mounted, or its copy in memory).
 pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
 /// In the running system: mount point of the state file system (tmpfs in the live system).
 pub const STATE_MOUNT: &str = "/state";
 /// In the folder of a root below `etc` on state: a file with the short name of the root whose /etc it starts with.
 pub const ETC_FROM: &str = "from";
+/// On the state file system: the folder of the hooks that wait for the first boot.
+pub const FIRST_BOOT_HOOKS: &str = "bedplate/first-boot";
+/// On the state file system: the report about the hooks of the first boot.
+pub const FIRST_BOOT_REPORT: &str = "bedplate/install/first-boot.json";
+/// Folders of the state file system, where they are in the host, and where the root image has what they hold at first; in the
+/// order of mounting.
+pub const STATE_FOLDERS: [(&str, &str, &str); 6] = [
+    ("var", "/var", FACTORY_VAR),
+    ("root", "/root", "/root"),
+    ("home", "/home", "/home"),
+    ("opt", "/opt", "/opt"),
+    ("srv", "/srv", "/srv"),
+    ("usr-local", "/usr/local", "/usr/local"),
+];
+/// Options of the overlay over /etc besides its folders. The features that are switched off tie the upper folder to one lower
+/// file system, and a hotfix brings another.
+pub const ETC_OVERLAY_OPTIONS: &str = "index=off,metacopy=off,redirect_dir=off,xino=off";
 /// In the root image: the public TUF root that signs releases.
 pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
 /// In the root image: the pristine content of /var, copied to state where absent.

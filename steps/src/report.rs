@@ -33,6 +33,9 @@ pub struct StepReport {
     /// Bytes of its last progress; 0 when it tells none.
     #[serde(default)]
     pub bytes: u64,
+    /// The last lines that a program of the operator printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
     /// Why it failed, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
@@ -150,6 +153,9 @@ impl Display for Report {
                 write!(f, ", {} MiB", step.bytes.div_ceil(1024 * 1024))?;
             }
             writeln!(f)?;
+            for line in &step.output {
+                writeln!(f, "         | {line}")?;
+            }
             write_errors(f, &step.errors)?;
         }
         for warning in &self.warnings {
@@ -197,6 +203,7 @@ mod tests {
             result,
             took_ms,
             bytes,
+            output: Vec::new(),
             errors: errors.iter().map(|e| (*e).to_owned()).collect(),
         };
         Report {
@@ -243,6 +250,18 @@ warning  no EFI variables
 warning  the event reader webhook lost 4 events
 ";
         assert_eq!(report().to_string(), expected);
+    }
+
+    #[test]
+    fn what_a_hook_printed_stands_below_its_step() {
+        let mut report = report();
+        report.steps[0].output = vec!["registered as 4711".into()];
+        let text = report.to_string();
+        assert!(
+            text.contains("done     Do disk, 1.2 s\n         | registered as 4711\nFAILED"),
+            "{text}"
+        );
+        assert_eq!(Report::parse(&report.to_json().unwrap()).unwrap(), report);
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl<'a, C: ?Sized> Runner<'a, C> {
                     result,
                     took_ms: 0,
                     bytes: 0,
+                    output: Vec::new(),
                     errors: Vec::new(),
                 });
                 continue;
@@ -84,7 +85,7 @@ impl<'a, C: ?Sized> Runner<'a, C> {
             let before = emitter.emit(EventKind::Started { step: id.clone() });
             let mut reporter = Reporter::new(emitter, id.clone());
             let outcome = catch(|| step.run(context, &mut reporter));
-            let (bytes, told) = reporter.into_parts();
+            let (bytes, told, output) = reporter.into_parts();
             warnings.extend(told);
             let took_ms = emitter.ms().saturating_sub(before);
             let (result, errors) = match outcome {
@@ -109,6 +110,7 @@ impl<'a, C: ?Sized> Runner<'a, C> {
                 result,
                 took_ms,
                 bytes,
+                output,
                 errors,
             });
         }

@@ -138,6 +138,7 @@ pub struct Reporter<'a> {
     started_ms: u64,
     bytes: u64,
     warnings: Vec<String>,
+    output: Vec<String>,
     told_ms: Option<u64>,
 }
 
@@ -155,6 +156,7 @@ impl<'a> Reporter<'a> {
             started_ms,
             bytes: 0,
             warnings: Vec::new(),
+            output: Vec::new(),
             told_ms: None,
         }
     }
@@ -201,9 +203,14 @@ impl<'a> Reporter<'a> {
         });
     }
 
-    /// Bytes of the last progress, and the warnings.
-    pub(crate) fn into_parts(self) -> (u64, Vec<String>) {
-        (self.bytes, self.warnings)
+    /// Keeps lines that a program of the operator printed, for the report and not for the stream. No secrets.
+    pub fn output(&mut self, lines: impl IntoIterator<Item = String>) {
+        self.output.extend(lines);
+    }
+
+    /// Bytes of the last progress, the warnings, and the output.
+    pub(crate) fn into_parts(self) -> (u64, Vec<String>, Vec<String>) {
+        (self.bytes, self.warnings, self.output)
     }
 }
 
@@ -253,7 +260,7 @@ pub(crate) mod tests {
             reporter.progress(i * 1000, 100_000);
         }
         reporter.progress(100_000, 100_000);
-        assert_eq!(reporter.into_parts(), (100_000, vec![]));
+        assert_eq!(reporter.into_parts(), (100_000, vec![], vec![]));
         let told: Vec<_> = collect
             .events()
             .iter()

@@ -6,8 +6,8 @@ use crate::boot_menu;
 use crate::case::Run;
 use crate::disk::{Image, fingerprint};
 use crate::installation::{DISK_MIB, FAILED, FINISHED, ROOT_OPEN, embed};
-use crate::machine::Machine;
-use crate::qemu::{Boot, Bus, Disk, Nic, Spec};
+use crate::machine::{self, Machine};
+use crate::qemu::{Boot, Bus, Disk, Firmware, Nic, Spec};
 use crate::shell::Shell;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -168,20 +168,28 @@ fn refused(run: &Run, machine: &mut Machine, boot: &Boots) -> Result<()> {
     Ok(())
 }
 
-/// Boots Xen from the medium, on a machine without a disk, and asks it.
+/// Boots Xen from the medium by either firmware, on a machine without a disk, and asks it.
 ///
 /// # Errors
 /// What does not work.
 pub fn medium_xen(run: &mut Run) -> Result<()> {
+    asked_xen(run, "BIOS", Firmware::Bios)?;
+    let variables = run.file("variables");
+    machine::empty_variables(&run.bench.tools, &variables)?;
+    asked_xen(run, "UEFI", Firmware::uefi(&variables))
+}
+
+fn asked_xen(run: &mut Run, name: &str, firmware: Firmware) -> Result<()> {
     let iso = run.bench.workspace.iso()?.to_path_buf();
     let spec = Spec {
         boot: Boot::Optical,
         optical: Some(iso),
         nic: Some(Nic::Virtio),
+        firmware,
         ..Spec::new()
     };
-    let mut machine = run.start(&spec, "xen")?;
-    run.phase("boot Xen from the medium", |run| {
+    let mut machine = run.start(&spec, &format!("xen-{name}"))?;
+    run.phase(&format!("{name}: boot Xen from the medium"), |run| {
         let title = boot_menu::choose(&mut machine, "Boot Xen", run.bench.limit(20))?;
         run.note(&format!("took `{title}`"));
         machine.serial.expect(&[ROOT_OPEN], run.bench.limit(60))?;
@@ -189,9 +197,9 @@ pub fn medium_xen(run: &mut Run) -> Result<()> {
             .serial
             .expect(&["root@"], run.bench.limit(60))
             .context("no shell on the hypervisor's console")?;
-        run.screenshot(&mut machine, "xen")
+        run.screenshot(&mut machine, &format!("xen-{name}"))
     })?;
-    run.phase("ask it", |run| {
+    run.phase(&format!("{name}: ask it"), |run| {
         let mut shell = Shell::attach(&mut machine, run.bench.limit(20))?;
         let limit = run.bench.limit(20);
         for (command, words) in [

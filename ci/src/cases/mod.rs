@@ -2,12 +2,15 @@
 
 mod damaged_medium;
 mod guests;
+mod hooks;
 mod hosts;
 mod hotfix;
 mod medium;
+mod mirror;
 mod refusals;
 mod screens;
 mod smoke;
+mod xe_guests;
 
 use crate::case::Run;
 use anyhow::Result;
@@ -25,7 +28,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 11] = [
+pub static ALL: [Case; 14] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -57,14 +60,32 @@ pub static ALL: [Case; 11] = [
         run: hosts::bios_ahci,
     },
     Case {
+        name: "hooks",
+        about: "BIOS: hooks before the install, before the first boot and at the first boot, and none at the second",
+        long: true,
+        run: hooks::run,
+    },
+    Case {
         name: "hotfix",
         about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
         long: true,
         run: hotfix::run,
     },
     Case {
+        name: "mirror",
+        about: "BIOS, two disks: either alone boots, a half that comes back is made whole, two histories are never merged",
+        long: true,
+        run: mirror::run,
+    },
+    Case {
+        name: "xe-guests",
+        about: "BIOS: guests made with xe, seen by virsh, snapshot, export and import, back after a restart of the host",
+        long: true,
+        run: xe_guests::run,
+    },
+    Case {
         name: "medium-xen",
-        about: "Xen booted from the medium, without a disk",
+        about: "Xen booted from the medium by BIOS and by UEFI, without a disk",
         long: false,
         run: medium::medium_xen,
     },

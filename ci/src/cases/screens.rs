@@ -202,6 +202,10 @@ fn install(run: &Run, operator: &mut Operator<'_>) -> Result<()> {
         &["Bedplate is installed.", "Bedplate is NOT installed."],
         run.bench.limit(200),
     )?;
+    if found == 0 {
+        // The last of the ways on: everything above it is drawn.
+        operator.see(&["Open a shell"])?;
+    }
     operator.keep(run, "12-finish")?;
     if found == 1 {
         bail!("the install failed:\n{}", operator.terminal.screen());

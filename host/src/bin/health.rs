@@ -5,11 +5,20 @@ use clap::{Parser, Subcommand};
 use host::health::{self, HealthReport, Retry};
 use host::hotfix::{self, Places, RealMachine, Site, Verdict};
 use host::local::boot_record;
+use host::mirror;
 use slots::BootState;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use steps::{RealSystem, System};
+use steps::event::Outcome;
+use steps::sink::{Console, FanOut};
+use steps::{Emitter, RealSystem, System};
+
+/// Everything that the hooks of the first boot print, without secrets.
+const FIRST_BOOT_LOG: &str = "/state/bedplate/install/first-boot.log";
 
 /// Checks whether this boot is good, and tells the boot loader and the console.
 #[derive(Parser)]
@@ -41,6 +50,11 @@ enum Command {
         #[arg(long)]
         minutes: u32,
     },
+    /// Run the hooks that the installer left for the first boot, each once.
+    ///
+    /// The report is /state/bedplate/install/first-boot.json, the log first-boot.log beside it. Exit status 0 only if no hook
+    /// failed that must not.
+    FirstBoot,
     /// Write what the console shows above the login prompt.
     Issue,
 }
@@ -61,7 +75,17 @@ fn main() -> anyhow::Result<ExitCode> {
             let before = hotfix::boot_state(&esp).unwrap_or_default();
             let report = health::check(&system, &esp, &mut retry);
             print!("{report}");
-            decide(&system, esp, &before, &report);
+            decide(&system, esp.clone(), &before, &report);
+            if report.passed {
+                let places = Places {
+                    esp,
+                    ..Places::default()
+                };
+                // Both disks then start what this one did.
+                if let Err(e) = mirror::equal_esps(&system, &RealMachine, &places) {
+                    eprintln!("the boot files of the other disk are not equal to these: {e}");
+                }
+            }
             // Also where something is wrong: then the console says so. systemd runs nothing after a failed check.
             if let Err(e) = health::write_issue(&system) {
                 eprintln!("the text for the login prompt was not written: {e}");
@@ -85,12 +109,35 @@ fn main() -> anyhow::Result<ExitCode> {
             );
             Ok(ExitCode::SUCCESS)
         }
+        Command::FirstBoot => first_boot(),
         Command::Issue => {
             health::write_issue(&system)
                 .context("the text for the login prompt was not written")?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn first_boot() -> anyhow::Result<ExitCode> {
+    let log = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(FIRST_BOOT_LOG)
+        .with_context(|| format!("cannot write {FIRST_BOOT_LOG}"))?;
+    let sinks = FanOut::new().with("console", Console::new(io::stdout()));
+    let mut emitter = Emitter::new(sinks);
+    let report = host::first_boot::run(&RealSystem::logging_to(log), &mut emitter)
+        .map_err(anyhow::Error::msg)
+        .context("the hooks of the first boot cannot be run")?;
+    let Some(report) = report else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    print!("{report}");
+    Ok(match report.result {
+        Outcome::Ok => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
 fn site<'a>(system: &'a dyn System, places: &'a Places) -> Site<'a> {

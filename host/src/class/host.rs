@@ -2,12 +2,14 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::licensing::{EDITION, LICENSE_PARAMS};
 use crate::local::{
     MANAGEMENT_BRIDGE, addresses, boot_record, hardware_uuid, host_uuid, short_text,
 };
 use crate::record::{Field, Record, Value};
 use std::collections::BTreeMap;
+use std::path::Path;
 use steps::{Command, System};
 
 pub(super) const CLASS: Class = Class {
@@ -15,8 +17,8 @@ pub(super) const CLASS: Class = Class {
     plural: "hosts",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
-        Field::listed("name-description"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::more("address"),
         Field::more("hardware-uuid"),
         Field::more("product-version"),
@@ -26,11 +28,17 @@ pub(super) const CLASS: Class = Class {
         Field::more("memory-total"),
         Field::more("memory-free"),
         Field::more("hostname"),
+        Field::more("enabled"),
+        OTHER_CONFIG,
+        TAGS,
         // Filled in by the commands, which know the machine and the time: see `licensing`.
         Field::more(EDITION),
         Field::map(LICENSE_PARAMS),
     ],
+    labeled: true,
+    single: true,
     read,
+    write: None,
 };
 
 fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
@@ -41,6 +49,7 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         .with("name-label", name.clone())
         .with("hostname", name)
         .with("name-description", "Bedplate host")
+        .with("enabled", !system.exists(Path::new(crate::verbs::DISABLED)))
         .with("hardware-uuid", hardware_uuid(system))
         .with(
             "product-version",

@@ -2,6 +2,7 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::{MANAGEMENT_BRIDGE, addresses, derived_uuid, host_uuid, short_text};
 use crate::record::{Field, Record, Value};
 use std::path::{Path, PathBuf};
@@ -12,13 +13,18 @@ pub(super) const NETWORK: Class = Class {
     plural: "networks",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
-        Field::listed("name-description"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::listed("bridge"),
         Field::more("mtu"),
         Field::more("pifs"),
+        OTHER_CONFIG,
+        TAGS,
     ],
+    labeled: true,
+    single: false,
     read: networks,
+    write: None,
 };
 
 pub(super) const PIF: Class = Class {
@@ -30,16 +36,35 @@ pub(super) const PIF: Class = Class {
         Field::listed("mac"),
         Field::listed("currently-attached"),
         Field::listed("network-uuid"),
+        Field::more("VLAN"),
+        Field::more("physical"),
         Field::more("management"),
         Field::more("carrier"),
         Field::more("speed"),
         Field::more("mtu"),
         Field::more("ip"),
+        OTHER_CONFIG,
     ],
+    labeled: true,
+    single: false,
     read: pifs,
+    write: None,
 };
 
 const NET: &str = "/sys/class/net";
+
+/// What the kernel says about each VLAN, and about all of them in `config`.
+const VLANS: &str = "/proc/net/vlan";
+
+/// The number of a VLAN; -1 where an interface is none, as XenServer has it.
+fn vlan_id(system: &dyn System, interface: &str) -> Value {
+    let text = short_text(system, Path::new(VLANS).join(interface)).unwrap_or_default();
+    let mut words = text.split_whitespace();
+    let id = words
+        .find(|word| *word == "VID:")
+        .and_then(|_| words.next()?.parse().ok());
+    Value::Number(id.unwrap_or(-1))
+}
 
 fn attribute(interface: &str, name: &str) -> PathBuf {
     Path::new(NET).join(interface).join(name)
@@ -54,6 +79,12 @@ fn interfaces_with(system: &dyn System, what: &str) -> Result<Vec<String>, XeErr
         .into_iter()
         .filter(|name| system.exists(&Path::new(NET).join(name).join(what)))
         .collect())
+}
+
+/// Whether it is dom0's end of a guest's interface, which has a device as well: one of Xen's bus.
+fn is_of_guest(system: &dyn System, interface: &str) -> bool {
+    short_text(system, attribute(interface, "device/modalias"))
+        .is_some_and(|alias| alias.starts_with("xen-backend:"))
 }
 
 fn ports(system: &dyn System, bridge: &str) -> Vec<String> {
@@ -72,7 +103,8 @@ fn networks(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError>
     let bridges = interfaces_with(system, "bridge")?;
     let record = |bridge: String| {
         let management = bridge == MANAGEMENT_BRIDGE;
-        let physical = |port: &String| system.exists(&attribute(port, "device"));
+        let physical =
+            |port: &String| system.exists(&attribute(port, "device")) && !is_of_guest(system, port);
         let pifs = ports(system, &bridge)
             .into_iter()
             .filter(physical)
@@ -105,7 +137,15 @@ fn networks(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError>
 fn pifs(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
     let host = host_uuid(system);
     let bridges = interfaces_with(system, "bridge")?;
-    let devices = interfaces_with(system, "device")?;
+    let mut devices = interfaces_with(system, "device")?;
+    devices.retain(|device| !is_of_guest(system, device));
+    devices.extend(interfaces_with(system, "bonding")?);
+    let vlans = system
+        .list_dir(Path::new(VLANS))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| system.exists(&Path::new(NET).join(name)));
+    devices.extend(vlans);
     let record = |device: String| {
         let bridge = bridges
             .iter()
@@ -113,6 +153,8 @@ fn pifs(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         let mut record = Record::new()
             .with("uuid", derived_uuid(host, "pif", &device).to_string())
             .with("mac", short_text(system, attribute(&device, "address")))
+            .with("VLAN", vlan_id(system, &device))
+            .with("physical", system.exists(&attribute(&device, "device")))
             .with("currently-attached", bridge.is_some())
             .with(
                 "management",
@@ -155,6 +197,12 @@ mod tests {
         RecordingSystem::new()
             .file("/etc/machine-id", "0123456789abcdef0123456789abcdef")
             .file(net("lo/mtu"), "65536\n")
+            .file(net("eth1.7/mtu"), "1500\n")
+            .file("/proc/net/vlan/config", "VLAN Dev name | VLAN ID\n")
+            .file(
+                "/proc/net/vlan/eth1.7",
+                "eth1.7  VID: 7\t REORDER_HDR: 1  dev->priv_flags: 1021\nDevice: eth1\n",
+            )
             .file(net("eth0/device/vendor"), "")
             .file(net("eth0/address"), "52:54:00:12:34:56\n")
             .file(net("eth0/carrier"), "1\n")
@@ -166,6 +214,7 @@ mod tests {
             .file(net("xenbr0/brif/eth0/state"), "3")
             .file(net("xenbr0/brif/vif1.0/state"), "3")
             .file(net("vif1.0/mtu"), "1500")
+            .file(net("vif1.0/device/modalias"), "xen-backend:vif\n")
     }
 
     #[test]
@@ -184,9 +233,11 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["eth0", "eth1"],
+            ["eth0", "eth1", "eth1.7"],
             "neither lo nor a guest's interface is physical"
         );
+        let vlans: Vec<_> = pifs.iter().map(|pif| pif.get("VLAN").to_string()).collect();
+        assert_eq!(vlans, ["-1", "-1", "7"]);
         assert_eq!(pifs[0].get("network-uuid"), networks[0].get("uuid"));
         assert_eq!(pifs[0].get("management"), &Value::Bool(true));
         assert_eq!(pifs[0].get("speed").to_string(), "1000 Mbit/s");

@@ -28,7 +28,10 @@ pub(super) const CLASS: Class = Class {
         Field::more("root-id"),
         Field::more("root-hash"),
     ],
+    labeled: false,
+    single: false,
     read,
+    write: None,
 };
 
 fn read(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {

@@ -2,139 +2,89 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::host_uuid;
-use crate::record::{Field, Record};
-use serde::Deserialize;
-use slots::names::STORAGE_VG;
-use steps::{Command, System};
+use crate::record::{Field, Record, Value};
+use crate::storage::{self, Kind};
+use steps::System;
 
 pub(super) const CLASS: Class = Class {
     name: "sr",
     plural: "storage repositories",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
-        Field::listed("name-description"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::listed("host"),
         Field::listed("type"),
         Field::listed("content-type"),
         Field::more("physical-size"),
         Field::more("physical-utilisation"),
-        Field::more("vdi-count"),
+        Field::more("location"),
+        Field::more_set("VDIs"),
+        OTHER_CONFIG,
+        TAGS,
     ],
+    labeled: true,
+    single: false,
     read,
+    write: None,
 };
 
-/// A volume group as `vgs` reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeGroup {
-    /// LVM's own identifier.
-    pub uuid: String,
-    /// Bytes of the group.
-    pub size: u64,
-    /// Bytes that are free.
-    pub free: u64,
-    /// Logical volumes.
-    pub volumes: u64,
-    /// A physical volume is missing.
-    pub partial: bool,
-}
-
-#[derive(Deserialize)]
-struct Report {
-    report: Vec<Groups>,
-}
-
-#[derive(Deserialize)]
-struct Groups {
-    vg: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    vg_uuid: String,
-    vg_attr: String,
-    vg_size: String,
-    vg_free: String,
-    lv_count: String,
-}
-
-/// The local storage repository's volume group; none where there is none.
-pub fn volume_group(system: &dyn System) -> Result<Option<VolumeGroup>, steps::RunError> {
-    // A selection that matches nothing is no error for vgs; the name of a group that is not there would be.
-    let output = system.run(
-        &Command::new("vgs")
-            .args(["--reportformat", "json", "--units", "b", "--nosuffix"])
-            .args(["-o", "vg_uuid,vg_attr,vg_size,vg_free,lv_count"])
-            .args(["--select", &format!("vg_name={STORAGE_VG}")]),
-    )?;
-    Ok(parse(&output.stdout))
-}
-
-fn parse(json: &[u8]) -> Option<VolumeGroup> {
-    let report: Report = serde_json::from_slice(json).ok()?;
-    let group = report
-        .report
-        .into_iter()
-        .flat_map(|groups| groups.vg)
-        .next()?;
-    Some(VolumeGroup {
-        uuid: group.vg_uuid,
-        size: group.vg_size.parse().ok()?,
-        free: group.vg_free.parse().ok()?,
-        volumes: group.lv_count.parse().ok()?,
-        // vgs(8): the fourth character of the attributes is `p` for a group with a missing physical volume.
-        partial: group.vg_attr.chars().nth(3) == Some('p'),
-    })
-}
-
-fn read(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
-    let Some(group) = volume_group(system).map_err(|e| XeError::system(&e))? else {
-        return Ok(Vec::new());
+fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+    let repositories = storage::repositories(system)?;
+    let disks = match wanted.any(&["VDIs"]) {
+        true => storage::disks(system, &repositories)?,
+        false => Vec::new(),
     };
-    Ok(vec![
+    let host = host_uuid(system).map(|uuid| uuid.to_string());
+    let record = |repository: &storage::Repository| {
+        let (name, description) = match repository.kind {
+            Kind::Lvm => (
+                "Local storage",
+                format!("LVM volume group {}", repository.place),
+            ),
+            Kind::Ext => (
+                "Local files",
+                match repository.size {
+                    Some(_) => format!("ext4 at {}", repository.place),
+                    None => format!("ext4, NOT mounted at {}", repository.place),
+                },
+            ),
+            Kind::Iso => ("ISO images", format!("Images in {}", repository.place)),
+        };
+        let own = disks
+            .iter()
+            .filter(|disk| disk.repository == repository.uuid);
         Record::new()
-            .with("uuid", group.uuid)
-            .with("name-label", "Local storage")
-            .with("name-description", format!("LVM volume group {STORAGE_VG}"))
-            .with("host", host_uuid(system).map(|uuid| uuid.to_string()))
-            .with("type", "lvm")
-            .with("content-type", "user")
-            .with("physical-size", group.size)
+            .with("uuid", repository.uuid.clone())
+            .with("name-label", name)
+            .with("name-description", description)
+            .with("host", host.clone())
+            .with("type", repository.kind.name())
             .with(
-                "physical-utilisation",
-                group.size.saturating_sub(group.free),
+                "content-type",
+                match repository.kind {
+                    Kind::Iso => "iso",
+                    Kind::Lvm | Kind::Ext => "user",
+                },
             )
-            .with("vdi-count", group.volumes),
-    ])
+            .with("physical-size", repository.size)
+            .with("physical-utilisation", repository.used)
+            .with("location", repository.place.clone())
+            .with(
+                "VDIs",
+                Value::Set(own.map(|disk| disk.uuid.clone()).collect()),
+            )
+    };
+    Ok(repositories.iter().map(record).collect())
 }
-
-#[cfg(test)]
-pub(crate) const VGS: &str = r#"{"report":[{"vg":[{"vg_uuid":"k3xQ2a-1111-2222-3333-4444-5555-abcdef",
-    "vg_attr":"wz--n-","vg_size":"21470642176","vg_free":"21470642176","lv_count":"0"}]}],"log":[]}"#;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::lvm::{LVS, VGS};
     use steps::RecordingSystem;
-
-    #[test]
-    fn sizes_are_bytes_and_a_missing_disk_shows() {
-        let group = volume_group(&RecordingSystem::new().prints("vgs", VGS))
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            (group.size, group.free, group.partial),
-            (21_470_642_176, 21_470_642_176, false)
-        );
-        let partial = VGS.replace("wz--n-", "wz-pn-");
-        assert!(
-            volume_group(&RecordingSystem::new().prints("vgs", &partial))
-                .unwrap()
-                .unwrap()
-                .partial
-        );
-    }
 
     #[test]
     fn no_group_is_an_empty_list_and_no_lvm_is_a_failure() {
@@ -147,5 +97,17 @@ mod tests {
                 .message
                 .contains("no locking")
         );
+    }
+
+    #[test]
+    fn disks_are_only_looked_at_where_they_are_wanted() {
+        let system = RecordingSystem::new().prints("vgs", VGS).prints("lvs", LVS);
+        read(&system, &Wanted(&["uuid"])).unwrap();
+        assert_eq!(system.command_lines().len(), 1, "sr-list asks vgs alone");
+        let records = read(&system, &Wanted(&["VDIs"])).unwrap();
+        let Value::Set(disks) = records[0].get("VDIs") else {
+            panic!("no set")
+        };
+        assert_eq!(disks.len(), 3);
     }
 }

@@ -2,52 +2,343 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
-use crate::record::{Field, Record};
-use std::collections::BTreeSet;
+use crate::change::Change;
+use crate::commands::Surroundings;
+use crate::guest::{Domain, libvirt, snapshots};
+use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
+use crate::local::host_uuid;
+use crate::record::{Field, Record, Value};
+use crate::{size, verb};
+use std::collections::{BTreeMap, BTreeSet};
 use steps::{Command, System};
+
+/// UUID of the control domain, the same on every host.
+pub const DOM0: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(super) const CLASS: Class = Class {
     name: "vm",
     plural: "virtual machines",
     fields: &[
         Field::listed("uuid"),
-        Field::listed("name-label"),
+        NAME_LABEL,
+        NAME_DESCRIPTION,
         Field::listed("power-state"),
         Field::more("is-control-domain"),
         Field::more("dom-id"),
-        Field::more("vcpus"),
+        Field::more("resident-on"),
+        Field::more("domain-type"),
+        Field::more("memory-static-max").writable(),
+        Field::more("memory-dynamic-max").writable(),
         Field::more("memory-actual"),
+        Field::more("VCPUs-max").writable(),
+        Field::more("VCPUs-at-startup").writable(),
+        Field::more("VCPUs-number"),
+        Field::more("auto-poweron").writable(),
+        Field::more("actions-after-shutdown").writable(),
+        Field::more("actions-after-reboot").writable(),
+        Field::more("actions-after-crash").writable(),
+        Field::more("PV-kernel").writable(),
+        Field::more("PV-ramdisk").writable(),
+        Field::more("PV-args").writable(),
+        Field::more("PV-bootloader").writable(),
+        Field::map("HVM-boot-params").writable(),
+        Field::more_set("VBDs"),
+        Field::more_set("VIFs"),
+        Field::more_set("snapshots"),
+        OTHER_CONFIG,
+        TAGS,
     ],
+    labeled: false,
+    single: false,
     read,
+    write: Some(write),
 };
+
+/// Fields that `xl list` and `virsh list` know; everything else is in the definitions.
+const QUICK: [&str; 8] = [
+    "uuid",
+    "name-label",
+    "power-state",
+    "is-control-domain",
+    "dom-id",
+    "resident-on",
+    "memory-actual",
+    "VCPUs-number",
+];
+
+/// What separates the lists that one `virsh` prints: the answer to `uri`. (Its `echo` ends no line, and lists may be empty.)
+const MARK: &str = "xen:///system";
 
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
-fn read(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
     let output = system
         .run(&Command::new("xl").args(["list", "-v"]))
         .map_err(|e| XeError::system(&e))?;
     let mut domains = parse_xl_list(&output.text())?;
     let running: BTreeSet<_> = domains.iter().map(|domain| domain.uuid.clone()).collect();
-    let virsh = Command::new("virsh").args([
-        "-q",
-        "-c",
-        "xen:///system",
-        "list",
-        "--all",
-        "--uuid",
-        "--name",
-    ]);
-    if let Ok(output) = system.run(&virsh) {
-        domains.extend(
-            parse_virsh_list(&output.text()).filter(|domain| !running.contains(&domain.uuid)),
-        );
+    let lists = "list --all --uuid --name; uri; list --all --uuid --with-managed-save; uri; list --all --uuid --autostart";
+    let text = libvirt::run(system, [lists]).unwrap_or_default();
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let mut lists = lines.split(|line| *line == MARK);
+    let mut next = || lists.next().unwrap_or_default().iter().copied();
+    let defined_ones: Vec<_> = next().filter_map(parse_virsh_line).collect();
+    let saved: BTreeSet<_> = next().collect();
+    let auto: BTreeSet<_> = next().collect();
+    domains.extend(
+        defined_ones
+            .into_iter()
+            .filter(|domain| !running.contains(&domain.uuid)),
+    );
+    for domain in &mut domains {
+        if domain.state == "halted" && saved.contains(domain.uuid.as_str()) {
+            domain.state = "suspended";
+        }
     }
-    Ok(domains.into_iter().map(Domain::into_record).collect())
+    let more = CLASS
+        .fields
+        .iter()
+        .map(|field| field.name)
+        .filter(|name| !QUICK.contains(name));
+    let definitions: BTreeMap<String, Domain> = match wanted.any(&more.collect::<Vec<_>>()) {
+        true => libvirt::domains(system)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|domain| (domain.uuid(), domain))
+            .collect(),
+        false => BTreeMap::new(),
+    };
+    let snapshots = match wanted.any(&["snapshots"]) {
+        true => snapshots::all(system)?,
+        false => Vec::new(),
+    };
+    let host = host_uuid(system).map(|uuid| uuid.to_string());
+    Ok(domains
+        .into_iter()
+        .map(|domain| {
+            let uuid = domain.uuid.clone();
+            let lives = domain.id.is_some();
+            let mut record = domain.into_record().with(
+                "resident-on",
+                host.clone().filter(|_| lives).unwrap_or_default(),
+            );
+            if let Some(definition) = definitions.get(&uuid) {
+                record = defined(record, definition)
+                    .with("auto-poweron", auto.contains(uuid.as_str()))
+                    .with("snapshots", Value::Set(snapshots::of(&snapshots, &uuid)));
+            } else if uuid == DOM0 {
+                record = record.with("name-description", "The control domain, dom0");
+            }
+            record
+        })
+        .collect())
+}
+
+/// What the definition of a guest adds; snapshots have the same.
+pub(super) fn defined(record: Record, domain: &Domain) -> Record {
+    let uuid = domain.uuid();
+    let mut boot = BTreeMap::new();
+    let hvm = domain.virtualization() == Some(crate::guest::Virtualization::Hvm);
+    if hvm {
+        boot.insert("order".to_owned(), domain.boot_order());
+        boot.insert("firmware".to_owned(), domain.firmware().to_owned());
+    }
+    record
+        .with("name-description", domain.description())
+        .with(
+            "domain-type",
+            domain.virtualization().map(|kind| kind.name()),
+        )
+        .with("memory-static-max", domain.memory_max())
+        .with("memory-dynamic-max", domain.memory())
+        .with("VCPUs-max", domain.vcpus_max())
+        .with("VCPUs-at-startup", domain.vcpus())
+        .with("actions-after-shutdown", domain.action("on_poweroff"))
+        .with("actions-after-reboot", domain.action("on_reboot"))
+        .with("actions-after-crash", domain.action("on_crash"))
+        .with("PV-kernel", domain.boot_file("kernel"))
+        .with("PV-ramdisk", domain.boot_file("initrd"))
+        .with("PV-args", domain.boot_file("cmdline"))
+        .with("PV-bootloader", domain.bootloader())
+        .with("HVM-boot-params", Value::Map(boot))
+        .with(
+            "VBDs",
+            Value::Set(domain.disks().iter().map(|disk| disk.uuid(&uuid)).collect()),
+        )
+        .with(
+            "VIFs",
+            Value::Set(domain.nics().iter().map(|nic| nic.uuid(&uuid)).collect()),
+        )
+        .with("other-config", Value::Map(domain.other_config()))
+        .with("tags", Value::Set(domain.tags().into_iter().collect()))
+}
+
+/// Changes a guest's definition, and its start with the host.
+fn write(around: &Surroundings<'_>, record: &Record, changes: &[Change]) -> Result<(), XeError> {
+    let system = around.system;
+    let uuid = record.text("uuid").unwrap_or_default();
+    if uuid == DOM0 {
+        return Err(XeError::failure(
+            "OPERATION_NOT_ALLOWED",
+            "The control domain is set up by the installation and the answers, not here.",
+        ));
+    }
+    let old = libvirt::domain(system, &uuid)?;
+    let mut new = old.clone();
+    let mut auto = None;
+    for change in changes {
+        match change {
+            // As XenServer's administrators write it.
+            Change::SetKey("other-config", key, value) if key == "auto_poweron" => {
+                auto = Some(verb::flag(key, value)?);
+            }
+            Change::RemoveKey("other-config", key) if key == "auto_poweron" => auto = Some(false),
+            Change::Set("auto-poweron", value) => auto = Some(verb::flag("auto-poweron", value)?),
+            _ => apply(&mut new, change)?,
+        }
+    }
+    if new.name() != old.name() {
+        rename(system, record, &old, &new)?;
+    } else if new != old {
+        libvirt::define(system, &new)?;
+    }
+    match auto {
+        Some(true) => libvirt::run(system, ["autostart", &uuid]).map(drop),
+        Some(false) => libvirt::run(system, ["autostart", "--disable", &uuid]).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Applies a change to a definition.
+pub(super) fn apply(domain: &mut Domain, change: &Change) -> Result<(), XeError> {
+    const ACTIONS: [&str; 3] = ["destroy", "restart", "preserve"];
+    let wrong = |why: &str| Err(XeError::usage(format!("{}: {why}", change.field())));
+    let (max, start) = (domain.vcpus_max().unwrap_or(1), domain.vcpus().unwrap_or(1));
+    let memory_max = domain.memory_max().unwrap_or(0);
+    let memory = domain.memory().unwrap_or(memory_max);
+    match change {
+        Change::Set("name-label", name) => match name.trim().is_empty() || name.contains('/') {
+            true => return wrong("a name is not empty and has no slash"),
+            false => domain.set_name(name),
+        },
+        Change::Set("name-description", text) => domain.set_description(text),
+        Change::Clear("name-description") => domain.set_description(""),
+        Change::Set("memory-static-max", text) => {
+            let bytes = size::parse("memory-static-max", text)?;
+            domain.set_memory(
+                bytes,
+                bytes.min(match memory == memory_max {
+                    true => bytes,
+                    false => memory,
+                }),
+            );
+        }
+        Change::Set("memory-dynamic-max", text) => {
+            let bytes = size::parse("memory-dynamic-max", text)?;
+            match bytes > memory_max {
+                true => return wrong("it is more than memory-static-max"),
+                false => domain.set_memory(memory_max, bytes),
+            }
+        }
+        Change::Set("VCPUs-max", text) => {
+            let count = verb::number("VCPUs-max", text)?;
+            domain.set_vcpus(
+                count,
+                if start == max {
+                    count
+                } else {
+                    start.min(count)
+                },
+            );
+        }
+        Change::Set("VCPUs-at-startup", text) => {
+            let count = verb::number("VCPUs-at-startup", text)?;
+            match count > max {
+                true => return wrong("it is more than VCPUs-max"),
+                false => domain.set_vcpus(max, count),
+            }
+        }
+        Change::Set("PV-kernel", path) => domain.set_boot_file("kernel", path),
+        Change::Set("PV-ramdisk", path) => domain.set_boot_file("initrd", path),
+        Change::Set("PV-args", args) => domain.set_boot_file("cmdline", args),
+        Change::Set("PV-bootloader", program) => domain.set_bootloader(program),
+        Change::Clear("PV-kernel") => domain.set_boot_file("kernel", ""),
+        Change::Clear("PV-ramdisk") => domain.set_boot_file("initrd", ""),
+        Change::Clear("PV-args") => domain.set_boot_file("cmdline", ""),
+        Change::Clear("PV-bootloader") => domain.set_bootloader(""),
+        Change::Set(field, action) if field.starts_with("actions-after-") => {
+            if !ACTIONS.contains(&action.as_str()) {
+                return wrong("it is one of destroy, restart, preserve");
+            }
+            let event = match field.trim_start_matches("actions-after-") {
+                "shutdown" => "on_poweroff",
+                "reboot" => "on_reboot",
+                _ => "on_crash",
+            };
+            domain.set_action(event, action);
+        }
+        Change::SetKey("HVM-boot-params", key, order) if key == "order" => {
+            if !domain.set_boot_order(order) {
+                return wrong("the order is made of c (disk), d (optical drive), n (network)");
+            }
+        }
+        Change::SetKey("other-config", key, value) => {
+            domain.set_entry("other-config", key, Some(value));
+        }
+        Change::RemoveKey("other-config", key) => domain.set_entry("other-config", key, None),
+        Change::Clear("other-config") => {
+            for key in domain.other_config().into_keys() {
+                domain.set_entry("other-config", &key, None);
+            }
+        }
+        Change::Add("tags", tag) => domain.set_entry("tag", tag, Some("")),
+        Change::Remove("tags", tag) => domain.set_entry("tag", tag, None),
+        Change::Clear("tags") => {
+            for tag in domain.tags() {
+                domain.set_entry("tag", &tag, None);
+            }
+        }
+        _ => return wrong("it cannot be changed like this"),
+    }
+    Ok(())
+}
+
+/// libvirt's Xen driver renames nothing: the definition goes and comes back under the other name. If it does not, the old
+/// one comes back.
+fn rename(system: &dyn System, record: &Record, old: &Domain, new: &Domain) -> Result<(), XeError> {
+    let uuid = old.uuid();
+    let state = record.text("power-state").unwrap_or_default();
+    if state != "halted" {
+        return Err(bad_power_state(&uuid, "halted", &state));
+    }
+    let auto = libvirt::autostarted(system)?.contains(&uuid);
+    let again = |domain: &Domain| {
+        libvirt::define(system, domain)?;
+        match auto {
+            true => libvirt::run(system, ["autostart", &uuid]).map(drop),
+            false => Ok(()),
+        }
+    };
+    libvirt::run(system, ["undefine", &uuid])?;
+    again(new).inspect_err(|_| {
+        // The error that is told is the first one.
+        let _ = again(old);
+    })
+}
+
+/// A guest is in another state than a command needs.
+pub fn bad_power_state(vm: &str, expected: &str, actual: &str) -> XeError {
+    XeError::failure(
+        "VM_BAD_POWER_STATE",
+        "You attempted an operation on a VM that was not in an appropriate power state at the time.",
+    )
+    .with("vm", vm)
+    .with("expected", expected)
+    .with("actual", actual)
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Domain {
+struct Running {
     uuid: String,
     name: String,
     state: &'static str,
@@ -56,22 +347,23 @@ struct Domain {
     memory_mb: Option<u64>,
 }
 
-impl Domain {
+impl Running {
     fn into_record(self) -> Record {
         Record::new()
             .with("uuid", self.uuid)
             .with("name-label", self.name)
+            .with("name-description", "")
             .with("power-state", self.state)
             .with("is-control-domain", self.id == Some(0))
             .with("dom-id", self.id)
-            .with("vcpus", self.vcpus)
+            .with("VCPUs-number", self.vcpus)
             .with("memory-actual", self.memory_mb.map(|mb| mb << 20))
     }
 }
 
 /// Lines of `Name ID Mem VCPUs State Time(s) UUID Reason-Code Security-Label` below a heading. Names may hold blanks,
 /// so the columns are counted from the UUID.
-fn parse_xl_list(text: &str) -> Result<Vec<Domain>, XeError> {
+fn parse_xl_list(text: &str) -> Result<Vec<Running>, XeError> {
     text.lines()
         .skip(1)
         .filter(|line| !line.trim().is_empty())
@@ -79,7 +371,7 @@ fn parse_xl_list(text: &str) -> Result<Vec<Domain>, XeError> {
         .collect()
 }
 
-fn parse_xl_line(line: &str) -> Result<Domain, XeError> {
+fn parse_xl_line(line: &str) -> Result<Running, XeError> {
     let odd = || {
         XeError::failure(
             "INTERNAL_ERROR",
@@ -94,7 +386,7 @@ fn parse_xl_line(line: &str) -> Result<Domain, XeError> {
         .ok_or_else(odd)?;
     let number = |at: usize| words[at].parse::<u64>().map_err(|_| odd());
     let flags = words[uuid - 2];
-    Ok(Domain {
+    Ok(Running {
         uuid: words[uuid].to_owned(),
         name: words[..uuid - 5].join(" "),
         state: match flags.contains('p') {
@@ -109,18 +401,16 @@ fn parse_xl_line(line: &str) -> Result<Domain, XeError> {
     })
 }
 
-/// Lines of `UUID name`; names may hold blanks.
-fn parse_virsh_list(text: &str) -> impl Iterator<Item = Domain> {
-    text.lines().filter_map(|line| {
-        let (uuid, name) = line.trim().split_once(' ')?;
-        is_uuid(uuid).then(|| Domain {
-            uuid: uuid.to_owned(),
-            name: name.trim().to_owned(),
-            state: "halted",
-            id: None,
-            vcpus: None,
-            memory_mb: None,
-        })
+/// `UUID name`; names may hold blanks.
+fn parse_virsh_line(line: &str) -> Option<Running> {
+    let (uuid, name) = line.split_once(' ')?;
+    is_uuid(uuid).then(|| Running {
+        uuid: uuid.to_owned(),
+        name: name.trim().to_owned(),
+        state: "halted",
+        id: None,
+        vcpus: None,
+        memory_mb: None,
     })
 }
 
@@ -131,6 +421,7 @@ fn is_uuid(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::domain::tests::PVH;
     use steps::RecordingSystem;
 
     const XL: &str = "\
@@ -143,6 +434,11 @@ frozen                                       4   256     1     --p---       1.2 
 00000000-0000-0000-0000-000000000000 Domain-0
 11111111-2222-3333-4444-555555555555 my guest
 33333333-2222-3333-4444-555555555555 off
+44444444-2222-3333-4444-555555555555 asleep
+xen:///system
+44444444-2222-3333-4444-555555555555
+xen:///system
+11111111-2222-3333-4444-555555555555
 ";
 
     #[test]
@@ -150,7 +446,8 @@ frozen                                       4   256     1     --p---       1.2 
         let system = RecordingSystem::new()
             .prints("xl list", XL)
             .prints("virsh", VIRSH);
-        let records = read(&system, &Wanted(&[])).unwrap();
+        let records = read(&system, &Wanted(&["uuid"])).unwrap();
+        assert_eq!(system.command_lines().len(), 2, "a list asks twice");
         let summary: Vec<_> = records
             .iter()
             .map(|r| {
@@ -168,7 +465,8 @@ frozen                                       4   256     1     --p---       1.2 
                 "Domain-0 running 0",
                 "my guest running 3",
                 "frozen paused 4",
-                "off halted <unknown>"
+                "off halted <unknown>",
+                "asleep suspended <unknown>"
             ]
         );
         assert_eq!(records[1].get("memory-actual").to_string(), "268435456");
@@ -194,5 +492,65 @@ frozen                                       4   256     1     --p---       1.2 
                 .message
                 .contains("nonsense")
         );
+    }
+
+    #[test]
+    fn changes_are_checked_against_each_other() {
+        let mut domain = Domain::parse(PVH).unwrap();
+        let set = |domain: &mut Domain, field, value: &str| {
+            apply(domain, &Change::Set(field, value.to_owned()))
+        };
+        set(&mut domain, "VCPUs-max", "4").unwrap();
+        assert_eq!((domain.vcpus_max(), domain.vcpus()), (Some(4), Some(1)));
+        assert!(set(&mut domain, "VCPUs-at-startup", "5").unwrap_err().usage);
+        set(&mut domain, "memory-dynamic-max", "192MiB").unwrap();
+        set(&mut domain, "memory-static-max", "1GiB").unwrap();
+        assert_eq!(
+            domain.memory(),
+            Some(1 << 30),
+            "both were equal, so both grow"
+        );
+        set(&mut domain, "memory-dynamic-max", "512MiB").unwrap();
+        set(&mut domain, "memory-static-max", "2GiB").unwrap();
+        assert_eq!(domain.memory(), Some(1 << 29), "one was lower, so it stays");
+        set(&mut domain, "memory-static-max", "256MiB").unwrap();
+        assert_eq!(
+            domain.memory(),
+            Some(1 << 28),
+            "never more than there can be"
+        );
+        assert!(set(&mut domain, "memory-dynamic-max", "1GiB").is_err());
+        assert!(set(&mut domain, "actions-after-crash", "explode").is_err());
+        assert!(set(&mut domain, "name-label", "a/b").is_err());
+        set(&mut domain, "actions-after-crash", "preserve").unwrap();
+        assert_eq!(domain.action("on_crash"), "preserve");
+        let order = |value: &str| Change::SetKey("HVM-boot-params", "order".into(), value.into());
+        apply(&mut domain, &order("ndc")).unwrap();
+        assert_eq!(domain.boot_order(), "ndc");
+        assert!(apply(&mut domain, &order("x")).is_err());
+    }
+
+    #[test]
+    fn a_new_name_that_is_taken_leaves_the_old_one() {
+        let uuid = "33333333-3333-4333-8333-333333333333";
+        let system = RecordingSystem::new().fails(
+            "virsh -q -c xen:///system define",
+            1,
+            "error: domain 'b' is already defined with uuid 1",
+        );
+        let old = Domain::parse(PVH).unwrap();
+        let mut new = old.clone();
+        new.set_name("b");
+        let halted = Record::new()
+            .with("uuid", uuid)
+            .with("power-state", "halted");
+        let error = rename(&system, &halted, &old, &new).unwrap_err();
+        assert_eq!(error.code, "VM_NAME_IN_USE");
+        let lines = system.command_lines();
+        assert!(lines[1].ends_with(&format!("undefine {uuid}")), "{lines:?}");
+        assert_eq!(lines[2], lines[3], "it is tried again with the old name");
+        let running = halted.with("power-state", "running");
+        let error = rename(&system, &running, &old, &new).unwrap_err();
+        assert_eq!(error.code, "VM_BAD_POWER_STATE");
     }
 }

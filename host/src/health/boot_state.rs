@@ -80,6 +80,15 @@ pub fn has_way_back(esp: &Path, id: &str) -> bool {
         .is_some_and(|state| state.way_back(id).is_some())
 }
 
+/// True when the ESP mounted at `esp` names the root `id` as good, or as the one on trial.
+pub fn knows_as_good(esp: &Path, id: &str) -> bool {
+    let state = read(&esp.join(STATE_ENV)).ok().flatten();
+    let state = state.as_ref().map(BootState::from_env).unwrap_or_default();
+    [state.good, state.try_id]
+        .iter()
+        .any(|one| one.as_deref() == Some(id))
+}
+
 /// The block in a file; none where its content is damaged. A file that cannot be read at all is an error.
 fn read(path: &Path) -> Result<Option<EnvBlock>, MarkError> {
     match EnvBlock::read(path) {

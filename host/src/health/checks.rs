@@ -1,8 +1,8 @@
 //! The checks. Each says pass, fail or unknown, and why; unknown is never pass.
 
-use crate::class::volume_group;
 use crate::error::chain;
 use crate::local::{MANAGEMENT_BRIDGE, addresses, short_text};
+use crate::storage::volume_group;
 use serde::{Deserialize, Serialize};
 use slots::names::{STATE_MOUNT, STORAGE_VG};
 use slots::{BootRecord, Mode};
@@ -16,10 +16,19 @@ use steps::{Command, RunError, System};
 pub enum Outcome {
     /// As it should be.
     Pass,
+    /// Not as it should be, and no fault of the release that runs: half of a mirror is gone. Going back would not help.
+    Warn,
     /// Not as it should be.
     Fail,
     /// It could not be checked.
     Unknown,
+}
+
+impl Outcome {
+    /// True when a boot with it may count as good.
+    pub fn is_good(self) -> bool {
+        matches!(self, Outcome::Pass | Outcome::Warn)
+    }
 }
 
 /// One check.
@@ -46,6 +55,11 @@ impl Check {
     /// It is as it should be.
     pub fn pass(name: &str, reason: impl Into<String>) -> Check {
         Check::new(name, Outcome::Pass, reason)
+    }
+
+    /// It is not, and the release cannot help it.
+    pub fn warn(name: &str, reason: impl Into<String>) -> Check {
+        Check::new(name, Outcome::Warn, reason)
     }
 
     /// It is not.
@@ -79,12 +93,12 @@ pub fn run_checks(
 ) -> Vec<Check> {
     let mut results: Vec<Check> = CHECKS.iter().map(|check| check(system)).collect();
     for _ in 1..retry.rounds {
-        if results.iter().all(|result| result.outcome == Outcome::Pass) {
+        if results.iter().all(|result| result.outcome.is_good()) {
             break;
         }
         (retry.pause)();
         for (result, check) in results.iter_mut().zip(CHECKS) {
-            if result.outcome != Outcome::Pass {
+            if !result.outcome.is_good() {
                 *result = check(system);
             }
         }

@@ -1,9 +1,10 @@
 //! What the console shows above the login prompt.
 
 use super::{HealthReport, RUN_REPORT, checks::gib};
-use crate::class::volume_group;
 use crate::hotfix::{PatchRecord, PatchState, Places};
 use crate::local::{MANAGEMENT_BRIDGE, boot_record, short_text};
+use crate::mirror;
+use crate::storage::volume_group;
 use std::fmt::Write;
 use std::path::Path;
 use steps::{Command, System};
@@ -41,6 +42,9 @@ pub fn issue_text(system: &dyn System) -> String {
         Err(_) => "unknown".to_owned(),
     };
     line("Storage", &escape(&storage));
+    if let Some((_, text)) = mirror::summary(system, &Places::default().sys_block) {
+        line("Mirror", &escape(&text));
+    }
     line("Health", &escape(&health(system)));
     if let Some(text) = hotfix(system) {
         line("Hotfix", &escape(&text));

@@ -50,6 +50,7 @@ impl fmt::Display for HealthReport {
         for check in &self.checks {
             let outcome = match check.outcome {
                 Outcome::Pass => "pass",
+                Outcome::Warn => "WARN",
                 Outcome::Fail => "FAIL",
                 Outcome::Unknown => "UNKNOWN",
             };

@@ -28,6 +28,7 @@ fn record(mode: Mode) -> String {
         root_device: "/dev/sda3".into(),
         medium: None,
         state_device: Some("/dev/sda5".into()),
+        mirror: None,
         root_opened_ms: 900,
         warnings: vec![],
     };
@@ -51,7 +52,7 @@ fn good_host() -> RecordingSystem {
         .prints("xl info", "xen_version : 4.20\n")
         .prints("virsh -c xen:///system list", "")
         .prints("ip -json address show dev xenbr0", UP)
-        .prints("vgs", crate::class::VGS)
+        .prints("vgs", crate::storage::lvm::VGS)
 }
 
 fn esp(state: &BootState) -> TempDir {
@@ -194,11 +195,26 @@ fn the_watchdog_runs_on_only_while_there_is_a_way_back() {
             "{name}: {report}"
         );
     }
-    let stuck = good_host().file(WATCHDOG, "").fails("sh", 1, "busy");
-    let report = check_once(&stuck, &esp(&state(Some(RUNNING), None, 0)));
-    assert!(!report.passed, "{report}");
-    let problem = report.problems().next().unwrap();
-    assert_eq!(problem.name, "watchdog");
+}
+
+#[test]
+fn a_root_whose_watchdog_runs_on_is_not_good() {
+    for before in [
+        state(Some(RUNNING), None, 0),
+        state(Some(OTHER), Some(RUNNING), 0),
+    ] {
+        let stuck = good_host().file(WATCHDOG, "").fails("sh", 1, "busy");
+        let folder = esp(&before);
+        let report = check_once(&stuck, &folder);
+        assert!(!report.passed, "{report}");
+        let problems: Vec<_> = report.problems().map(|check| &check.name).collect();
+        assert_eq!(problems, ["watchdog"]);
+        assert_eq!(
+            on(&folder, STATE_ENV),
+            before,
+            "the boot loader is told nothing"
+        );
+    }
 }
 
 #[test]
@@ -320,8 +336,13 @@ fn an_esp_that_cannot_be_written_is_told() {
             .collect::<Vec<_>>(),
         ["boot-state"]
     );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_does_not_undo_what_the_boot_loader_was_told() {
     let system = good_host().breaks(RUN_REPORT);
-    let report = check_once(&system, &esp(&state(Some(RUNNING), None, 0)));
+    let report = check_once(&system, &esp(&state(Some(OTHER), Some(RUNNING), 0)));
+    assert!(report.passed, "{report}");
     assert_eq!(
         report
             .problems()

@@ -48,6 +48,13 @@ pub fn slots(system: &dyn System, places: &Places, root_device: &str) -> Result<
         _ => PartitionKind::SlotA,
     };
     let device = |kind: PartitionKind| PathBuf::from(format!("{disk}{}", kind.number()));
+    // An array of the mirror has no entry in a table; its number and its name are one.
+    if disk == "/dev/md" {
+        return Ok(Slots {
+            active: device(active),
+            inactive: device(inactive),
+        });
+    }
     for kind in [active, inactive] {
         let path = device(kind);
         let found = partition_name(system, places, &path);
@@ -110,6 +117,11 @@ mod tests {
             found(&named("nvme0n1p3", "nvme0n1p4"), "/dev/nvme0n1p4").unwrap(),
             "/dev/nvme0n1p3"
         );
+        assert_eq!(
+            found(&RecordingSystem::new(), "/dev/md3").unwrap(),
+            "/dev/md4"
+        );
+        assert!(found(&RecordingSystem::new(), "/dev/md5").is_err());
         // Swapped, missing, another partition, something else.
         assert!(found(&named("sda4", "sda3"), "/dev/sda3").is_err());
         assert!(found(&system(&[("sda3", "bedplate-a")]), "/dev/sda3").is_err());

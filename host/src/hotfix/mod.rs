@@ -47,6 +47,6 @@ pub struct Site<'a> {
     pub now: u64,
 }
 
-fn internal(error: &(dyn std::error::Error + 'static)) -> XeError {
+pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> XeError {
     XeError::system(error)
 }

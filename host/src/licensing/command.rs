@@ -1,5 +1,7 @@
 //! The names of the commands about the license.
 
+use crate::verb::{Arg, Kind};
+
 /// A command about the license.
 #[derive(Debug, Clone, Copy)]
 pub enum LicenseCommand {
@@ -52,20 +54,21 @@ impl LicenseCommand {
     }
 
     /// Its arguments.
-    pub fn usage(self) -> &'static str {
+    pub fn args(self) -> &'static [Arg] {
         match self {
-            LicenseCommand::View => "[params=FIELD,...]",
-            LicenseCommand::Add => "license-file=FILE",
-            LicenseCommand::Remove | LicenseCommand::Request | LicenseCommand::Reactivate => "",
-        }
-    }
-
-    /// The one argument that it takes.
-    pub fn argument(self) -> Option<&'static str> {
-        match self {
-            LicenseCommand::View => Some("params"),
-            LicenseCommand::Add => Some("license-file"),
-            LicenseCommand::Remove | LicenseCommand::Request | LicenseCommand::Reactivate => None,
+            LicenseCommand::View => {
+                const { &[Arg::may("params", Kind::Text, "the fields to show, or all")] }
+            }
+            LicenseCommand::Add => {
+                const {
+                    &[Arg::needed(
+                        "license-file",
+                        Kind::File,
+                        "where is the license?",
+                    )]
+                }
+            }
+            LicenseCommand::Remove | LicenseCommand::Request | LicenseCommand::Reactivate => &[],
         }
     }
 }

@@ -18,6 +18,7 @@ fn xe(host: &Host, line: &str) -> Result<String, XeError> {
             machine: &RealMachine,
             places: &host.places,
             sinks: &FanOut::new,
+            terminal: &host::terminal::Nobody,
         },
     )
 }

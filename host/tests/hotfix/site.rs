@@ -117,6 +117,7 @@ impl Host {
             root_device: self.slot(device).display().to_string(),
             medium: None,
             state_device: None,
+            mirror: None,
             root_opened_ms: 1,
             warnings: vec![],
         };

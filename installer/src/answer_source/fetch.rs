@@ -1,8 +1,7 @@
 //! Getting answers from a URL, on a machine that was started a few seconds ago.
 
-use super::request::Request;
 use crate::answers::MAX_BYTES;
-use crate::values::Mac;
+use crate::values::{Pin, shown_url};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use steps::system::{Command, RunError, System};
@@ -12,21 +11,20 @@ const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// No attempt starts later than this.
 const LIMIT: Duration = Duration::from_secs(180);
+/// An attempt ends where for a minute less than this many bytes a second come.
+const SLOWEST: u32 = 1024;
+/// The longest that a large file may take: a release over a line of 1 Mbit/s.
+const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 /// How long the network may take to come up: switches with spanning tree need 30 s and more.
-const ONLINE: Duration = Duration::from_secs(90);
-/// How long a link may take after the first one came.
-const LINK_GRACE: Duration = Duration::from_secs(3);
-/// How long links may take in all.
-const LINK_LIMIT: Duration = Duration::from_secs(10);
-const LINK_STEP: Duration = Duration::from_millis(500);
+pub(super) const ONLINE: Duration = Duration::from_secs(90);
 
 /// Why the answers could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The machine has no network card that the kernel knows.
     #[error(
-        "there is no network device, so the answers cannot be fetched from {url}; \
-         check that the card is seated and enabled in the firmware setup, or put the answers on the medium"
+        "there is no network device, so nothing can be fetched from {url}; \
+         check that the card is seated and enabled in the firmware setup, or use a medium that holds what is needed"
     )]
     NoDevice {
         /// Where the answers are.
@@ -34,7 +32,7 @@ pub enum FetchError {
     },
     /// No network device got an address.
     #[error(
-        "no network device got an address within {} s ({devices}), so the answers cannot be fetched from {url}; \
+        "no network device got an address within {} s ({devices}), so nothing can be fetched from {url}; \
          check cable, VLAN of the port and DHCP server", ONLINE.as_secs()
     )]
     Offline {
@@ -48,224 +46,218 @@ pub enum FetchError {
         "{0} is not a URL: it has a space, a quote, a backslash or a control character; write those as %20 and so on"
     )]
     NotUrl(String),
+    /// Without `https` a server shows no key.
+    #[error(
+        "{0} is no https URL, so there is no key of the server to hold against the pin; use https, or sign the answers and give \
+         `bedplate.answers-key=` in place of the pin"
+    )]
+    PinInTheClear(String),
     /// The server does not give them.
-    #[error("cannot get the answers from {url} ({attempts} attempts): {reason}")]
+    #[error("cannot get {what} from {url} ({attempts} attempts): {reason}")]
     Refused {
+        /// What was to be fetched.
+        what: String,
         /// Where the answers are.
         url: String,
         /// Attempts.
         attempts: u32,
+        /// What the server answered, where it did.
+        status: Option<u32>,
         /// The last reason.
         reason: String,
     },
-    /// There is more than an answer file.
-    #[error("what {0} gives is larger than {MAX_BYTES} bytes, so it is no answer file")]
-    TooLarge(String),
+    /// There is more than there may be.
+    #[error("what {url} gives is larger than {max_bytes} bytes, which is too much for {what}")]
+    TooLarge {
+        /// Where it is.
+        url: String,
+        /// What it should be.
+        what: String,
+        /// The most that it may be.
+        max_bytes: u64,
+    },
     /// `curl` or another tool could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
 }
 
-/// The live system's network.
-#[derive(Clone, Copy)]
-pub struct Network<'a> {
-    system: &'a dyn System,
-}
-
-impl<'a> Network<'a> {
-    /// Of this machine.
-    pub fn new(system: &'a dyn System) -> Self {
-        Network { system }
-    }
-
-    /// Names of the interfaces with a device behind them.
-    pub fn devices(&self) -> Vec<String> {
-        let names = self
-            .system
-            .list_dir(Path::new("/sys/class/net"))
-            .unwrap_or_default();
-        let real = |name: &String| {
-            self.system
-                .exists(&Path::new("/sys/class/net").join(name).join("device"))
-        };
-        names.into_iter().filter(real).collect()
-    }
-
-    /// Hardware addresses of all interfaces with a device behind them.
-    pub fn addresses(&self) -> Vec<Mac> {
-        let address = |name: String| {
-            let path = Path::new("/sys/class/net").join(name).join("address");
-            let text = String::from_utf8(self.system.read_file(&path).ok()?).ok()?;
-            Mac::parse(text.trim()).ok()
-        };
-        self.devices().into_iter().filter_map(address).collect()
-    }
-
-    /// Starts all interfaces, so that links show: the live image has networkd ask DHCP on every wired one.
-    pub fn start(&self) -> Result<(), RunError> {
-        self.system
-            .run(&Command::new("systemctl").args(["start", "systemd-networkd.service"]))?;
-        Ok(())
-    }
-
-    /// Waits until every interface has a link, or until those that have one had time to show: `LINK_GRACE` after the
-    /// first, `LINK_LIMIT` at most. Without that the first interface by name would be the quickest one.
-    pub fn wait_for_links(&self, pause: &dyn Fn(Duration)) {
-        let devices = self.devices();
-        let mut since_first = Duration::ZERO;
-        let mut waited = Duration::ZERO;
-        while waited < LINK_LIMIT && since_first < LINK_GRACE {
-            let linked = devices.iter().filter(|name| self.has_link(name)).count();
-            if linked == devices.len() {
-                return;
-            }
-            pause(LINK_STEP);
-            waited += LINK_STEP;
-            if linked > 0 {
-                since_first += LINK_STEP;
-            }
-        }
-    }
-
-    fn has_link(&self, name: &str) -> bool {
-        let carrier = self
-            .system
-            .read_file(&Path::new("/sys/class/net").join(name).join("carrier"));
-        carrier.is_ok_and(|text| text.starts_with(b"1"))
-    }
-
-    /// Waits until one interface has an address. False when none got one in time.
-    fn wait_online(&self) -> Result<bool, RunError> {
-        let timeout = format!("--timeout={}", ONLINE.as_secs());
-        let wait =
-            Command::new("/usr/lib/systemd/systemd-networkd-wait-online").args(["--any", &timeout]);
-        match self
-            .system
-            .run(&wait.timeout(ONLINE + Duration::from_secs(30)))
-        {
-            Ok(_) => Ok(true),
-            Err(RunError::Failed { .. } | RunError::Timeout { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// `eno1: link, eno2: no link`.
-    fn links(&self) -> String {
-        let link = |name: String| {
-            let link = if self.has_link(&name) {
-                "link"
-            } else {
-                "no link"
-            };
-            format!("{name}: {link}")
-        };
-        self.devices()
-            .into_iter()
-            .map(link)
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-
-    /// Has an address, or says why not.
-    pub fn require(&self, url: &str) -> Result<(), FetchError> {
-        if self.devices().is_empty() {
-            return Err(FetchError::NoDevice {
-                url: url.to_owned(),
-            });
-        }
-        self.start()?;
-        if self.wait_online()? {
-            return Ok(());
-        }
-        Err(FetchError::Offline {
-            url: url.to_owned(),
-            devices: self.links(),
-        })
-    }
-}
-
-/// Fetches `url`, with retries. `pause` sleeps; `tell` hears of every failed attempt.
+/// Fetches answers, or what is beside them.
 pub fn fetch(
     system: &dyn System,
     url: &str,
+    pin: Option<&Pin>,
     pause: &dyn Fn(Duration),
     tell: &mut dyn FnMut(String),
 ) -> Result<Vec<u8>, FetchError> {
-    let shown = Request::Url(url.to_owned()).to_string();
-    if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
-        return Err(FetchError::NotUrl(shown));
-    }
-    // Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
-    // An https URL stays https: answers carry consent and logins.
-    let redirects = if url.starts_with("https:") {
-        "=https"
-    } else {
-        "=http,https"
+    let download = Download {
+        system,
+        what: "the answers",
+        pin,
+        pause,
+        max_bytes: MAX_BYTES,
     };
-    let config = format!(
-        "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
-         max-filesize = {MAX_BYTES}\nconnect-timeout = 15\nmax-time = 60\nsilent\nshow-error\n"
-    );
-    let started = Instant::now();
-    let mut attempts = 0;
-    let mut wait = FIRST_PAUSE;
-    loop {
-        attempts += 1;
-        let curl = Command::new("curl")
-            .args(["--config", "-"])
-            .secret_stdin(config.clone())
-            .secret_stdout();
-        let (code, reason) = match system.run(&curl.timeout(Duration::from_secs(90))) {
-            Ok(output) if output.stdout.len() as u64 > MAX_BYTES => {
-                return Err(FetchError::TooLarge(shown));
-            }
-            Ok(output) => return Ok(output.stdout),
-            Err(RunError::Failed { code, stderr, .. }) => {
-                let reason = stderr
-                    .last()
-                    .cloned()
-                    .unwrap_or_else(|| "curl gave no reason".to_owned());
-                (code, reason.replace(url, &shown))
-            }
-            Err(RunError::Timeout { .. }) => (None, "no answer in time".to_owned()),
-            Err(error) => return Err(error.into()),
+    download.get(url, tell)
+}
+
+/// How something is fetched, with retries.
+pub struct Download<'a> {
+    /// Runs `curl`.
+    pub system: &'a dyn System,
+    /// What it is, for messages: `the answers`.
+    pub what: &'a str,
+    /// The only key that the server may have.
+    pub pin: Option<&'a Pin>,
+    /// Sleeps between attempts.
+    pub pause: &'a dyn Fn(Duration),
+    /// More is refused.
+    pub max_bytes: u64,
+}
+
+/// Where what was fetched goes.
+enum Into<'p> {
+    Memory,
+    File(&'p Path),
+}
+
+impl Download<'_> {
+    /// Into memory. `tell` hears of every failed attempt.
+    pub fn get(&self, url: &str, tell: &mut dyn FnMut(String)) -> Result<Vec<u8>, FetchError> {
+        let bytes = self.fetch(url, &Into::Memory, tell)?;
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(self.too_large(url));
+        }
+        Ok(bytes)
+    }
+
+    /// Into a file. It may take long, as long as something comes.
+    pub fn save(
+        &self,
+        url: &str,
+        path: &Path,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<(), FetchError> {
+        self.fetch(url, &Into::File(path), tell)?;
+        Ok(())
+    }
+
+    fn too_large(&self, url: &str) -> FetchError {
+        FetchError::TooLarge {
+            url: shown_url(url),
+            what: self.what.to_owned(),
+            max_bytes: self.max_bytes,
+        }
+    }
+
+    /// Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
+    /// An https URL stays https: answers carry consent and logins.
+    fn config(&self, url: &str, into: &Into<'_>) -> String {
+        let redirects = if url.starts_with("https:") {
+            "=https"
+        } else {
+            "=http,https"
         };
-        // 63: the size was known beforehand, and is too large (curl(1), exit codes).
-        if code == Some(63) {
-            return Err(FetchError::TooLarge(shown));
+        let mut config = format!(
+            "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
+             max-filesize = {}\nconnect-timeout = 15\nsilent\nshow-error\n",
+            self.max_bytes
+        );
+        config += &match into {
+            Into::Memory => "max-time = 60\n".to_owned(),
+            Into::File(path) => format!(
+                "speed-limit = {SLOWEST}\nspeed-time = 60\noutput = \"{}\"\n",
+                path.display()
+            ),
+        };
+        if let Some(pin) = self.pin {
+            // The key says who it is; no authority has to.
+            config += &format!("insecure\npinnedpubkey = \"{pin}\"\n");
         }
-        if is_final(code, &reason) || attempts >= ATTEMPTS || started.elapsed() + wait > LIMIT {
-            return Err(FetchError::Refused {
-                url: shown,
-                attempts,
-                reason,
-            });
+        config
+    }
+
+    fn fetch(
+        &self,
+        url: &str,
+        into: &Into<'_>,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Vec<u8>, FetchError> {
+        let what = self.what;
+        let shown = shown_url(url);
+        if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
+            return Err(FetchError::NotUrl(shown));
         }
-        tell(format!(
-            "cannot get the answers from {shown}: {reason}; trying again in {} s",
-            wait.as_secs()
-        ));
-        pause(wait);
-        wait *= 2;
+        if self.pin.is_some() && !url.to_ascii_lowercase().starts_with("https:") {
+            return Err(FetchError::PinInTheClear(shown));
+        }
+        let config = self.config(url, into);
+        let longest = match into {
+            Into::Memory => Duration::from_secs(90),
+            Into::File(_) => LONGEST,
+        };
+        let started = Instant::now();
+        let mut attempts = 0;
+        let mut wait = FIRST_PAUSE;
+        loop {
+            attempts += 1;
+            let curl = Command::new("curl")
+                .args(["--config", "-"])
+                .secret_stdin(config.clone())
+                .secret_stdout();
+            let (code, reason) = match self.system.run(&curl.timeout(longest)) {
+                Ok(output) => return Ok(output.stdout),
+                Err(RunError::Failed { code, stderr, .. }) => {
+                    (code, curl_reason(&stderr).replace(url, &shown))
+                }
+                Err(RunError::Timeout { .. }) => (None, "no answer in time".to_owned()),
+                Err(error) => return Err(error.into()),
+            };
+            // 63: the size was known beforehand, and is too large (curl(1), exit codes).
+            if code == Some(63) {
+                return Err(self.too_large(url));
+            }
+            if is_final(code, &reason) || attempts >= ATTEMPTS || started.elapsed() + wait > LIMIT {
+                return Err(FetchError::Refused {
+                    what: what.to_owned(),
+                    url: shown,
+                    attempts,
+                    status: status(code, &reason),
+                    reason,
+                });
+            }
+            tell(format!(
+                "cannot get {what} from {shown}: {reason}; trying again in {} s",
+                wait.as_secs()
+            ));
+            (self.pause)(wait);
+            wait *= 2;
+        }
     }
 }
 
+/// What `curl` says was wrong. Behind that it may tell more, as about certificates.
+pub fn curl_reason(stderr: &[String]) -> String {
+    let told = stderr.iter().find(|line| line.starts_with("curl: ("));
+    told.or(stderr.last())
+        .cloned()
+        .unwrap_or_else(|| "curl gave no reason".to_owned())
+}
+
 /// True when another attempt cannot help: the server answered that there is nothing (22 with a status from 400 to 499,
-/// without those that ask to come again), the URL is malformed (3), or the certificate is refused (60).
+/// without those that ask to come again), the URL is malformed (3), or the certificate (60) or its key (90) is refused.
 fn is_final(code: Option<i32>, reason: &str) -> bool {
     match code {
-        Some(1 | 3 | 60) => true,
-        Some(22) => {
-            let status = reason
-                .rsplit(' ')
-                .next()
-                .and_then(|status| status.parse::<u32>().ok());
-            status.is_some_and(|status| {
-                (400..500).contains(&status) && ![408, 425, 429].contains(&status)
-            })
-        }
+        Some(1 | 3 | 60 | 90) => true,
+        Some(22) => status(code, reason).is_some_and(|status| {
+            (400..500).contains(&status) && ![408, 425, 429].contains(&status)
+        }),
         _ => false,
     }
+}
+
+/// The status of HTTP that `curl` tells at the end of its message.
+fn status(code: Option<i32>, reason: &str) -> Option<u32> {
+    let word = reason.rsplit(' ').next()?;
+    (code == Some(22)).then(|| word.parse().ok())?
 }
 
 #[cfg(test)]
@@ -279,6 +271,7 @@ mod tests {
         let result = fetch(
             system,
             url,
+            None,
             &|pause| pauses.borrow_mut().push(pause.as_secs()),
             &mut |_| {},
         );
@@ -327,12 +320,12 @@ mod tests {
             RecordingSystem::new().fails("curl", 63, "curl: (63) Maximum file size exceeded");
         assert!(matches!(
             run(&large, "http://host/a").0,
-            Err(FetchError::TooLarge(_))
+            Err(FetchError::TooLarge { .. })
         ));
         let endless = RecordingSystem::new().prints("curl", &"#".repeat(MAX_BYTES as usize + 1));
         assert!(matches!(
             run(&endless, "http://host/a").0,
-            Err(FetchError::TooLarge(_))
+            Err(FetchError::TooLarge { .. })
         ));
         let none = RecordingSystem::new();
         assert!(matches!(
@@ -340,54 +333,5 @@ mod tests {
             Err(FetchError::NotUrl(_))
         ));
         assert!(none.command_lines().is_empty());
-    }
-
-    #[test]
-    fn links_get_time_to_show_and_no_more() {
-        let wait = |system: &RecordingSystem| {
-            let waited = RefCell::new(Duration::ZERO);
-            Network::new(system).wait_for_links(&|pause| *waited.borrow_mut() += pause);
-            waited.into_inner().as_secs()
-        };
-        let device = |name: &str, carrier: &str, system: RecordingSystem| {
-            let folder = Path::new("/sys/class/net").join(name);
-            system
-                .file(folder.join("device/vendor"), "")
-                .file(folder.join("carrier"), carrier)
-        };
-        assert_eq!(wait(&RecordingSystem::new()), 0);
-        assert_eq!(wait(&device("eno1", "1\n", RecordingSystem::new())), 0);
-        assert_eq!(wait(&device("eno1", "0\n", RecordingSystem::new())), 10);
-        assert_eq!(
-            wait(&device(
-                "eno2",
-                "0\n",
-                device("eno1", "1\n", RecordingSystem::new())
-            )),
-            3
-        );
-    }
-
-    #[test]
-    fn no_device_and_no_address_are_errors_of_their_own() {
-        let bare = RecordingSystem::new().file("/sys/class/net/lo/address", "");
-        let error = Network::new(&bare).require("http://host/a").unwrap_err();
-        assert!(matches!(error, FetchError::NoDevice { .. }), "{error}");
-        assert!(bare.calls().is_empty());
-
-        let cable = RecordingSystem::new()
-            .file("/sys/class/net/eno1/device/vendor", "")
-            .file("/sys/class/net/eno2/device/vendor", "")
-            .file("/sys/class/net/eno2/carrier", "1\n")
-            .fails(
-                "/usr/lib/systemd/systemd-networkd-wait-online",
-                1,
-                "Timeout occurred",
-            );
-        let error = Network::new(&cable)
-            .require("http://host/a")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("(eno1: no link, eno2: link)"), "{error}");
     }
 }

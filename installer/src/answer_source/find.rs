@@ -1,10 +1,14 @@
 //! Looking for answers, and reading them.
 
-use super::fetch::{FetchError, Network, fetch};
+use super::beside::Origin;
+use super::discover::Discovery;
+use super::fetch::{FetchError, fetch};
+use super::network::Network;
 use super::request::{Request, RequestError, from_command_line};
+use super::trust::Trust;
 use crate::answers::MAX_BYTES;
 use crate::laydown::Machine;
-use crate::values::Mac;
+use crate::values::{Mac, ValueError, WebUrl, shown_url};
 use sha2::{Digest, Sha256};
 use slots::answer_area::{self, AnswerAreaError};
 use slots::block::{Access, OpenError};
@@ -16,7 +20,7 @@ use steps::StepError;
 use steps::system::{Command, FileError, Mount, MountError, RunError, System};
 
 /// Where a volume with answers is mounted while they are read.
-const MOUNT: &str = "/run/bedplate/answer-volume";
+pub(super) const MOUNT: &str = "/run/bedplate/answer-volume";
 /// The file on a labelled volume.
 const FILE: &str = "answers.toml";
 
@@ -29,14 +33,20 @@ pub struct Found {
     pub sha256: String,
     /// The content. May hold a secret.
     pub content: Vec<u8>,
+    /// What else may be there.
+    pub origin: Origin,
+    /// True when the key that the operator named signed them.
+    pub signed: bool,
 }
 
 impl Found {
-    fn new(place: impl Into<String>, content: Vec<u8>) -> Self {
+    fn new(place: impl Into<String>, content: Vec<u8>, origin: Origin) -> Self {
         Found {
             place: place.into(),
             sha256: hex::encode(Sha256::digest(&content)),
             content,
+            origin,
+            signed: false,
         }
     }
 }
@@ -70,6 +80,71 @@ pub enum FindError {
         device: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The network should give the URL, and nothing says what makes the answers trustworthy.
+    #[error(
+        "the answers should come from {from}, and whoever answers there could be anybody; add `bedplate.answers-key=` (answers \
+         signed by `installer sign-answers`) or `bedplate.answers-pin=` (the key of the server) to the kernel command line"
+    )]
+    NoTrust {
+        /// Where to ask.
+        from: Discovery,
+    },
+    /// The network gives no URL.
+    #[error(
+        "the answers should come from {from}, and there is none; set it on the server, or give the URL with `bedplate.answers=`"
+    )]
+    NothingDiscovered {
+        /// Where it was asked for.
+        from: Discovery,
+    },
+    /// The network gives something else.
+    #[error("what {from} gives {}; {}", error.message, error.advice)]
+    NotDiscovered {
+        /// Where it came from.
+        from: Discovery,
+        /// What is wrong with it.
+        error: ValueError,
+    },
+    /// The network gives several.
+    #[error(
+        "{from} gives {count} different URLs; let one remain, or name one with `bedplate.answers=`"
+    )]
+    SeveralUrls {
+        /// Where they came from.
+        from: Discovery,
+        /// How many.
+        count: usize,
+    },
+    /// A tool says what is not understood.
+    #[error("cannot understand what {tool} of the live system says")]
+    Tool {
+        /// Its name.
+        tool: &'static str,
+        /// Where it is wrong.
+        source: serde_json::Error,
+    },
+    /// There is no signature.
+    #[error(
+        "the answers from {place} must be signed, and their signature cannot be fetched; make it with `installer sign-answers` \
+         and put it beside them, with .sig behind the name"
+    )]
+    NoSignature {
+        /// Where the answers are.
+        place: String,
+        /// Why.
+        source: FetchError,
+    },
+    /// The signature is another's, or of other answers.
+    #[error(
+        "the answers from {place} are not signed by the key {key}: somebody changed them, or they were changed after they were \
+         signed; sign them again with `installer sign-answers`, or correct `bedplate.answers-key=`"
+    )]
+    Forged {
+        /// Where the answers are.
+        place: String,
+        /// The key that should have signed.
+        key: String,
     },
     /// There is no file system on it.
     #[error("{0} holds no file system that is known here, so no answer file can be read from it")]
@@ -105,6 +180,8 @@ pub struct Finder<'a> {
     pub machine: &'a dyn Machine,
     /// Sleeps between attempts.
     pub pause: &'a dyn Fn(Duration),
+    /// What answers from a network must prove.
+    pub trust: &'a Trust,
     /// True in the live system, whose network is the installer's to set up.
     pub live: bool,
 }
@@ -124,7 +201,55 @@ impl Finder<'_> {
         if let Some(found) = self.embedded(medium)? {
             return Ok(Some(found));
         }
-        self.labelled()
+        if let Some(found) = self.labelled()? {
+            return Ok(Some(found));
+        }
+        // Only who said by what answers are trusted wants those that the network names.
+        if self.trust.is_empty() {
+            return Ok(None);
+        }
+        match self.discover(Discovery::Both)? {
+            Some(url) => self
+                .by_url(url.expose(), Some(Discovery::Both), tell)
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The URL that the network gives. Not asked for where nothing could be trusted.
+    fn discover(&self, from: Discovery) -> Result<Option<WebUrl>, FindError> {
+        if self.trust.is_empty() {
+            return Err(FindError::NoTrust { from });
+        }
+        if self.live {
+            Network::new(self.system).require(&Request::Discover(from).to_string())?;
+        }
+        self.discovered(from)
+    }
+
+    /// What is behind `url`, which the network gave where `from` says so.
+    fn by_url(
+        &self,
+        url: &str,
+        from: Option<Discovery>,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Found, FindError> {
+        let shown = shown_url(url);
+        if self.live && from.is_none() {
+            Network::new(self.system).require(&shown)?;
+        }
+        let content = fetch(self.system, url, self.trust.pin.as_ref(), self.pause, tell)?;
+        if let Some(key) = &self.trust.key {
+            self.check_signature(key, url, &shown, &content, tell)?;
+        }
+        let place = match from {
+            Some(from) => format!("{shown}, by {from}"),
+            None => shown,
+        };
+        Ok(Found {
+            signed: self.trust.key.is_some(),
+            ..Found::new(place, content, Origin::Url(url.to_owned()))
+        })
     }
 
     /// Reads the answers from a place that was named.
@@ -135,22 +260,26 @@ impl Finder<'_> {
         tell: &mut dyn FnMut(String),
     ) -> Result<Found, FindError> {
         let place = request.to_string();
-        let content = match request {
+        let (content, origin) = match request {
             Request::Embedded => return self.embedded(medium)?.ok_or(FindError::NotEmbedded),
-            Request::Url(url) => {
-                if self.live {
-                    Network::new(self.system).require(&place)?;
-                }
-                fetch(self.system, url, self.pause, tell)?
+            Request::Url(url) => return self.by_url(url, None, tell),
+            Request::Discover(from) => {
+                let url = self.discover(*from)?;
+                let url = url.ok_or(FindError::NothingDiscovered { from: *from })?;
+                return self.by_url(url.expose(), Some(*from), tell);
             }
-            Request::File(path) => limited(&place, self.system.read_file(path)?)?,
-            Request::Raw(device) => self.raw(device)?,
+            Request::File(path) => (
+                limited(&place, self.system.read_file(path)?)?,
+                Origin::File(path.clone()),
+            ),
+            Request::Raw(device) => (self.raw(device)?, Origin::Alone),
             Request::OnDevice { device, file } => {
                 self.wait_for(device)?;
-                self.read_volume(device, file)?
+                let content = self.read_volume(device, file)?;
+                (content, Origin::Volume(device.clone(), file.clone()))
             }
         };
-        Ok(Found::new(place, content))
+        Ok(Found::new(place, content, origin))
     }
 
     fn embedded(&self, medium: &Path) -> Result<Option<Found>, FindError> {
@@ -159,7 +288,10 @@ impl Finder<'_> {
             return Ok(None);
         }
         let content = answer_area::decode(&self.system.read_file(&path)?)?;
-        Ok(content.map(|content| Found::new(Request::Embedded.to_string(), content)))
+        Ok(
+            content
+                .map(|content| Found::new(Request::Embedded.to_string(), content, Origin::Alone)),
+        )
     }
 
     fn labelled(&self) -> Result<Option<Found>, FindError> {
@@ -174,7 +306,8 @@ impl Finder<'_> {
                 })?;
                 let place = format!("{name} on {device}, labelled {ANSWER_LABEL}");
                 let content = limited(&name, content)?;
-                Ok(Some(Found::new(place, content)))
+                let origin = Origin::Volume(device.into(), name.into());
+                Ok(Some(Found::new(place, content, origin)))
             }
             _ => Err(FindError::SeveralVolumes(volumes)),
         }
@@ -219,7 +352,7 @@ impl Finder<'_> {
     }
 
     /// Mounts the file system on `device`, and unmounts it whatever `read` does.
-    fn mounted<T>(
+    pub(super) fn mounted<T>(
         &self,
         device: &Path,
         read: impl FnOnce(&Path) -> Result<T, FindError>,

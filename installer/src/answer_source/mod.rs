@@ -1,9 +1,19 @@
 //! Where the answers are: the kernel command line, the area on the medium, a labelled volume; and getting them.
 
+mod beside;
+mod discover;
 mod fetch;
 mod find;
+mod network;
 mod request;
+mod signature;
+mod trust;
 
-pub use fetch::{FetchError, Network, fetch};
+pub use beside::{Origin, beside_file};
+pub use discover::{DHCP_OPTION, DNS_NAME, Discovery};
+pub use fetch::{Download, FetchError, curl_reason, fetch};
 pub use find::{FindError, Finder, Found, file_system, labelled_volumes};
+pub use network::Network;
 pub use request::{Request, RequestError, from_command_line};
+pub use signature::SIGNATURE_ENDING;
+pub use trust::Trust;

@@ -1,5 +1,6 @@
 //! What the operator said about where the answers are.
 
+use super::discover::Discovery;
 use crate::values::shown_url;
 use slots::names::CMDLINE_ANSWERS;
 use std::fmt;
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 pub enum Request {
     /// Behind `http://` or `https://`.
     Url(String),
+    /// Behind a URL that the network gives.
+    Discover(Discovery),
     /// In the area on the medium.
     Embedded,
     /// A block device that holds nothing but the TOML text, for example a small virtual disk.
@@ -31,9 +34,20 @@ pub enum RequestError {
     /// The value says no place.
     #[error(
         "`bedplate.answers={0}` on the kernel command line names no place; \
-         write `embedded`, a URL, a device such as `/dev/vdb`, or a file on one such as `/dev/sdb1:/answers.toml`"
+         write `embedded`, a URL, `dhcp`, `dns` or `discover` where the network gives the URL, a device such as `/dev/vdb`, or a file on one such as `/dev/sdb1:/answers.toml`"
     )]
     Unknown(String),
+    /// What should be a pin is none.
+    #[error(
+        "`bedplate.answers-pin=` holds no pin; write `sha256//` and 44 characters of base64, docs/answers.md has the command \
+         that prints it"
+    )]
+    NoPin,
+    /// What should be a key is none.
+    #[error(
+        "`bedplate.answers-key=` holds no key; write the 64 hexadecimal digits that `installer sign-answers` prints"
+    )]
+    NoKey,
     /// The path climbs out of the volume.
     #[error(
         "`{0}` is not a path inside of a volume; write it from the volume's root and without `..`"
@@ -44,8 +58,12 @@ pub enum RequestError {
 impl Request {
     /// Understands what follows `bedplate.answers=`.
     pub fn parse(value: &str) -> Result<Self, RequestError> {
-        if value == "embedded" {
-            return Ok(Request::Embedded);
+        match value {
+            "embedded" => return Ok(Request::Embedded),
+            "dhcp" => return Ok(Request::Discover(Discovery::Dhcp)),
+            "dns" => return Ok(Request::Discover(Discovery::Dns)),
+            "discover" => return Ok(Request::Discover(Discovery::Both)),
+            _ => {}
         }
         if is_url(value) {
             return Ok(Request::Url(value.to_owned()));
@@ -83,6 +101,7 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Request::Url(url) => f.write_str(&shown_url(url)),
+            Request::Discover(from) => write!(f, "the URL from {from}"),
             Request::Embedded => f.write_str("the area embedded in the medium"),
             Request::Raw(device) => write!(f, "{}", device.display()),
             Request::OnDevice { device, file } => {
@@ -123,6 +142,16 @@ mod tests {
         assert_eq!(from("quiet bedplate.mode=live"), None);
         assert_eq!(from("bedplate.answers= quiet"), None);
         assert_eq!(from("bedplate.answers=embedded"), Some(Request::Embedded));
+        for (word, discovery) in [
+            ("dhcp", Discovery::Dhcp),
+            ("dns", Discovery::Dns),
+            ("discover", Discovery::Both),
+        ] {
+            assert_eq!(
+                from(&format!("bedplate.answers={word}")),
+                Some(Request::Discover(discovery))
+            );
+        }
         assert_eq!(
             from("a bedplate.answers=HTTP://h/a b"),
             Some(Request::Url("HTTP://h/a".into()))

@@ -2,7 +2,9 @@
 
 mod boot;
 mod disk;
+mod hook;
 mod network;
+mod source;
 mod storage;
 mod system;
 mod webhook;
@@ -13,7 +15,9 @@ use crate::choices::{After, Choices, HclPolicy};
 use crate::values::{LicenseToken, PlanHash, ValueError, Zones};
 use boot::boot;
 use disk::disk;
+use hook::hooks;
 use network::network;
+use source::source;
 use storage::storage;
 use system::system;
 use webhook::webhook;
@@ -41,6 +45,8 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);
     let license = license(answers.license, document);
     let webhook = webhook(answers.webhook, document);
+    let source = source(answers.source, document);
+    let hooks = hooks(answers.hook, document);
     let expect_plan = match answers.expect_plan {
         Some(text) => value(document, "expect_plan", PlanHash::parse(&text)).map(Some),
         None => Some(None),
@@ -54,6 +60,8 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
         hcl: hcl?,
         license: license?,
         webhook: webhook?,
+        source: source?,
+        hooks: hooks?,
         expect_plan: expect_plan?,
         on_success: answers.on_success.unwrap_or(After::Reboot),
         on_failure: answers.on_failure.unwrap_or(After::Shell),

@@ -2,8 +2,8 @@
 
 use crate::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
-    InterfaceChoice, Ipv6Choice, NetworkChoice, StorageChoice, SystemChoice, UplinkChoice,
-    WebhookChoice,
+    HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NetworkChoice, SourceChoice,
+    StorageChoice, SystemChoice, UplinkChoice, WebhookChoice,
 };
 use crate::selector::DiskSelector;
 use toml::{Table, Value};
@@ -20,6 +20,8 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
         hcl,
         license,
         webhook,
+        source,
+        hooks,
         expect_plan,
         on_success,
         on_failure,
@@ -62,6 +64,21 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     }
     if let Some(webhook) = webhook {
         file.insert("webhook".into(), Value::Table(webhook_table(webhook)));
+    }
+    if let Some(SourceChoice { url, pin }) = source {
+        let mut table = Table::new();
+        put(&mut table, "url", url.expose());
+        if let Some(pin) = pin {
+            put(&mut table, "pin", pin.to_string());
+        }
+        file.insert("source".into(), Value::Table(table));
+    }
+    let hooks: Vec<Value> = hooks
+        .iter()
+        .map(|hook| Value::Table(hook_table(hook)))
+        .collect();
+    if !hooks.is_empty() {
+        file.insert("hook".into(), Value::Array(hooks));
     }
     let mut text = String::from(
         "# Choices made at the console of the Bedplate installer. docs/answers.md explains every key.\n",
@@ -236,6 +253,40 @@ fn webhook_table(webhook: &WebhookChoice) -> Table {
         put(&mut table, "pin", pin.to_string());
     }
     table.insert("progress".into(), Value::Boolean(*progress));
+    table
+}
+
+fn hook_table(hook: &HookChoice) -> Table {
+    let HookChoice {
+        name,
+        when,
+        program,
+        time_limit_s,
+        may_fail,
+    } = hook;
+    let mut table = Table::new();
+    put(&mut table, "name", name);
+    put(&mut table, "when", when.to_string());
+    match program {
+        // One that stands in answers is text.
+        HookProgram::Inline(script) => {
+            put(
+                &mut table,
+                "script",
+                String::from_utf8_lossy(script.expose()),
+            );
+        }
+        HookProgram::File { file, sha256, .. } => {
+            put(&mut table, "file", file);
+            if let Some(sha256) = sha256 {
+                put(&mut table, "sha256", sha256);
+            }
+        }
+    }
+    // Within four hours.
+    let seconds = i64::try_from(*time_limit_s).unwrap_or(i64::MAX);
+    table.insert("time_limit".into(), Value::Integer(seconds));
+    table.insert("may_fail".into(), Value::Boolean(*may_fail));
     table
 }
 

@@ -32,15 +32,30 @@ pub fn read(
     zones: &Zones,
     machine: Option<&MachineIdentity>,
 ) -> Result<Choices, Problems> {
+    // Without problems there is one.
+    read_text(text, file, zones, machine).map(|mut all| all.swap_remove(0))
+}
+
+/// The choices of every section, or of the file where it has none; at least one. Otherwise as [`read_bytes`].
+pub fn read_all(bytes: &[u8], file: &str, zones: &Zones) -> Result<Vec<Choices>, Problems> {
+    read_text(text_of(bytes, file)?, file, zones, None)
+}
+
+fn read_text(
+    text: &str,
+    file: &str,
+    zones: &Zones,
+    machine: Option<&MachineIdentity>,
+) -> Result<Vec<Choices>, Problems> {
     let mut document = Document::parse(text);
-    let mut choices = None;
+    let mut choices = Vec::new();
     if !document.is_broken() {
         document.check_shape(&schema::json_schema());
         let answers: AnswerFile = document.read();
         let hosts = answers.host.as_deref().unwrap_or_default();
         let sections = match host::choose(hosts, machine, &mut document) {
             Sections::None => {
-                choices = check::check(answers, &mut document, zones);
+                choices.extend(check::check(answers, &mut document, zones));
                 0..0
             }
             Sections::One(index) => index..index + 1,
@@ -50,15 +65,14 @@ pub fn read(
         for index in sections {
             let mut merged = document.for_host(index);
             let answers = merged.read();
-            let found = check::check(answers, &mut merged, zones);
-            choices = choices.or(found);
+            choices.extend(check::check(answers, &mut merged, zones));
             document.adopt(merged);
         }
     }
     let list = document.into_problems();
-    match choices {
-        Some(choices) if list.is_empty() => Ok(choices),
-        _ => Err(Problems {
+    match choices.is_empty() || !list.is_empty() {
+        false => Ok(choices),
+        true => Err(Problems {
             file: file.to_owned(),
             list,
         }),
@@ -72,13 +86,12 @@ pub fn read_bytes(
     zones: &Zones,
     machine: Option<&MachineIdentity>,
 ) -> Result<Choices, Problems> {
+    read(text_of(bytes, file)?, file, zones, machine)
+}
+
+fn text_of<'b>(bytes: &'b [u8], file: &str) -> Result<&'b str, Problems> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => read(
-            text.strip_prefix('\u{feff}').unwrap_or(text),
-            file,
-            zones,
-            machine,
-        ),
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let problem = Problem {

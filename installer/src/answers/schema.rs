@@ -2,10 +2,14 @@
 //! one run reports everything that is missing or wrong.
 
 mod boot;
+mod hook;
 mod network;
+mod source;
 
 pub use boot::{Boot, BootConsole};
+pub use hook::{Hook, HookStage};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
+pub use source::Source;
 
 use crate::choices::{After, StorageKind};
 use schemars::JsonSchema;
@@ -39,6 +43,10 @@ pub struct AnswerFile {
     pub webhook: Option<Webhook>,
     /// The license; everything but automatic updates works without one.
     pub license: Option<License>,
+    /// Where the release is fetched from, in place of that of the medium.
+    pub source: Option<Source>,
+    /// Programs of yours that run in the course of the installation.
+    pub hook: Option<Vec<Hook>>,
     /// One file for many machines: what stands in the section that fits goes before what stands above.
     pub host: Option<Vec<Host>>,
 }
@@ -72,6 +80,10 @@ pub struct Host {
     pub webhook: Option<Webhook>,
     /// The license.
     pub license: Option<License>,
+    /// Where the release is fetched from.
+    pub source: Option<Source>,
+    /// Programs of yours, in place of those at the top of the file.
+    pub hook: Option<Vec<Hook>>,
 }
 
 /// Properties of a machine. One that a machine does not have does not fit.
@@ -272,7 +284,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            18,
+            20,
             "a table is missing from the schema"
         );
     }

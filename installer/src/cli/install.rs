@@ -2,7 +2,7 @@
 
 use super::InstallArgs;
 use super::plan::zones;
-use crate::answer_source::{Finder, Request};
+use crate::answer_source::{Finder, Request, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
@@ -59,10 +59,15 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         };
 
     let request = Request::argument(&args.answers);
+    let trust = match Trust::parse(args.answers_pin.as_deref(), args.answers_key.as_deref()) {
+        Ok(trust) => trust,
+        Err(error) => return fail("answers", error_chain(&error), Exit::Usage, &mut emitter),
+    };
     let finder = Finder {
         system: &system,
         machine: &RealMachine,
         pause: &std::thread::sleep,
+        trust: &trust,
         live: false,
     };
     let mut tell = |message| {
@@ -82,20 +87,31 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
     });
     let facts = Facts::read(&Root::system());
     let machine = MachineIdentity::of(&facts);
-    let choices = match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine))
-    {
-        Ok(choices) => choices,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
-        }
-    };
+    let mut choices =
+        match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine)) {
+            Ok(choices) => choices,
+            Err(problems) => {
+                eprintln!("{problems}");
+                return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
+            }
+        };
     if let Some(choice) = &choices.webhook {
         let webhook =
             webhook.get_or_init(|| Webhook::new(choice, &machine, Arc::new(RealSystem::silent())));
         webhook.listen(&mut emitter);
     }
-    let prepared = match session.prepare(facts) {
+    let loaded = choices.load_hooks(found.signed, &mut |file| {
+        finder.beside(&found, file, &mut |message| {
+            emitter.emit(EventKind::Warning {
+                step: None,
+                message,
+            });
+        })
+    });
+    if let Err(error) = loaded {
+        return fail("answers", error_chain(&error), Exit::Usage, &mut emitter);
+    }
+    let prepared = match session.prepare_for(&choices, facts, &std::thread::sleep, &mut emitter) {
         Ok(prepared) => prepared,
         Err(error) => {
             return fail(

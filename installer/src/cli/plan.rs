@@ -1,7 +1,9 @@
 //! `installer plan`
 
 use super::{MediumArgs, PlanArgs};
+use crate::answer_source::beside_file;
 use crate::answers::{self, MachineIdentity};
+use crate::choices::{Choices, HookFileError};
 use crate::exit::Exit;
 use crate::laydown::RealMachine;
 use crate::live::ZONEINFO;
@@ -13,6 +15,7 @@ use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
 use std::fs;
 use std::path::Path;
+use steps::step::error_chain;
 use steps::system::{RealSystem, System};
 
 /// The time zones of this machine.
@@ -23,7 +26,7 @@ pub fn zones() -> Zones {
 /// What a plan is built from, apart from the choices.
 pub struct Inputs<'a> {
     session: Session<'a>,
-    prepared: Prepared,
+    prepared: Prepared<'a>,
 }
 
 impl<'a> Inputs<'a> {
@@ -61,15 +64,20 @@ impl<'a> Inputs<'a> {
     }
 
     /// The plan that these answers give on this machine. What is in the way is printed, and the exit says what kind it is.
-    pub fn plan_for(&self, answers: &[u8], name: &str) -> Result<Result<Plan, Exit>> {
+    pub fn plan_for(&self, answers: &[u8], path: &Path) -> Result<Result<Plan, Exit>> {
         let machine = MachineIdentity::of(&self.prepared.facts);
-        let choices = match answers::read_bytes(answers, name, &zones(), Some(&machine)) {
+        let name = path.display().to_string();
+        let mut choices = match answers::read_bytes(answers, &name, &zones(), Some(&machine)) {
             Ok(choices) => choices,
             Err(problems) => {
                 eprintln!("{problems}");
                 return Ok(Err(Exit::Usage));
             }
         };
+        if let Err(error) = load_hooks(&mut choices, false, self.session.system, path) {
+            eprintln!("{}", error_chain(&error).join(": "));
+            return Ok(Err(Exit::Usage));
+        }
         match self.session.plan(&self.prepared, &choices) {
             Ok(plan) => Ok(Ok(plan)),
             Err(problems) => {
@@ -84,13 +92,23 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// Reads the files of hooks from beside the answers at `path`.
+pub fn load_hooks(
+    choices: &mut Choices,
+    signed: bool,
+    system: &dyn System,
+    path: &Path,
+) -> Result<(), HookFileError> {
+    choices.load_hooks(signed, &mut |file| beside_file(system, path, file))
+}
+
 /// Prints the plan.
 pub fn run(args: &PlanArgs) -> Result<Exit> {
     let name = args.answers.display().to_string();
     let bytes = fs::read(&args.answers).with_context(|| format!("cannot read {name}"))?;
     let system = RealSystem::silent();
     let inputs = Inputs::load(&system, args.facts.as_deref(), &args.medium)?;
-    let plan = match inputs.plan_for(&bytes, &name)? {
+    let plan = match inputs.plan_for(&bytes, &args.answers)? {
         Ok(plan) => plan,
         Err(exit) => return Ok(exit),
     };

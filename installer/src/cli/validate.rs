@@ -1,11 +1,12 @@
 //! `installer validate`
 
 use super::ValidateArgs;
-use super::plan::{Inputs, zones};
+use super::plan::{Inputs, load_hooks, zones};
 use crate::answers;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
 use std::fs;
+use steps::step::error_chain;
 use steps::system::RealSystem;
 
 /// Checks the file, and with facts also that a plan comes out of it.
@@ -15,7 +16,7 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
     if let Some(facts) = &args.facts {
         let system = RealSystem::silent();
         let inputs = Inputs::load(&system, Some(facts), &args.medium)?;
-        if let Err(exit) = inputs.plan_for(&bytes, &name)? {
+        if let Err(exit) = inputs.plan_for(&bytes, &args.file)? {
             // An answer file that fits another machine is not a failure of this program.
             return Ok(if exit == Exit::Failed {
                 Exit::Usage
@@ -28,9 +29,20 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
             facts.display()
         );
     } else {
-        if let Err(problems) = answers::read_bytes(&bytes, &name, &zones(), None) {
-            eprintln!("{problems}");
-            return Ok(Exit::Usage);
+        match answers::read_all(&bytes, &name, &zones()) {
+            Ok(mut all) => {
+                let loaded = all.iter_mut().try_for_each(|choices| {
+                    load_hooks(choices, false, &RealSystem::silent(), &args.file)
+                });
+                if let Err(error) = loaded {
+                    eprintln!("{}", error_chain(&error).join(": "));
+                    return Ok(Exit::Usage);
+                }
+            }
+            Err(problems) => {
+                eprintln!("{problems}");
+                return Ok(Exit::Usage);
+            }
         }
         println!("{name} is valid");
     }

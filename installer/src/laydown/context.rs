@@ -1,10 +1,11 @@
 //! What the steps of a lay-down share.
 
 use super::machine::{Machine, partition_path};
-use crate::plan::Plan;
+use crate::plan::{DiskIdentity, Plan};
+use crate::release_source::ImageRoot;
 use release::OpenRelease;
 use slots::gpt::Guids;
-use slots::layout::PartitionKind;
+use slots::layout::{Layout, PartitionKind};
 use std::path::{Path, PathBuf};
 use steps::StepError;
 use steps::system::{Command, Mount, Output, System};
@@ -12,6 +13,33 @@ use uuid::Uuid;
 
 /// Where the file systems of the new host are mounted while it is laid down.
 const MOUNTS: &str = "/run/bedplate/target";
+
+/// A disk that is installed to.
+pub struct Member<'a> {
+    /// What identifies it.
+    pub identity: &'a DiskIdentity,
+    /// Its partitions.
+    pub layout: &'a Layout,
+    /// The identities of those.
+    pub guids: Guids,
+}
+
+impl<'a> Member<'a> {
+    /// Its device path.
+    pub fn disk(&self) -> &'a str {
+        &self.identity.path
+    }
+
+    /// The device of one of its partitions.
+    pub fn partition(&self, kind: PartitionKind) -> PathBuf {
+        partition_path(self.disk(), kind.number())
+    }
+
+    /// The same as text, for commands.
+    pub fn partition_text(&self, kind: PartitionKind) -> String {
+        self.partition(kind).display().to_string()
+    }
+}
 
 /// What the steps of a lay-down share.
 pub struct Context<'a> {
@@ -27,16 +55,20 @@ pub struct Context<'a> {
     pub machine: &'a dyn Machine,
     /// Seconds since 1970 at the start.
     pub now_unix: u64,
-    /// Identities of the new partitions.
-    pub guids: Guids,
+    /// The disk, or the two of a mirror.
+    pub members: Vec<Member<'a>>,
     /// Identities of the partitions of disks that become storage repositories, in the order of the plan.
     pub storage_guids: Vec<Guids>,
     /// Identity of the new host.
     pub machine_id: Uuid,
-    /// Identities of the partitions that were on the disk before.
+    /// Identities of the partitions that were on the disks before.
     pub old_partitions: Vec<Uuid>,
+    /// The tree of the root image that is laid down.
+    pub image: ImageRoot,
     /// True from the first write on.
     pub written: bool,
+    /// Arrays of the mirror that run.
+    pub(super) arrays: Vec<PartitionKind>,
     mounted: Vec<PathBuf>,
 }
 
@@ -57,7 +89,16 @@ impl<'a> Context<'a> {
             system,
             machine,
             now_unix,
-            guids: machine.random_guids(),
+            members: plan
+                .disk
+                .members()
+                .into_iter()
+                .map(|(identity, layout)| Member {
+                    identity,
+                    layout,
+                    guids: machine.random_guids(),
+                })
+                .collect(),
             storage_guids: plan
                 .storage
                 .iter()
@@ -66,24 +107,26 @@ impl<'a> Context<'a> {
                 .collect(),
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),
+            image: ImageRoot::running(),
             written: false,
+            arrays: Vec::new(),
             mounted: Vec::new(),
         }
     }
 
-    /// The disk's device path.
-    pub fn disk(&self) -> &'a str {
-        &self.plan.disk.identity.path
+    /// True when two disks are made to hold the same.
+    pub fn is_mirror(&self) -> bool {
+        self.plan.disk.mirror.is_some()
     }
 
-    /// The device of a partition.
-    pub fn partition(&self, kind: PartitionKind) -> PathBuf {
-        partition_path(self.disk(), kind.number())
+    /// The device that holds slots, state or storage: a partition, or the array over two of them.
+    pub fn device(&self, kind: PartitionKind) -> PathBuf {
+        device_of(self.plan, kind)
     }
 
     /// The same as text, for commands.
-    pub fn partition_text(&self, kind: PartitionKind) -> String {
-        self.partition(kind).display().to_string()
+    pub fn device_text(&self, kind: PartitionKind) -> String {
+        self.device(kind).display().to_string()
     }
 
     /// Runs a command.
@@ -91,16 +134,27 @@ impl<'a> Context<'a> {
         Ok(self.system.run(&command)?)
     }
 
-    /// Mounts a partition below `MOUNTS` and returns where. It is unmounted by [`Context::unmount`], or at the
-    /// latest by the cleanup.
+    /// Mounts the state file system, or the ESP of the first disk, below `MOUNTS`, and returns where. It is unmounted by
+    /// [`Context::unmount`], or at the latest by the cleanup.
     pub fn mount(
         &mut self,
         kind: PartitionKind,
         fs_type: &str,
         read_only: bool,
     ) -> Result<PathBuf, StepError> {
+        self.mount_device(self.device(kind), kind, fs_type, read_only)
+    }
+
+    /// Mounts `device` where [`Context::mount`] mounts what is of that kind.
+    pub fn mount_device(
+        &mut self,
+        device: PathBuf,
+        kind: PartitionKind,
+        fs_type: &str,
+        read_only: bool,
+    ) -> Result<PathBuf, StepError> {
         let target = Path::new(MOUNTS).join(kind.name());
-        let mut mount = Mount::device(self.partition(kind), &target, fs_type).inert();
+        let mut mount = Mount::device(device, &target, fs_type).inert();
         if fs_type == "vfat" {
             mount = mount.options("umask=0077");
         }
@@ -112,6 +166,13 @@ impl<'a> Context<'a> {
         Ok(target)
     }
 
+    /// Mounts something that [`Context::unmount_all`] takes away again.
+    pub fn mount_at(&mut self, mount: Mount) -> Result<(), StepError> {
+        self.system.mount(&mount)?;
+        self.mounted.push(mount.target);
+        Ok(())
+    }
+
     /// Makes everything below `target` durable, and unmounts it.
     pub fn unmount(&mut self, target: &Path) -> Result<(), StepError> {
         self.system.sync(target)?;
@@ -120,14 +181,36 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Unmounts what a failed step left. Tries all, and reports the first failure.
+    /// Unmounts everything, the last first. Tries all, and reports the first failure.
     pub fn unmount_all(&mut self) -> Result<(), StepError> {
         let mut failure = None;
         while let Some(target) = self.mounted.pop() {
             if let Err(error) = self.system.unmount(&target) {
-                failure.get_or_insert(error);
+                failure.get_or_insert(error.into());
             }
         }
-        failure.map_or(Ok(()), |error| Err(error.into()))
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Unmounts what a failed step left, and stops its arrays. Tries all, and reports the first failure.
+    pub fn clean_up(&mut self) -> Result<(), StepError> {
+        let mut failure = self.unmount_all().err();
+        while let Some(kind) = self.arrays.pop() {
+            let stop = Command::new("mdadm").args(["--stop", &kind.array_device()]);
+            if let Err(error) = self.system.run(&stop) {
+                failure.get_or_insert(error.into());
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The device that holds slots, state or storage of the host in `plan`: a partition of its disk, or the array over two of
+/// them.
+pub fn device_of(plan: &Plan, kind: PartitionKind) -> PathBuf {
+    if plan.disk.mirror.is_some() && PartitionKind::MIRRORED.contains(&kind) {
+        kind.array_device().into()
+    } else {
+        partition_path(&plan.disk.identity.path, kind.number())
     }
 }

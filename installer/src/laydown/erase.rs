@@ -20,29 +20,38 @@ impl Step<Context<'_>> for EraseDisk {
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
-        let disk = Path::new(context.disk());
-        let mut device = context.machine.open(disk, Access::Exclusive)?;
-        let table = read_table(device.as_mut())?;
-        context.written = true;
-        drop(device);
-        // An old RAID or LVM inside of a partition would be found again where a new partition happens to start there.
-        let numbers = table
-            .iter()
-            .flat_map(|table| &table.entries)
-            .map(|entry| entry.number);
-        let old = numbers.map(|number| partition_path(context.disk(), number));
-        let old: Vec<_> = old
-            .filter(|path| context.machine.has_device(path))
-            .collect();
-        for path in old.iter().map(|path| path.as_path()).chain([disk]) {
-            context.run(
-                Command::new("wipefs")
-                    .args(["--all", "--force", "--quiet"])
-                    .arg(path),
-            )?;
+        for at in 0..context.members.len() {
+            erase(context, at)?;
         }
-        let mut device = context.machine.open(disk, Access::Exclusive)?;
-        erase_tables(device.as_mut())?;
         Ok(())
     }
+}
+
+/// Erases one of the disks.
+fn erase(context: &mut Context<'_>, at: usize) -> Result<(), StepError> {
+    let path = context.members[at].disk();
+    let disk = Path::new(path);
+    let mut device = context.machine.open(disk, Access::Exclusive)?;
+    let table = read_table(device.as_mut())?;
+    context.written = true;
+    drop(device);
+    // An old RAID or LVM inside of a partition would be found again where a new partition happens to start there.
+    let numbers = table
+        .iter()
+        .flat_map(|table| &table.entries)
+        .map(|entry| entry.number);
+    let old = numbers.map(|number| partition_path(path, number));
+    let old: Vec<_> = old
+        .filter(|path| context.machine.has_device(path))
+        .collect();
+    for path in old.iter().map(|path| path.as_path()).chain([disk]) {
+        context.run(
+            Command::new("wipefs")
+                .args(["--all", "--force", "--quiet"])
+                .arg(path),
+        )?;
+    }
+    let mut device = context.machine.open(disk, Access::Exclusive)?;
+    erase_tables(device.as_mut())?;
+    Ok(())
 }

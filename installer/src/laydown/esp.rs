@@ -4,7 +4,7 @@ use super::{Context, boot_state, files};
 use release::BOOT_FILES;
 use slots::layout::PartitionKind;
 use slots::names::ESP_LABEL;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use steps::system::Command;
 use steps::{Reporter, Step, StepError};
 
@@ -25,40 +25,59 @@ impl Step<Context<'_>> for FillEsp {
         context: &mut Context<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), StepError> {
-        let device = context.partition_text(PartitionKind::Esp);
-        let sector = context.plan.disk.identity.sector_size.to_string();
-        let mkfs = ["-F", "32", "-S", &sector, "-n", ESP_LABEL, &device];
-        context.run(Command::new("mkfs.vfat").args(mkfs))?;
-
-        let esp = context.mount(PartitionKind::Esp, "vfat", false)?;
-        let folder = Path::new("bedplate").join(context.plan.release.root.id());
-        let system = context.system;
-        system.create_dir_all(&esp.join(&folder))?;
-        system.create_dir_all(&esp.join("grub"))?;
-        let total: u64 = BOOT_FILES
+        let devices: Vec<PathBuf> = context
+            .members
             .iter()
-            .map(|(artifact, _)| context.release.info(*artifact).size)
-            .sum();
+            .map(|member| member.partition(PartitionKind::Esp))
+            .collect();
+        let sizes = BOOT_FILES.map(|(artifact, _)| context.release.info(artifact).size);
+        // Written and read back, on each disk.
+        let total = sizes.iter().sum::<u64>() * 2 * devices.len() as u64;
         let mut done = 0;
-        for (artifact, name) in BOOT_FILES {
-            files::copy(context, artifact, &esp.join(&folder).join(name))?;
-            done += context.release.info(artifact).size;
-            reporter.progress(done, total * 2);
+        for device in devices {
+            fill(context, &device, &mut |bytes| {
+                done += bytes;
+                reporter.progress(done, total);
+            })?;
         }
-        boot_state::write(context, &esp, &folder)?;
-        context.unmount(&esp)?;
-
-        let esp = context.mount(PartitionKind::Esp, "vfat", true)?;
-        for (artifact, name) in BOOT_FILES {
-            files::compare(context, artifact, &esp.join(&folder).join(name))?;
-            done += context.release.info(artifact).size;
-            reporter.progress(done, total * 2);
-        }
-        boot_state::compare(context, &esp, &folder)?;
-        context.unmount(&esp)
+        Ok(())
     }
 
     fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
-        context.unmount_all()
+        context.clean_up()
     }
+}
+
+/// Makes the ESP on `device`. Counts the bytes that are written, and those that are read back.
+fn fill(
+    context: &mut Context<'_>,
+    device: &Path,
+    count: &mut dyn FnMut(u64),
+) -> Result<(), StepError> {
+    let sector = context.plan.disk.identity.sector_size.to_string();
+    let mkfs = ["-F", "32", "-S", &sector, "-n", ESP_LABEL];
+    context.run(Command::new("mkfs.vfat").args(mkfs).arg(device))?;
+
+    let mount = |context: &mut Context<'_>, read_only| {
+        context.mount_device(device.to_owned(), PartitionKind::Esp, "vfat", read_only)
+    };
+    let esp = mount(context, false)?;
+    let folder = Path::new("bedplate").join(context.plan.release.root.id());
+    let system = context.system;
+    system.create_dir_all(&esp.join(&folder))?;
+    system.create_dir_all(&esp.join("grub"))?;
+    for (artifact, name) in BOOT_FILES {
+        files::copy(context, artifact, &esp.join(&folder).join(name))?;
+        count(context.release.info(artifact).size);
+    }
+    boot_state::write(context, &esp, &folder)?;
+    context.unmount(&esp)?;
+
+    let esp = mount(context, true)?;
+    for (artifact, name) in BOOT_FILES {
+        files::compare(context, artifact, &esp.join(&folder).join(name))?;
+        count(context.release.info(artifact).size);
+    }
+    boot_state::compare(context, &esp, &folder)?;
+    context.unmount(&esp)
 }

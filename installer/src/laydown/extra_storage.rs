@@ -64,7 +64,7 @@ fn partition_disk(
     erase_tables(device.as_mut())?;
     write_table(device.as_mut(), &disk.layout, guids)?;
     drop(device);
-    partition::reread_disk(context, path)?;
+    partition::reread(context, path)?;
     let new = partition_path(path, PartitionKind::Storage.number());
     if !context.machine.has_device(&new) {
         return Err(partition::PartitionError::Missing(new).into());

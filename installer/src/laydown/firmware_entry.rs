@@ -44,8 +44,12 @@ fn update(context: &Context<'_>) -> Result<(), StepError> {
     let list = context
         .run(Command::new("efibootmgr").arg("--verbose"))?
         .text();
-    let ours = context.guids.of(PartitionKind::Esp);
-    let stale = |guid: &Uuid| *guid == ours || context.old_partitions.contains(guid);
+    let ours: Vec<Uuid> = context
+        .members
+        .iter()
+        .map(|member| member.guids.of(PartitionKind::Esp))
+        .collect();
+    let stale = |guid: &Uuid| ours.contains(guid) || context.old_partitions.contains(guid);
     for number in entries(&list)
         .filter(|(_, guid)| stale(guid))
         .map(|(number, _)| number)
@@ -58,11 +62,13 @@ fn update(context: &Context<'_>) -> Result<(), StepError> {
         ]))?;
     }
     let number = PartitionKind::Esp.number().to_string();
-    let place = ["--disk", context.disk(), "--part", &number];
-    let create = Command::new("efibootmgr")
-        .args(["--quiet", "--create"])
-        .args(place);
-    context.run(create.args(["--label", LABEL, "--loader", LOADER]))?;
+    // Each new entry becomes the first of the boot order, so the first disk comes last.
+    for member in context.members.iter().rev() {
+        let create = Command::new("efibootmgr")
+            .args(["--quiet", "--create"])
+            .args(["--disk", member.disk(), "--part", &number]);
+        context.run(create.args(["--label", LABEL, "--loader", LOADER]))?;
+    }
     Ok(())
 }
 

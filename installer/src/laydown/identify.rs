@@ -63,10 +63,13 @@ impl Step<Context<'_>> for IdentifyDisk {
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         let plan = context.plan;
-        let table = identify(context, &plan.disk.identity, plan.disk.wipe)?;
-        context.old_partitions = table
-            .map(|t| t.entries.iter().map(|entry| entry.guid).collect())
-            .unwrap_or_default();
+        for (planned, _) in plan.disk.members() {
+            let table = identify(context, planned, plan.disk.wipe)?;
+            let entries = table.iter().flat_map(|table| &table.entries);
+            context
+                .old_partitions
+                .extend(entries.map(|entry| entry.guid));
+        }
         // All of them before the first write to any.
         for storage in &plan.storage {
             for disk in &storage.disks {

@@ -33,40 +33,54 @@ impl Step<Context<'_>> for WriteLoaders {
             .then(|| bios_images(context))
             .transpose()?;
 
-        let esp = context.mount(PartitionKind::Esp, "vfat", false)?;
-        for path in EFI_PATHS {
-            let path = esp.join(path);
-            if let Some(folder) = path.parent() {
-                context.system.create_dir_all(folder)?;
+        context.stop_arrays()?;
+        for at in 0..context.members.len() {
+            write_efi(context, at)?;
+            if let Some((boot, core)) = &bios {
+                write_bios(context, at, boot, core)?;
             }
-            files::copy(context, Artifact::GrubEfi, &path)?;
-        }
-        context.unmount(&esp)?;
-        let esp = context.mount(PartitionKind::Esp, "vfat", true)?;
-        for path in EFI_PATHS {
-            files::compare(context, Artifact::GrubEfi, &esp.join(path))?;
-        }
-        context.unmount(&esp)?;
-
-        if let Some((boot, core)) = bios {
-            let layout = &context.plan.disk.layout;
-            let bios_partition = layout
-                .get(PartitionKind::Bios)
-                .ok_or("the plan has no BIOS boot partition")?;
-            let images = grub_bios_embed(&boot, &core, bios_partition.start, bios_partition.size)?;
-            let mut device = context
-                .machine
-                .open(Path::new(context.disk()), Access::Exclusive)?;
-            images.write(device.as_mut(), bios_partition)?;
-            drop(device);
-            partition::reread(context)?;
         }
         Ok(())
     }
 
     fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
-        context.unmount_all()
+        context.clean_up()
     }
+}
+
+/// Writes the loader for UEFI to one of the disks.
+fn write_efi(context: &mut Context<'_>, at: usize) -> Result<(), StepError> {
+    let device = context.members[at].partition(PartitionKind::Esp);
+    let esp = context.mount_device(device.clone(), PartitionKind::Esp, "vfat", false)?;
+    for path in EFI_PATHS {
+        let path = esp.join(path);
+        if let Some(folder) = path.parent() {
+            context.system.create_dir_all(folder)?;
+        }
+        files::copy(context, Artifact::GrubEfi, &path)?;
+    }
+    context.unmount(&esp)?;
+    let esp = context.mount_device(device, PartitionKind::Esp, "vfat", true)?;
+    for path in EFI_PATHS {
+        files::compare(context, Artifact::GrubEfi, &esp.join(path))?;
+    }
+    context.unmount(&esp)
+}
+
+/// Writes the loader for BIOS to one of the disks.
+fn write_bios(context: &Context<'_>, at: usize, boot: &[u8], core: &[u8]) -> Result<(), StepError> {
+    let member = &context.members[at];
+    let bios_partition = member
+        .layout
+        .get(PartitionKind::Bios)
+        .ok_or("the plan has no BIOS boot partition")?;
+    let images = grub_bios_embed(boot, core, bios_partition.start, bios_partition.size)?;
+    let mut device = context
+        .machine
+        .open(Path::new(member.disk()), Access::Exclusive)?;
+    images.write(device.as_mut(), bios_partition)?;
+    drop(device);
+    partition::reread(context, member.disk())
 }
 
 fn bios_images(context: &Context<'_>) -> Result<(Vec<u8>, Vec<u8>), StepError> {

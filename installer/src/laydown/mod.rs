@@ -8,9 +8,11 @@ mod esp;
 mod extra_storage;
 mod files;
 mod firmware_entry;
+mod hook;
 mod identify;
 mod loaders;
 mod machine;
+mod mirror;
 mod partition;
 mod settings;
 mod slot;
@@ -19,7 +21,8 @@ mod storage;
 mod verify;
 mod volume_group;
 
-pub use context::Context;
+pub use context::{Context, Member, device_of};
+pub use hook::HOST_TREE;
 pub use identify::IdentifyError;
 pub use machine::{Machine, RealMachine, partition_path};
 pub use settings::SettingsError;
@@ -27,6 +30,7 @@ pub use state::HOST_KEY_NOTE;
 
 use crate::plan::Plan;
 use steps::Runner;
+use steps::hook::Stage;
 
 /// The steps of an installation by `plan`, in order.
 pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
@@ -35,19 +39,33 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
     if system.locale.is_some() || !system.enable.is_empty() || !system.disable.is_empty() {
         runner.add(settings::CheckSettings);
     }
+    add_hooks(&mut runner, plan, Stage::BeforeInstall);
     let mut runner = runner
         .with(identify::IdentifyDisk)
         .with(erase::EraseDisk)
-        .with(partition::PartitionDisk)
+        .with(partition::PartitionDisk);
+    if plan.disk.mirror.is_some() {
+        runner.add(mirror::CreateMirror);
+    }
+    let mut runner = runner
         .with(slot::WriteSlot)
         .with(state::CreateState)
         .with(storage::CreateStorage);
     if !plan.storage.is_empty() {
         runner.add(extra_storage::CreateExtraStorage);
     }
-    let mut runner = runner.with(esp::FillEsp).with(loaders::WriteLoaders);
+    runner.add(esp::FillEsp);
+    // Before the boot loaders: a disk on which one failed does not start.
+    add_hooks(&mut runner, plan, Stage::BeforeFirstBoot);
+    runner.add(loaders::WriteLoaders);
     if plan.boot.firmware_entry {
         runner.add(firmware_entry::FirmwareEntry);
     }
     runner
+}
+
+fn add_hooks<'a, 'c>(runner: &mut Runner<'a, Context<'c>>, plan: &Plan, stage: Stage) {
+    for hook in plan.hooks.iter().filter(|plan| plan.hook.when == stage) {
+        runner.add(hook::RunHook(hook.clone()));
+    }
 }

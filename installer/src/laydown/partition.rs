@@ -1,6 +1,6 @@
 //! Step: the new partition table.
 
-use super::Context;
+use super::{Context, context::Member};
 use slots::block::Access;
 use slots::gpt::write_table;
 use slots::layout::PartitionKind;
@@ -47,52 +47,54 @@ impl Step<Context<'_>> for PartitionDisk {
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
-        let layout = &context.plan.disk.layout;
-        let mut device = context
-            .machine
-            .open(Path::new(context.disk()), Access::Exclusive)?;
-        write_table(device.as_mut(), layout, &context.guids)?;
-        // The kernel reads a table anew only when nobody has the disk open.
-        drop(device);
-        reread(context)?;
-        for partition in &layout.partitions {
-            let path = context.partition(partition.kind);
-            if !context.machine.has_device(&path) {
-                return Err(PartitionError::Missing(path).into());
-            }
-            let found = context.machine.open(&path, Access::ReadOnly)?.size();
-            if found != partition.size {
-                return Err(PartitionError::Stale {
-                    path,
-                    found,
-                    planned: partition.size,
-                }
-                .into());
-            }
-        }
-        // What an older file system left in the middle of the disk must not be taken for one of the new ones.
-        for kind in PartitionKind::ALL {
-            let path = context.partition(kind);
-            context.run(
-                Command::new("wipefs")
-                    .args(["--all", "--force", "--quiet"])
-                    .arg(path),
-            )?;
+        for member in &context.members {
+            partition(context, member)?;
         }
         Ok(())
     }
+}
+
+/// Partitions one of the disks.
+fn partition(context: &Context<'_>, member: &Member<'_>) -> Result<(), StepError> {
+    let layout = member.layout;
+    let mut device = context
+        .machine
+        .open(Path::new(member.disk()), Access::Exclusive)?;
+    write_table(device.as_mut(), layout, &member.guids)?;
+    // The kernel reads a table anew only when nobody has the disk open.
+    drop(device);
+    reread(context, member.disk())?;
+    for partition in &layout.partitions {
+        let path = member.partition(partition.kind);
+        if !context.machine.has_device(&path) {
+            return Err(PartitionError::Missing(path).into());
+        }
+        let found = context.machine.open(&path, Access::ReadOnly)?.size();
+        if found != partition.size {
+            return Err(PartitionError::Stale {
+                path,
+                found,
+                planned: partition.size,
+            }
+            .into());
+        }
+    }
+    // What an older file system left in the middle of the disk must not be taken for one of the new ones.
+    for kind in PartitionKind::ALL {
+        context.run(
+            Command::new("wipefs")
+                .args(["--all", "--force", "--quiet"])
+                .arg(member.partition(kind)),
+        )?;
+    }
+    Ok(())
 }
 
 /// Makes the kernel and udev look at the partition table anew, and waits until they are done.
 ///
 /// udev does so by itself when a writer closes the disk, some time later, and the partitions' nodes are gone for a moment
 /// then: whoever writes to the whole disk ends with this.
-pub(super) fn reread(context: &Context<'_>) -> Result<(), StepError> {
-    reread_disk(context, context.disk())
-}
-
-/// The same for any disk.
-pub(super) fn reread_disk(context: &Context<'_>, disk: &str) -> Result<(), StepError> {
+pub(super) fn reread(context: &Context<'_>, disk: &str) -> Result<(), StepError> {
     let settle = || context.run(Command::new("udevadm").args(["settle", "--timeout=60"]));
     let mut tries = 1;
     loop {

@@ -4,14 +4,12 @@
 use super::Context;
 use crate::host_files::{HostFile, UNITS, enable_files};
 use crate::values::Unit;
-use std::path::Path;
-use steps::system::System;
 use steps::{Reporter, Step, StepError};
 
 /// Where glibc has its locales.
 const LOCALES: &str = "/usr/lib/locale";
 
-/// Looks the names up in the live system, which is the root image that is laid down.
+/// Looks the names up in the root image that is laid down.
 pub struct CheckSettings;
 
 /// Something is named that the release does not have.
@@ -57,9 +55,11 @@ impl Step<Context<'_>> for CheckSettings {
         let (plan, system) = (&context.plan.system, context.system);
         if let Some(locale) = &plan.locale
             && let Some(folder) = locale.folder()
-            && !system.exists(&Path::new(LOCALES).join(folder))
+            && !system.exists(&context.image.path(LOCALES).join(folder))
         {
-            let there = system.list_dir(Path::new(LOCALES)).unwrap_or_default();
+            let there = system
+                .list_dir(&context.image.path(LOCALES))
+                .unwrap_or_default();
             let others = there
                 .iter()
                 .filter_map(|name| name.strip_suffix(".utf8"))
@@ -73,12 +73,12 @@ impl Step<Context<'_>> for CheckSettings {
             .into());
         }
         for unit in &plan.disable {
-            if !system.exists(&Path::new(UNITS).join(unit.file())) {
+            if !system.exists(&context.image.path(UNITS).join(unit.file())) {
                 return Err(missing(unit, "off").into());
             }
         }
         for unit in &plan.enable {
-            links(system, unit)?;
+            links(context, unit)?;
         }
         Ok(())
     }
@@ -92,8 +92,9 @@ fn missing(unit: &Unit, verb: &'static str) -> SettingsError {
 }
 
 /// The links by which `unit` is switched on.
-pub fn links(system: &dyn System, unit: &Unit) -> Result<Vec<HostFile>, StepError> {
-    let path = Path::new(UNITS).join(unit.file());
+pub fn links(context: &Context<'_>, unit: &Unit) -> Result<Vec<HostFile>, StepError> {
+    let system = context.system;
+    let path = context.image.path(UNITS).join(unit.file());
     if !system.exists(&path) {
         return Err(missing(unit, "on").into());
     }

@@ -27,7 +27,7 @@ impl Step<Context<'_>> for WriteSlot {
         // An earlier installation had its slots at the same places.
         let mut other = context
             .machine
-            .open(&context.partition(PartitionKind::SlotB), Access::Exclusive)?;
+            .open(&context.device(PartitionKind::SlotB), Access::Exclusive)?;
         other.write_at(0, &[0; HEAD as usize])?;
         other.flush()?;
         drop(other);
@@ -42,7 +42,7 @@ impl Step<Context<'_>> for WriteSlot {
         let mut source = context.release.reader(Artifact::Root)?;
         let mut device = context
             .machine
-            .open(&context.partition(PartitionKind::SlotA), Access::Exclusive)?;
+            .open(&context.device(PartitionKind::SlotA), Access::Exclusive)?;
         // Reading back takes as long as writing, so it counts, too.
         let total = info.size * 2;
         let written = write_verified(
@@ -61,5 +61,9 @@ impl Step<Context<'_>> for WriteSlot {
         )?;
         debug_assert_eq!(written.sha256, expected.sha256);
         Ok(())
+    }
+
+    fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
+        context.clean_up()
     }
 }

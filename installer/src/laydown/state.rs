@@ -1,9 +1,11 @@
 //! Step: the state partition, with everything that makes the root image this host.
 
 use super::{Context, settings};
-use crate::host_files::{Content, HostFile, HostIdentity, authorized_keys, etc_files};
+use crate::host_files::{
+    Content, HostFile, HostIdentity, authorized_keys, etc_files, first_boot_files,
+};
 use slots::layout::PartitionKind;
-use slots::names::STATE_LABEL;
+use slots::names::{FIRST_BOOT_HOOKS, STATE_LABEL};
 use std::path::{Path, PathBuf};
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
@@ -35,7 +37,7 @@ impl Step<Context<'_>> for CreateState {
         context: &mut Context<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), StepError> {
-        let device = context.partition_text(PartitionKind::State);
+        let device = context.device_text(PartitionKind::State);
         context.run(Command::new("mkfs.ext4").args([
             "-q",
             "-F",
@@ -58,7 +60,7 @@ impl Step<Context<'_>> for CreateState {
     }
 
     fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
-        context.unmount_all()
+        context.clean_up()
     }
 }
 
@@ -73,8 +75,11 @@ fn overlay(context: &Context<'_>) -> PathBuf {
 /// The files that are known before they are written, each with its folder from the root of the state partition.
 fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepError> {
     let identity = HostIdentity {
-        esp: context.guids.of(PartitionKind::Esp),
-        storage: context.guids.of(PartitionKind::Storage),
+        members: context
+            .members
+            .iter()
+            .map(|member| member.guids.clone())
+            .collect(),
         extra_storage: context
             .storage_guids
             .iter()
@@ -84,13 +89,20 @@ fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepErr
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,
     };
-    let shadow = context.system.read_file(Path::new("/etc/shadow"))?;
+    let shadow = context
+        .system
+        .read_file(&context.image.path("/etc/shadow"))?;
     let shadow = String::from_utf8_lossy(&shadow).into_owned();
     let etc = overlay(context).join("upper");
     let mut files: Vec<(PathBuf, HostFile)> = etc_files(context.plan, &identity, &shadow)?
         .into_iter()
         .map(|file| (etc.clone(), file))
         .collect();
+    files.extend(
+        first_boot_files(context.plan)?
+            .into_iter()
+            .map(|file| (PathBuf::from(FIRST_BOOT_HOOKS), file)),
+    );
     if let Some(keys) = authorized_keys(context.plan) {
         files.push((Path::new(HOME).join(".ssh"), keys));
     }
@@ -117,7 +129,7 @@ fn fill(
         put(system, &state.join(dir), file)?;
     }
     for unit in &context.plan.system.enable {
-        for file in settings::links(system, unit)? {
+        for file in settings::links(context, unit)? {
             put(system, &etc, &file)?;
         }
     }
@@ -139,8 +151,9 @@ fn fill(
     }
 
     for (from, name) in HOME_FILES {
-        if system.exists(Path::new(from)) {
-            system.copy_file(Path::new(from), &home.join(name), 0o644)?;
+        let from = context.image.path(from);
+        if system.exists(&from) {
+            system.copy_file(&from, &home.join(name), 0o644)?;
         }
     }
     Ok(())

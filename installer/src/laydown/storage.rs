@@ -18,8 +18,12 @@ impl Step<Context<'_>> for CreateStorage {
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
-        let device = context.partition_text(PartitionKind::Storage);
+        let device = context.device_text(PartitionKind::Storage);
         let kind = context.plan.disk.storage;
         volume_group::create(context, STORAGE_VG, &[device], kind)
+    }
+
+    fn cleanup(&mut self, context: &mut Context<'_>) -> Result<(), StepError> {
+        context.clean_up()
     }
 }

@@ -2,7 +2,8 @@
 
 use super::problem::{About, PlanProblem, PlanProblems};
 use super::{
-    BootPlan, Firmware, Plan, ReleasePlan, SystemPlan, WebhookPlan, disk, hcl, network, storage,
+    BootPlan, Firmware, Plan, ReleasePlan, SourcePlan, SystemPlan, WebhookPlan, disk, hcl, hook,
+    network, storage,
 };
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
@@ -157,64 +158,77 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
     let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
 
-    match (disk, storage, network, hcl, firmware, hostname) {
-        (Some(disk), Some(storage), Some(network), Some(hcl), Some(firmware), Some(hostname))
-            if problems.is_empty() =>
-        {
-            Ok(Plan {
-                schema: 1,
-                release: ReleasePlan {
-                    version: release.version.clone(),
-                    kernel: release.kernel.clone(),
-                    xen: release.xen.clone(),
-                    root: release.root.clone(),
-                },
-                boot: BootPlan {
-                    firmware,
-                    bios_code: disk.identity.sector_size == 512,
-                    firmware_entry: firmware == Firmware::Uefi,
-                    console: choices
-                        .boot
-                        .console
-                        .unwrap_or_else(|| console(input.command_line)),
-                    options: options.clone(),
-                },
-                disk,
-                storage,
-                system: SystemPlan {
-                    hostname,
-                    timezone: choices.system.timezone.clone(),
-                    root_password: choices
-                        .system
-                        .root_password
-                        .as_ref()
-                        .map_or("none", |hash| hash.method())
-                        .to_owned(),
-                    ssh_keys: choices.system.ssh_keys.clone(),
-                    keymap: choices.system.keymap.clone(),
-                    locale: choices.system.locale.clone(),
-                    enable: choices.system.enable.clone(),
-                    disable: choices.system.disable.clone(),
-                },
-                network,
-                hcl,
-                license_sha256: choices
-                    .license
+    let hooks = hook::decide(&choices.hooks);
+    let hooks = hooks.map_err(|list| problems.extend(list)).ok();
+
+    match (disk, storage, network, hcl, firmware, hostname, hooks) {
+        (
+            Some(disk),
+            Some(storage),
+            Some(network),
+            Some(hcl),
+            Some(firmware),
+            Some(hostname),
+            Some(hooks),
+        ) if problems.is_empty() => Ok(Plan {
+            schema: 1,
+            release: ReleasePlan {
+                version: release.version.clone(),
+                kernel: release.kernel.clone(),
+                xen: release.xen.clone(),
+                root: release.root.clone(),
+            },
+            boot: BootPlan {
+                firmware,
+                bios_code: disk.identity.sector_size == 512,
+                firmware_entry: firmware == Firmware::Uefi,
+                console: choices
+                    .boot
+                    .console
+                    .unwrap_or_else(|| console(input.command_line)),
+                options: options.clone(),
+            },
+            disk,
+            storage,
+            system: SystemPlan {
+                hostname,
+                timezone: choices.system.timezone.clone(),
+                root_password: choices
+                    .system
+                    .root_password
                     .as_ref()
-                    .map(|token| hex::encode(Sha256::digest(token.expose()))),
-                webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
-                    url: webhook.url.shown(),
-                    progress: webhook.progress,
-                    token: webhook.token.is_some(),
-                    pin: webhook.pin.as_ref().map(ToString::to_string),
-                }),
-                on_success: choices.on_success,
-                on_failure: choices.on_failure,
-                warnings,
-                root_password: choices.system.root_password.clone(),
-                license: choices.license.clone(),
-            })
-        }
+                    .map_or("none", |hash| hash.method())
+                    .to_owned(),
+                ssh_keys: choices.system.ssh_keys.clone(),
+                keymap: choices.system.keymap.clone(),
+                locale: choices.system.locale.clone(),
+                enable: choices.system.enable.clone(),
+                disable: choices.system.disable.clone(),
+            },
+            network,
+            hcl,
+            license_sha256: choices
+                .license
+                .as_ref()
+                .map(|token| hex::encode(Sha256::digest(token.expose()))),
+            webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
+                url: webhook.url.shown(),
+                progress: webhook.progress,
+                token: webhook.token.is_some(),
+                pin: webhook.pin.as_ref().map(ToString::to_string),
+            }),
+            source: choices.source.as_ref().map(|source| SourcePlan {
+                url: source.url.shown(),
+                pin: source.pin.as_ref().map(ToString::to_string),
+            }),
+            hooks,
+            on_success: choices.on_success,
+            on_failure: choices.on_failure,
+            warnings,
+            root_password: choices.system.root_password.clone(),
+            license: choices.license.clone(),
+            secrets: hook::secrets(choices),
+        }),
         _ => Err(PlanProblems(problems)),
     }
 }

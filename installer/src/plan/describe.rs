@@ -1,9 +1,10 @@
 //! The plan for people.
 
-use super::{Firmware, Plan};
+use super::{Firmware, HookPlan, Plan};
 use crate::choices::StorageKind;
 use crate::values::show_size;
 use std::fmt::{self, Display};
+use steps::hook::Stage;
 
 /// Shows a plan; see [`Plan::describe`].
 pub struct Description<'p>(&'p Plan);
@@ -29,6 +30,9 @@ impl Display for Description<'_> {
             "           root hash {}",
             plan.release.root.verity.root_hash
         )?;
+        if let Some(source) = &plan.source {
+            writeln!(f, "           fetched from {}", source.url)?;
+        }
         for (n, (id, _)) in plan.disk.members().into_iter().enumerate() {
             writeln!(
                 f,
@@ -167,6 +171,22 @@ impl Display for Description<'_> {
                 "the report"
             };
             writeln!(f, "Webhook    {} hears {what}", webhook.url)?;
+        }
+        for (index, HookPlan { hook, .. }) in plan.hooks.iter().enumerate() {
+            let failure = match (hook.may_fail, hook.when) {
+                (true, _) => "a failure is a warning",
+                (false, Stage::FirstBoot) => "a failure stops those behind it",
+                (false, _) => "a failure ends the installation",
+            };
+            writeln!(
+                f,
+                "{:<10} {} {}, {} s at most, {failure}; SHA-256 {}",
+                if index == 0 { "Hooks" } else { "" },
+                hook.when,
+                hook.name,
+                hook.time_limit_s,
+                hook.sha256
+            )?;
         }
         writeln!(
             f,

@@ -3,11 +3,11 @@
 use super::HclPlan;
 use super::problem::{About, DiskVerdict, PlanProblem};
 use crate::choices::HclPolicy;
+use crate::release_source::ImageRoot;
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::Facts;
 use hcl_checker::list::List;
 use hcl_checker::verdict::{Finding, Severity, Verdict, judge_for_disks};
-use std::path::Path;
 use steps::StepError;
 
 /// Where the drivers of a kernel are.
@@ -20,10 +20,10 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The list of this program, and the drivers of the kernel `release` as far as they are on this machine. In the live
-    /// system they are: it runs the same root image.
-    pub fn load(release: &str) -> Result<Self, StepError> {
-        let drivers = DriverIndex::read(&Path::new(MODULES).join(release)).ok();
+    /// The list of this program, and the drivers of the kernel `release` as far as they are in `image`. In the live system
+    /// they are: it runs the root image of its medium.
+    pub fn load(image: &ImageRoot, release: &str) -> Result<Self, StepError> {
+        let drivers = DriverIndex::read(&image.path(MODULES).join(release)).ok();
         Ok(Judge {
             list: List::built_in()?,
             drivers,

@@ -4,6 +4,7 @@ mod build;
 mod describe;
 mod disk;
 mod hcl;
+mod hook;
 mod matches;
 mod network;
 mod network_plan;
@@ -13,6 +14,7 @@ mod storage;
 pub use build::{Input, build};
 pub use disk::{contents, holds_bedplate, identity_of, unusable, unusable_for_storage};
 pub use hcl::Judge;
+pub use hook::HookPlan;
 pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
@@ -24,6 +26,7 @@ use crate::values::{Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slots::{Console, ExtraOptions, Layout};
+use steps::Secrets;
 
 /// What an installation will do.
 ///
@@ -53,6 +56,12 @@ pub struct Plan {
     /// Who hears how the installation goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookPlan>,
+    /// The server that the release is fetched from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePlan>,
+    /// Programs of the operator, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookPlan>,
     /// What follows success.
     pub on_success: After,
     /// What follows a failure.
@@ -65,6 +74,9 @@ pub struct Plan {
     /// The license token, kept apart likewise.
     #[serde(skip)]
     pub license: Option<LicenseToken>,
+    /// What no program may show.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 /// What is laid down.
@@ -205,6 +217,16 @@ pub struct WebhookPlan {
     pub progress: bool,
     /// True when a token is sent along.
     pub token: bool,
+    /// The only key that the server may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+}
+
+/// The server that the release is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourcePlan {
+    /// The URL without what may be a secret.
+    pub url: String,
     /// The only key that the server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,

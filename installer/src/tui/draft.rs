@@ -103,6 +103,8 @@ impl Draft {
                     hcl,
                     license: self.license.clone(),
                     webhook: None,
+                    source: None,
+                    hooks: Vec::new(),
                     expect_plan: None,
                     on_success: After::Reboot,
                     on_failure: After::Shell,

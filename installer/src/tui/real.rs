@@ -3,7 +3,7 @@
 use super::effects::{Effects, Ended, Job, Link, Load, Message, Subject};
 use super::gate::Tap;
 use super::network_test::NetworkTest;
-use crate::answer_source::{Finder, Network, Request};
+use crate::answer_source::{Finder, Network, Request, Trust};
 use crate::choices::Choices;
 use crate::laydown::HOST_KEY_NOTE;
 use crate::license_check::{self, LicenseCheck};
@@ -33,7 +33,7 @@ pub struct Real<'a> {
     emitter: Mutex<&'a mut Emitter>,
     tap: Tap,
     zones: Zones,
-    prepared: Mutex<Option<Arc<Prepared>>>,
+    prepared: Mutex<Option<Arc<Prepared<'a>>>>,
     report: Mutex<Option<Report>>,
     network: NetworkTest<'a>,
 }
@@ -78,7 +78,7 @@ impl<'a> Real<'a> {
         )
     }
 
-    fn prepared(&self) -> Option<Arc<Prepared>> {
+    fn prepared(&self) -> Option<Arc<Prepared<'a>>> {
         lock(&self.prepared).clone()
     }
 
@@ -168,13 +168,14 @@ impl<'a> Real<'a> {
     fn read_license(&self, place: &str) -> Result<String, String> {
         // The same forms as for answers: a URL, `DEVICE:/FILE`, a file.
         let request = match Request::parse(place) {
-            Ok(Request::Embedded) | Err(_) => Request::argument(place),
+            Ok(Request::Embedded | Request::Discover(_)) | Err(_) => Request::argument(place),
             Ok(request) => request,
         };
         let finder = Finder {
             system: self.session.system,
             machine: self.session.machine,
             pause: &std::thread::sleep,
+            trust: &Trust::default(),
             live: true,
         };
         let found = finder.read(&request, &self.session.medium, &mut |_| {});

@@ -7,6 +7,7 @@ use crate::choices::Choices;
 use crate::laydown;
 use crate::license_check::{self, LicenseCheck};
 use crate::plan::{self, Judge, Plan, PlanProblems};
+use crate::release_source::ImageRoot;
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{Facts, NicKind};
@@ -61,7 +62,7 @@ impl<'a> Simulation<'a> {
             facts,
             release: serde_json::from_str(RELEASE)?,
             // The drivers of the played release are not on this machine.
-            judge: Judge::load("simulation")?,
+            judge: Judge::load(&ImageRoot::running(), "simulation")?,
             zones,
             pace,
         })
@@ -126,6 +127,7 @@ impl<'a> Simulation<'a> {
                 result: StepResult::Done,
                 took_ms: 0,
                 bytes: 0,
+                output: Vec::new(),
                 errors: Vec::new(),
             });
         }

@@ -40,6 +40,21 @@ impl WebUrl {
             .is_some_and(|start| start.eq_ignore_ascii_case("https:"))
     }
 
+    /// What may be a secret in it: user with password, the password alone, the query and each of its values.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map(|(user, _)| user);
+        let password = user.and_then(|user| user.split_once(':'));
+        let query = self.0.split_once('?').map(|(_, query)| query);
+        let values = query.unwrap_or_default().split('&');
+        let values = values.filter_map(|pair| pair.split_once('='));
+        user.into_iter()
+            .chain(password.map(|(_, password)| password))
+            .chain(query)
+            .chain(values.map(|(_, value)| value))
+    }
+
     /// The URL without user, password and query.
     pub fn shown(&self) -> String {
         shown_url(&self.0)
@@ -74,6 +89,9 @@ mod tests {
         assert!(url.is_private());
         assert_eq!(url.shown(), "HTTPS://host:8443/a");
         assert!(!format!("{url:?}").contains("pw"));
+        let secrets: Vec<&str> = url.secrets().collect();
+        assert_eq!(secrets, ["user:pw", "pw", "token=t", "t"]);
+        assert_eq!(WebUrl::parse("http://h/@x").unwrap().secrets().count(), 0);
         for bad in [
             "",
             "ftp://x",

@@ -1,6 +1,7 @@
 //! A command to run, and what came of it.
 
 use super::package_of;
+use crate::secrets::Secrets;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Debug, Display};
 use std::io;
@@ -25,6 +26,7 @@ pub struct Command {
     pub(super) stdin: Vec<u8>,
     pub(super) secret_stdin: bool,
     pub(super) secret_stdout: bool,
+    pub(super) secrets: Secrets,
     pub(super) timeout: Duration,
     pub(super) good: Vec<i32>,
 }
@@ -39,6 +41,7 @@ impl Command {
             stdin: Vec::new(),
             secret_stdin: false,
             secret_stdout: false,
+            secrets: Secrets::new(),
             timeout: DEFAULT_TIMEOUT,
             good: vec![0],
         }
@@ -80,6 +83,13 @@ impl Command {
         self
     }
 
+    /// Takes these texts out of everything that it prints, before that is logged, returned or put into an error. For programs
+    /// of others, which may print what they were not meant to.
+    pub fn hides(mut self, secrets: &Secrets) -> Self {
+        self.secrets = secrets.clone();
+        self
+    }
+
     /// Sets how long it may take; it and its children are killed after that.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -103,6 +113,24 @@ impl Command {
             .iter()
             .map(|a| a.to_string_lossy().into_owned())
             .collect()
+    }
+
+    /// What it printed, without what it must not show.
+    pub(super) fn hidden(&self, mut output: Output) -> Output {
+        if !self.secrets.is_empty() {
+            for stream in [&mut output.stdout, &mut output.stderr] {
+                // Where it was cut off, a secret may have been cut as well.
+                if stream.len() == Output::MAX {
+                    let end = stream.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+                    stream.truncate(end);
+                }
+                *stream = self
+                    .secrets
+                    .hide(&String::from_utf8_lossy(stream))
+                    .into_bytes();
+            }
+        }
+        output
     }
 
     /// The bytes for standard input.
@@ -162,6 +190,13 @@ impl Output {
     /// Standard output as text without the white space around it.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim().to_owned()
+    }
+
+    /// The last `count` lines of standard output, and then of standard error, `count` in all, without control characters.
+    pub fn last_lines(&self, count: usize) -> Vec<String> {
+        let mut lines = last_lines(&self.stdout, count);
+        lines.extend(last_lines(&self.stderr, count));
+        lines.split_off(lines.len().saturating_sub(count))
     }
 }
 
@@ -265,15 +300,15 @@ fn tail(lines: &[String]) -> String {
 
 /// The last lines of standard error, or of standard output when there are none and it is no secret.
 pub(super) fn last_words(command: &Command, output: &Output) -> Vec<String> {
-    let stderr = last_lines(&output.stderr);
+    let stderr = last_lines(&output.stderr, ERROR_LINES);
     if stderr.is_empty() && !command.secret_stdout {
-        last_lines(&output.stdout)
+        last_lines(&output.stdout, ERROR_LINES)
     } else {
         stderr
     }
 }
 
-fn last_lines(bytes: &[u8]) -> Vec<String> {
+fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let visible = |line: &str| -> String {
         line.trim_end()
@@ -288,7 +323,7 @@ fn last_lines(bytes: &[u8]) -> Vec<String> {
         .rev()
         .map(|line| visible(line.trim_end().rsplit('\r').next().unwrap_or(line)))
         .filter(|line| !line.is_empty())
-        .take(ERROR_LINES)
+        .take(count)
         .collect();
     lines.reverse();
     lines

@@ -2,6 +2,7 @@
 
 use super::command::last_words;
 use super::{Command, FileError, Mount, MountError, Output, RunError, System, files};
+use crate::secrets::Secrets;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags};
 use nix::sys::signal::{Signal, killpg};
@@ -197,18 +198,18 @@ fn run(command: &Command, log: &Log) -> Result<Output, RunError> {
     let quiet: Log = Arc::new(|_| {});
     let stdout = Capture::start(
         child.stdout.take(),
-        "  ",
         if command.secret_stdout { &quiet } else { log },
+        &command.secrets,
     );
-    let stderr = Capture::start(child.stderr.take(), "  ", log);
+    let stderr = Capture::start(child.stderr.take(), log, &command.secrets);
 
     let status = wait(&mut child, command.timeout).map_err(io)?;
     let deadline = Instant::now() + DRAIN;
-    let mut output = Output {
+    let mut output = command.hidden(Output {
         code: 0,
         stdout: stdout.finish(deadline),
         stderr: stderr.finish(deadline),
-    };
+    });
     match status {
         None => {
             let stderr = last_words(command, &output);
@@ -283,14 +284,22 @@ struct Capture {
 }
 
 impl Capture {
-    fn start(stream: Option<impl Read + Send + 'static>, indent: &'static str, log: &Log) -> Self {
+    fn start(stream: Option<impl Read + Send + 'static>, log: &Log, secrets: &Secrets) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let (tell, done) = mpsc::channel();
         if let Some(stream) = stream {
-            let (bytes, log) = (bytes.clone(), log.clone());
+            let (bytes, log, secrets) = (bytes.clone(), log.clone(), secrets.clone());
             thread::spawn(move || {
                 // An error of a pipe is its end.
-                let _ = capture(stream, &bytes, |line| log(&format!("{indent}{line}")));
+                let _ = capture(stream, &bytes, |line, is_whole| {
+                    // Half a secret is not found.
+                    match is_whole || secrets.is_empty() {
+                        true => log(&format!("  {}", secrets.hide(line))),
+                        false => log(&format!(
+                            "  (a piece of a line longer than {LOG_LINE} bytes)"
+                        )),
+                    }
+                });
                 let _ = tell.send(());
             });
         }
@@ -310,9 +319,11 @@ impl Capture {
 /// ends does not fill the memory.
 const LOG_LINE: u64 = 8192;
 
-fn capture(stream: impl Read, bytes: &Mutex<Vec<u8>>, log: impl Fn(&str)) -> io::Result<()> {
+/// `log` hears of each line, and whether it is a whole one.
+fn capture(stream: impl Read, bytes: &Mutex<Vec<u8>>, log: impl Fn(&str, bool)) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
+    let mut goes_on = false;
     loop {
         line.clear();
         if reader
@@ -327,7 +338,12 @@ fn capture(stream: impl Read, bytes: &Mutex<Vec<u8>>, log: impl Fn(&str)) -> io:
         let room = Output::MAX - kept.len();
         kept.extend_from_slice(&line[..line.len().min(room)]);
         drop(kept);
-        log(String::from_utf8_lossy(&line).trim_end());
+        let went_on = goes_on;
+        goes_on = line.len() as u64 == LOG_LINE && !line.ends_with(b"\n");
+        log(
+            String::from_utf8_lossy(&line).trim_end(),
+            !went_on && !goes_on,
+        );
     }
 }
 

@@ -38,9 +38,16 @@ enum Answer {
     Missing,
 }
 
+/// What commands get, by the start of their command line and a part of their standard input.
+struct Scripted {
+    start: String,
+    input: String,
+    answer: Answer,
+}
+
 #[derive(Default)]
 struct State {
-    answers: Vec<(String, Answer)>,
+    answers: Vec<Scripted>,
     calls: Vec<Call>,
     commands: Vec<Command>,
     files: BTreeMap<PathBuf, Vec<u8>>,
@@ -73,15 +80,25 @@ impl RecordingSystem {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(self, start: &str, answer: Answer) -> Self {
-        self.state().answers.push((start.to_owned(), answer));
+    fn answer(self, start: &str, input: &str, answer: Answer) -> Self {
+        self.state().answers.push(Scripted {
+            start: start.to_owned(),
+            input: input.to_owned(),
+            answer,
+        });
         self
     }
 
     /// Commands whose command line starts with `start` print `stdout`. The answer that was added last wins.
     pub fn prints(self, start: &str, stdout: &str) -> Self {
+        self.prints_for(start, "", stdout)
+    }
+
+    /// The same for those alone whose standard input holds `input`.
+    pub fn prints_for(self, start: &str, input: &str, stdout: impl Into<Vec<u8>>) -> Self {
         self.answer(
             start,
+            input,
             Answer::Output(Output {
                 stdout: stdout.into(),
                 ..Output::default()
@@ -91,12 +108,12 @@ impl RecordingSystem {
 
     /// They end with that exit code and message.
     pub fn fails(self, start: &str, code: i32, stderr: &str) -> Self {
-        self.answer(start, Answer::Exit(code, stderr.to_owned()))
+        self.answer(start, "", Answer::Exit(code, stderr.to_owned()))
     }
 
     /// Their program is not installed.
     pub fn misses(self, start: &str) -> Self {
-        self.answer(start, Answer::Missing)
+        self.answer(start, "", Answer::Missing)
     }
 
     /// A file that is there from the start.
@@ -184,19 +201,18 @@ impl System for RecordingSystem {
         let mut state = self.state();
         state.calls.push(Call::Run(line.clone()));
         state.commands.push(command.clone());
-        let answer = state
-            .answers
-            .iter()
-            .rev()
-            .find(|(start, _)| line.starts_with(start.as_str()));
-        match answer.map(|(_, answer)| answer) {
-            Some(Answer::Output(output)) => Ok(output.clone()),
+        let answer = state.answers.iter().rev().find(|scripted| {
+            line.starts_with(scripted.start.as_str())
+                && String::from_utf8_lossy(&command.stdin).contains(scripted.input.as_str())
+        });
+        match answer.map(|scripted| &scripted.answer) {
+            Some(Answer::Output(output)) => Ok(command.hidden(output.clone())),
             Some(Answer::Exit(code, stderr)) => {
-                let output = Output {
+                let output = command.hidden(Output {
                     code: *code,
                     stdout: Vec::new(),
                     stderr: stderr.clone().into_bytes(),
-                };
+                });
                 match command.good.contains(code) {
                     true => Ok(output),
                     false => Err(RunError::failed(
@@ -366,6 +382,24 @@ mod tests {
         assert_eq!(
             system.command_lines(),
             ["lsblk -d", "lsblk --json", "lsblk --json", "true"]
+        );
+    }
+
+    #[test]
+    fn answers_may_depend_on_the_input() {
+        let system =
+            RecordingSystem::new()
+                .prints("curl", "any")
+                .prints_for("curl", "url = a", "that of a");
+        let run = |input: &str| {
+            system
+                .run(&Command::new("curl").stdin(input))
+                .unwrap()
+                .text()
+        };
+        assert_eq!(
+            (run("url = a\n"), run("url = b\n")),
+            ("that of a".into(), "any".into())
         );
     }
 

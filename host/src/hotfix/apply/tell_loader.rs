@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::hotfix::Site;
+use crate::mirror;
 use slots::BootState;
 use slots::boot_state::STATE_ENV;
 use slots::env_block::ATOMIC;
@@ -19,7 +20,11 @@ impl Step<Context<'_>> for ForgetOther {
         "Tell the boot loader to start this release only".into()
     }
 
-    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+    fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), StepError> {
         let state = BootState {
             try_id: None,
             tries: 0,
@@ -27,7 +32,7 @@ impl Step<Context<'_>> for ForgetOther {
             ..context.prepared.state.clone()
         };
         if state != context.prepared.state {
-            write(&context.site, &state)?;
+            write(&context.site, &state, reporter)?;
             context.prepared.state = state;
         }
         Ok(())
@@ -46,21 +51,31 @@ impl Step<Context<'_>> for ArrangeTry {
         "Have the next start try the new release, once".into()
     }
 
-    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+    fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), StepError> {
         let state = BootState {
             try_id: Some(context.new_id().to_owned()),
             tries: 1,
             ..context.prepared.state.clone()
         };
-        write(&context.site, &state)
+        write(&context.site, &state, reporter)
     }
 }
 
-fn write(site: &Site<'_>, state: &BootState) -> Result<(), StepError> {
+fn write(site: &Site<'_>, state: &BootState, reporter: &mut Reporter<'_>) -> Result<(), StepError> {
     let block = state.to_env()?;
     // What GRUB changes must lie within one sector.
     block.to_bytes_within(ATOMIC)?;
     site.machine
         .write_env(&site.places.esp.join(STATE_ENV), &block)?;
+    // Each ESP is whole by itself at every moment, so that a disk which fails here keeps nothing from being applied.
+    if let Err(problem) = mirror::equal_esps(site.system, site.machine, site.places) {
+        reporter.warn(format!(
+            "the other disk of the mirror is not told, and starts what it did before: {problem}"
+        ));
+    }
     Ok(())
 }

@@ -103,7 +103,7 @@ pub struct Static {
     pub address: Option<String>,
     /// The router, in the same network.
     pub gateway: Option<String>,
-    /// Name servers, added to those of `[network]`.
+    /// Name servers, asked before those of `[network]`.
     pub dns: Option<Vec<String>>,
 }
 
@@ -115,7 +115,7 @@ pub struct Static6 {
     pub address: Option<String>,
     /// The router: link-local, or in the same network.
     pub gateway: Option<String>,
-    /// Name servers, added to those of `[network]`.
+    /// Name servers, asked before those of `[network]`.
     pub dns: Option<Vec<String>>,
 }
 

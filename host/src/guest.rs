@@ -1,0 +1,10 @@
+//! Guests: what their definitions say, how new ones are described, and libvirt, which runs them.
+
+pub mod devices;
+pub mod domain;
+pub mod libvirt;
+pub mod snapshots;
+pub mod template;
+mod xml;
+
+pub use domain::{Domain, Virtualization};

@@ -1,0 +1,217 @@
+//! Networks as files of systemd-networkd (systemd.netdev(5), systemd.network(5)). Files that `xe` made have `-xe-` in their name,
+//! and only those are taken away again.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Where they are.
+pub const FOLDER: &str = "/etc/systemd/network";
+
+/// A file.
+pub type File = (PathBuf, String);
+
+fn file(name: &str, content: String) -> File {
+    (Path::new(FOLDER).join(name), content)
+}
+
+/// The longest name of an interface (IFNAMSIZ without the end).
+const LONGEST: usize = 15;
+
+/// Whether an interface can have this name.
+pub fn is_interface_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.len() <= LONGEST && name.chars().all(plain) && !name.starts_with('.')
+}
+
+/// The first free name for a bridge.
+pub fn free_bridge(taken: impl Fn(&str) -> bool) -> String {
+    (0_u32..)
+        .map(|n| format!("xenbr{n}"))
+        .find(|name| !taken(name))
+        .unwrap_or_default()
+}
+
+/// A bridge for guests alone: up without an address and without anything connected.
+pub fn bridge(name: &str, mtu: Option<u32>) -> Vec<File> {
+    let mtu = mtu.map_or(String::new(), |mtu| format!("MTUBytes={mtu}\n"));
+    vec![
+        file(
+            &format!("10-xe-{name}.netdev"),
+            format!("[NetDev]\nName={name}\nKind=bridge\n\n[Bridge]\nSTP=no\n"),
+        ),
+        file(
+            &format!("30-xe-{name}.network"),
+            format!(
+                "[Match]\nName={name}\n\n[Link]\n{mtu}RequiredForOnline=no\n\n[Network]\nDHCP=no\nLinkLocalAddressing=no\n\
+                 IPv6AcceptRA=no\nConfigureWithoutCarrier=yes\n"
+            ),
+        ),
+    ]
+}
+
+/// The name of the interface for a VLAN on a device.
+pub fn vlan_name(device: &str, id: u32) -> String {
+    let long = format!("{device}.{id}");
+    match long.len() <= LONGEST {
+        true => long,
+        false => format!("vlan{id}"),
+    }
+}
+
+/// A VLAN on `device` in the bridge. `parent` is the file that configures the device; without one it gets its own, by `mac`.
+pub fn vlan(device: &str, mac: &str, parent: Option<&Path>, id: u32, bridge: &str) -> Vec<File> {
+    let name = vlan_name(device, id);
+    let mut files = vec![
+        file(
+            &format!("10-xe-{name}.netdev"),
+            format!("[NetDev]\nName={name}\nKind=vlan\n\n[VLAN]\nId={id}\n"),
+        ),
+        file(
+            &format!("20-xe-{name}.network"),
+            format!("[Match]\nName={name}\n\n[Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"),
+        ),
+    ];
+    let parent = match parent.and_then(Path::file_name) {
+        Some(parent) => parent.to_string_lossy().into_owned(),
+        None => {
+            // Without what it carries: that comes and goes with the drop-ins.
+            let own = format!("20-xe-uplink-{}.network", mac.replace(':', ""));
+            files.push(file(
+                &own,
+                format!(
+                    "[Match]\nPermanentMACAddress={mac}\n\n[Network]\nLinkLocalAddressing=no\n"
+                ),
+            ));
+            own
+        }
+    };
+    files.push(file(
+        &format!("{parent}.d/xe-{name}.conf"),
+        format!("[Network]\nVLAN={name}\n"),
+    ));
+    files
+}
+
+/// How a bond uses its members.
+pub const BOND_MODES: [&str; 2] = ["active-backup", "lacp"];
+
+/// A bond of the interfaces with these addresses, in the bridge.
+pub fn bond(name: &str, macs: &[String], mode: &str, bridge: &str) -> Vec<File> {
+    let mode = match mode {
+        "lacp" => "Mode=802.3ad\nTransmitHashPolicy=layer3+4\nLACPTransmitRate=fast\n",
+        _ => "Mode=active-backup\n",
+    };
+    let mut files = vec![
+        file(
+            &format!("10-xe-{name}.netdev"),
+            format!("[NetDev]\nName={name}\nKind=bond\n\n[Bond]\n{mode}MIIMonitorSec=100ms\n"),
+        ),
+        file(
+            &format!("20-xe-{name}.network"),
+            format!("[Match]\nName={name}\n\n[Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"),
+        ),
+    ];
+    for mac in macs {
+        files.push(file(
+            &format!("20-xe-{name}-uplink-{}.network", mac.replace(':', "")),
+            format!(
+                "[Match]\nPermanentMACAddress={mac}\n\n[Network]\nBond={name}\nLinkLocalAddressing=no\n"
+            ),
+        ));
+    }
+    files
+}
+
+/// An address that stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// With the length of its prefix: `192.0.2.10/24`.
+    pub address: String,
+    /// The router.
+    pub gateway: Option<String>,
+    /// Name servers.
+    pub dns: Vec<String>,
+}
+
+/// The configuration of a bridge that the host itself has an address on: by DHCP, or a fixed one.
+pub fn addresses(bridge: &str, fixed: Option<&Fixed>) -> String {
+    let mut text = format!("[Match]\nName={bridge}\n\n[Network]\n");
+    // Writing to a String does not fail.
+    match fixed {
+        None => {
+            text +=
+                "DHCP=ipv4\nIPv6AcceptRA=yes\n\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n";
+        }
+        Some(fixed) => {
+            let _ = writeln!(text, "DHCP=no\nIPv6AcceptRA=yes\nAddress={}", fixed.address);
+            if let Some(gateway) = &fixed.gateway {
+                let _ = writeln!(text, "Gateway={gateway}");
+            }
+            for server in &fixed.dns {
+                let _ = writeln!(text, "DNS={server}");
+            }
+        }
+    }
+    text
+}
+
+/// The length of the prefix that a netmask means.
+pub fn prefix_length(netmask: &str) -> Option<u32> {
+    let mask = u32::from(netmask.parse::<std::net::Ipv4Addr>().ok()?);
+    let length = mask.leading_ones();
+    // Ones behind a zero are no mask.
+    (mask.count_ones() == length && length > 0).then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(files: &[File]) -> Vec<String> {
+        files
+            .iter()
+            .map(|(path, _)| path.strip_prefix(FOLDER).unwrap().display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_vlan_hangs_on_the_file_of_its_device() {
+        let parent = Path::new("/etc/systemd/network/20-enp0s4-uplink-525400bed001.network");
+        let files = vlan("enp0s4", "52:54:00:be:d0:01", Some(parent), 100, "xenbr1");
+        assert_eq!(
+            names(&files),
+            [
+                "10-xe-enp0s4.100.netdev",
+                "20-xe-enp0s4.100.network",
+                "20-enp0s4-uplink-525400bed001.network.d/xe-enp0s4.100.conf"
+            ]
+        );
+        assert_eq!(files[2].1, "[Network]\nVLAN=enp0s4.100\n");
+        let alone = vlan("enp0s4", "52:54:00:be:d0:01", None, 100, "xenbr1");
+        assert_eq!(names(&alone)[2], "20-xe-uplink-525400bed001.network");
+        assert!(alone[2].1.contains("PermanentMACAddress=52:54:00:be:d0:01"));
+        assert_eq!(
+            names(&alone)[3],
+            "20-xe-uplink-525400bed001.network.d/xe-enp0s4.100.conf"
+        );
+        assert_eq!(vlan_name("enp129s0f1np1", 4094), "vlan4094");
+    }
+
+    #[test]
+    fn names_and_masks_are_checked() {
+        assert!(is_interface_name("xenbr0") && is_interface_name("a.1"));
+        for wrong in ["", ".", "a/b", "a b", "0123456789abcdef"] {
+            assert!(!is_interface_name(wrong), "{wrong}");
+        }
+        assert_eq!(free_bridge(|name| name == "xenbr0"), "xenbr1");
+        for (mask, length) in [
+            ("255.255.255.0", Some(24)),
+            ("255.255.255.255", Some(32)),
+            ("255.0.255.0", None),
+            ("0.0.0.0", None),
+            ("24", None),
+        ] {
+            assert_eq!(prefix_length(mask), length, "{mask}");
+        }
+    }
+}

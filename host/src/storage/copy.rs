@@ -1,0 +1,209 @@
+//! Bytes from one disk or file to another.
+
+use super::Kind;
+use crate::XeError;
+use crate::hotfix::Machine;
+use crate::task::Task;
+use serde::Deserialize;
+use slots::block::{Access, BlockDevice};
+use std::path::Path;
+use std::time::Duration;
+use steps::{Command, System};
+
+/// Bytes that are copied at once.
+pub const CHUNK: usize = 1 << 20;
+
+/// How a file holds the content of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As it is.
+    Raw,
+    /// In a format that `qemu-img` knows by this name.
+    Other(&'static str),
+}
+
+/// Tells by the first bytes (and, for old VHD files, the last ones).
+pub fn detect(start: &[u8], end: &[u8]) -> Format {
+    for (magic, name) in [
+        (&b"QFI\xfb"[..], "qcow2"),
+        (b"KDMV", "vmdk"),
+        (b"# Disk DescriptorFile", "vmdk"),
+        (b"vhdxfile", "vhdx"),
+        (b"conectix", "vpc"),
+    ] {
+        if start.starts_with(magic) {
+            return Format::Other(name);
+        }
+    }
+    match end.starts_with(b"conectix") {
+        true => Format::Other("vpc"),
+        false => Format::Raw,
+    }
+}
+
+/// What a file holds and how many bytes the disk in it has.
+pub fn look(
+    system: &dyn System,
+    machine: &dyn Machine,
+    path: &Path,
+) -> Result<(Format, u64), XeError> {
+    let mut file = open(machine, path, Access::ReadOnly)?;
+    let size = file.size();
+    let mut read = |offset: u64, len: usize| {
+        let mut bytes = vec![0; len];
+        file.read_at(offset, &mut bytes)
+            .map(|()| bytes)
+            .map_err(|e| failed(path, &e))
+    };
+    let start = read(0, usize::try_from(size.min(64)).unwrap_or(64))?;
+    let end = match size >= 512 {
+        true => read(size - 512, 512)?,
+        false => Vec::new(),
+    };
+    let format = detect(&start, &end);
+    let size = match format {
+        Format::Raw => size,
+        Format::Other(_) => image_size(system, path)?,
+    };
+    match size {
+        0 => Err(XeError::failure("VDI_IMPORT_FAILED", "The file is empty.")
+            .with("file-name", path.display().to_string())),
+        size => Ok((format, size)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Info {
+    #[serde(rename = "virtual-size")]
+    virtual_size: u64,
+}
+
+fn image_size(system: &dyn System, path: &Path) -> Result<u64, XeError> {
+    let command = Command::new("qemu-img")
+        .args(["info", "--output=json"])
+        .arg(path);
+    let output = system.run(&command).map_err(|e| XeError::system(&e))?;
+    let info: Info = serde_json::from_slice(&output.stdout)
+        .map_err(|e| XeError::failure("VDI_IMPORT_FAILED", format!("`qemu-img info`: {e}")))?;
+    Ok(info.virtual_size)
+}
+
+/// Opens a disk or file; what cannot be opened is told by its name.
+pub fn open(
+    machine: &dyn Machine,
+    path: &Path,
+    access: Access,
+) -> Result<Box<dyn BlockDevice + Send>, XeError> {
+    machine
+        .open(path, access)
+        .map_err(|e| XeError::system(&e).with("file-name", path.display().to_string()))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> XeError {
+    XeError::failure(
+        "VDI_IO_ERROR",
+        format!("{} cannot be read or written: {error}", path.display()),
+    )
+}
+
+/// Copies the disk in the file `from` to the disk `to`, which is at least as large. Where `to` is a new sparse file, zeros are
+/// left out.
+pub fn import(
+    system: &dyn System,
+    machine: &dyn Machine,
+    from: (&Path, Format, u64),
+    to: &Path,
+    kind: Kind,
+    task: &Task<'_>,
+) -> Result<(), XeError> {
+    let (path, format, size) = from;
+    match format {
+        Format::Raw => copy(machine, (path, to), size, kind == Kind::Ext, task),
+        Format::Other(name) => system
+            .run(
+                &Command::new("qemu-img")
+                    .args(["convert", "-n", "-f", name, "-O", "raw"])
+                    .arg(path)
+                    .arg(to)
+                    .timeout(Duration::from_secs(24 * 3600)),
+            )
+            .map(drop)
+            .map_err(|e| XeError::failure("VDI_IMPORT_FAILED", XeError::system(&e).message)),
+    }
+}
+
+/// Copies `size` bytes from the first to the second.
+pub fn copy(
+    machine: &dyn Machine,
+    (from, to): (&Path, &Path),
+    size: u64,
+    skip_zeros: bool,
+    task: &Task<'_>,
+) -> Result<(), XeError> {
+    let mut source = open(machine, from, Access::ReadOnly)?;
+    let mut target = open(machine, to, Access::Write)?;
+    let mut buffer = vec![0; CHUNK];
+    let mut offset = 0;
+    while offset < size {
+        let len = usize::try_from((size - offset).min(CHUNK as u64)).unwrap_or(CHUNK);
+        let chunk = &mut buffer[..len];
+        source
+            .read_at(offset, chunk)
+            .map_err(|e| failed(from, &e))?;
+        if !(skip_zeros && is_zero(chunk)) {
+            target.write_at(offset, chunk).map_err(|e| failed(to, &e))?;
+        }
+        offset += len as u64;
+        task.progress(offset, size)?;
+    }
+    target.flush().map_err(|e| failed(to, &e))
+}
+
+/// Whether there is nothing in it.
+pub fn is_zero(chunk: &[u8]) -> bool {
+    chunk.iter().all(|byte| *byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::RealMachine;
+    use steps::RealSystem;
+
+    #[test]
+    fn formats_are_told_by_their_bytes() {
+        assert_eq!(detect(b"QFI\xfb\0\0\0\x03", b""), Format::Other("qcow2"));
+        assert_eq!(detect(b"vhdxfile", b""), Format::Other("vhdx"));
+        assert_eq!(detect(b"\0\0", b"conectix\0"), Format::Other("vpc"));
+        assert_eq!(detect(b"\xeb\x63\x90", b"\0"), Format::Raw);
+        assert_eq!(detect(b"", b""), Format::Raw);
+    }
+
+    #[test]
+    fn a_raw_image_is_copied_and_zeros_stay_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let mut bytes = vec![0_u8; 5 * CHUNK + 512];
+        bytes[3 * CHUNK + 7] = 1;
+        *bytes.last_mut().unwrap() = 2;
+        std::fs::write(&from, &bytes).unwrap();
+        std::fs::File::create(&to)
+            .unwrap()
+            .set_len(6 * CHUNK as u64)
+            .unwrap();
+        let (format, size) = look(&RealSystem::silent(), &RealMachine, &from).unwrap();
+        assert_eq!((format, size), (Format::Raw, bytes.len() as u64));
+        let source = (from.as_path(), format, size);
+        let system = RealSystem::silent();
+        let task = Task::short(&system);
+        import(&system, &RealMachine, source, &to, Kind::Ext, &task).unwrap();
+        let copied = std::fs::read(&to).unwrap();
+        assert!(copied[..bytes.len()] == bytes, "the copy differs");
+        use std::os::unix::fs::MetadataExt;
+        assert!(std::fs::metadata(&to).unwrap().blocks() * 512 < 4 * CHUNK as u64);
+        std::fs::write(&from, b"").unwrap();
+        assert!(look(&RealSystem::silent(), &RealMachine, &from).is_err());
+        let missing = look(&RealSystem::silent(), &RealMachine, Path::new("/none")).unwrap_err();
+        assert!(missing.to_string().contains("/none"), "{missing}");
+    }
+}

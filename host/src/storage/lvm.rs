@@ -1,0 +1,380 @@
+//! The volume group of the host: logical volumes as virtual disks.
+
+use super::{Disk, Kind, Repository};
+use crate::XeError;
+use crate::local::{derived_uuid, host_uuid};
+use serde::Deserialize;
+use slots::names::STORAGE_VG;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use steps::{Command, System};
+
+/// What stands before the UUID in the name of a volume that `xe` made.
+const PREFIX: &str = "vdi-";
+/// Volumes that hold a repository of another kind are no disks.
+pub const REPOSITORY_PREFIX: &str = "sr-";
+
+/// A volume group as `vgs` reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeGroup {
+    /// LVM's own identifier.
+    pub uuid: String,
+    /// Bytes of the group.
+    pub size: u64,
+    /// Bytes that are free.
+    pub free: u64,
+    /// Logical volumes.
+    pub volumes: u64,
+    /// A physical volume is missing.
+    pub partial: bool,
+}
+
+#[derive(Deserialize)]
+struct Report<T> {
+    report: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    vg: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    vg_uuid: String,
+    vg_attr: String,
+    vg_size: String,
+    vg_free: String,
+    lv_count: String,
+}
+
+#[derive(Deserialize)]
+struct Volumes {
+    lv: Vec<Volume>,
+}
+
+#[derive(Deserialize)]
+struct Volume {
+    lv_uuid: String,
+    lv_name: String,
+    lv_size: String,
+    origin: String,
+    origin_size: String,
+    lv_path: String,
+}
+
+/// The local storage repository's volume group; none where there is none.
+pub fn volume_group(system: &dyn System) -> Result<Option<VolumeGroup>, steps::RunError> {
+    // A selection that matches nothing is no error for vgs; the name of a group that is not there would be.
+    let output = system.run(
+        &Command::new("vgs")
+            .args(["--reportformat", "json", "--units", "b", "--nosuffix"])
+            .args(["-o", "vg_uuid,vg_attr,vg_size,vg_free,lv_count"])
+            .args(["--select", &format!("vg_name={STORAGE_VG}")]),
+    )?;
+    Ok(parse_groups(&output.stdout))
+}
+
+fn parse_groups(json: &[u8]) -> Option<VolumeGroup> {
+    let report: Report<Groups> = serde_json::from_slice(json).ok()?;
+    let group = report
+        .report
+        .into_iter()
+        .flat_map(|groups| groups.vg)
+        .next()?;
+    Some(VolumeGroup {
+        uuid: group.vg_uuid,
+        size: group.vg_size.parse().ok()?,
+        free: group.vg_free.parse().ok()?,
+        volumes: group.lv_count.parse().ok()?,
+        // vgs(8): the fourth character of the attributes is `p` for a group with a missing physical volume.
+        partial: group.vg_attr.chars().nth(3) == Some('p'),
+    })
+}
+
+/// The volumes that are disks.
+pub(super) fn disks(system: &dyn System, repository: &Repository) -> Result<Vec<Disk>, XeError> {
+    let output = run(
+        system,
+        Command::new("lvs")
+            .args(["--reportformat", "json", "--units", "b", "--nosuffix"])
+            .args(["-o", "lv_uuid,lv_name,lv_size,origin,origin_size,lv_path"])
+            .arg(STORAGE_VG),
+    )?;
+    let host = host_uuid(system);
+    let uuid_of = |volume: &Volume| identity(volume, host);
+    parse_volumes(&output.stdout, uuid_of, repository)
+}
+
+/// UUID of a volume: in the name where `xe` made it, derived from LVM's own where somebody else did.
+fn identity(volume: &Volume, host: Option<uuid::Uuid>) -> String {
+    let own = volume.lv_name.strip_prefix(PREFIX);
+    match own.filter(|text| uuid::Uuid::try_parse(text).is_ok()) {
+        Some(uuid) => uuid.to_owned(),
+        None => derived_uuid(host, "vdi", &volume.lv_uuid).to_string(),
+    }
+}
+
+fn parse_volumes(
+    json: &[u8],
+    uuid_of: impl Fn(&Volume) -> String,
+    repository: &Repository,
+) -> Result<Vec<Disk>, XeError> {
+    let odd = |what: String| XeError::failure("INTERNAL_ERROR", format!("`lvs` printed {what}"));
+    let report: Report<Volumes> =
+        serde_json::from_slice(json).map_err(|e| odd(format!("no report: {e}")))?;
+    let volumes: Vec<Volume> = report
+        .report
+        .into_iter()
+        .flat_map(|volumes| volumes.lv)
+        .filter(|volume| !volume.lv_name.starts_with(REPOSITORY_PREFIX))
+        .collect();
+    let by_name: BTreeMap<&str, String> = volumes
+        .iter()
+        .map(|volume| (volume.lv_name.as_str(), uuid_of(volume)))
+        .collect();
+    let bytes = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| odd(format!("a size that is none: {text:?}")))
+    };
+    volumes
+        .iter()
+        .map(|volume| {
+            let used = bytes(&volume.lv_size)?;
+            Ok(Disk {
+                uuid: uuid_of(volume),
+                name: volume.lv_name.clone(),
+                repository: repository.uuid.clone(),
+                kind: Kind::Lvm,
+                path: PathBuf::from(&volume.lv_path),
+                // A snapshot has room for every change, so it is larger than what it shows.
+                size: match volume.origin.is_empty() {
+                    true => used,
+                    false => bytes(&volume.origin_size)?,
+                },
+                used,
+                snapshot_of: by_name.get(volume.origin.as_str()).cloned(),
+            })
+        })
+        .collect()
+}
+
+/// The device of the volume for a disk with this UUID.
+fn device(uuid: &str) -> PathBuf {
+    Path::new("/dev")
+        .join(STORAGE_VG)
+        .join(format!("{PREFIX}{uuid}"))
+}
+
+/// Makes a volume; what looked like a file system or the like in its place is wiped.
+pub fn create_command(name: &str, size: u64) -> Command {
+    Command::new("lvcreate")
+        .args(["--quiet", "--yes", "--wipesignatures", "y", "--zero", "y"])
+        .args(["--size", &format!("{size}b"), "--name", name, STORAGE_VG])
+}
+
+pub(super) fn create(system: &dyn System, uuid: &str, size: u64) -> Result<PathBuf, XeError> {
+    run(system, create_command(&format!("{PREFIX}{uuid}"), size))?;
+    Ok(device(uuid))
+}
+
+/// The device of the volume that holds the repository with this UUID.
+pub(super) fn repository_volume(uuid: &str) -> PathBuf {
+    Path::new("/dev")
+        .join(STORAGE_VG)
+        .join(format!("{REPOSITORY_PREFIX}{uuid}"))
+}
+
+/// Makes a volume that will hold a repository.
+pub(super) fn create_repository_volume(
+    system: &dyn System,
+    uuid: &str,
+    size: u64,
+) -> Result<PathBuf, XeError> {
+    run(
+        system,
+        create_command(&format!("{REPOSITORY_PREFIX}{uuid}"), size),
+    )?;
+    Ok(repository_volume(uuid))
+}
+
+pub(super) fn remove(system: &dyn System, path: &Path) -> Result<(), XeError> {
+    run(
+        system,
+        Command::new("lvremove")
+            .args(["--quiet", "--yes"])
+            .arg(path),
+    )
+    .map(drop)
+}
+
+/// Removes a volume by its device.
+pub fn remove_volume(system: &dyn System, path: &Path) -> Result<(), XeError> {
+    remove(system, path)
+}
+
+pub(super) fn extend(system: &dyn System, path: &Path, size: u64) -> Result<(), XeError> {
+    let command = Command::new("lvextend")
+        .args(["--quiet", "--size", &format!("{size}b")])
+        .arg(path)
+        // 5: it has this size already, as sizes are rounded up to extents.
+        .also_good(&[5]);
+    run(system, command).map(drop)
+}
+
+/// Makes a snapshot of a volume with room for every change, so that it never becomes invalid. Returns its device.
+pub fn snapshot(system: &dyn System, origin: &Path, uuid: &str) -> Result<PathBuf, XeError> {
+    run(
+        system,
+        Command::new("lvcreate")
+            .args(["--quiet", "--yes", "--snapshot", "--extents", "100%ORIGIN"])
+            .args(["--name", &format!("{PREFIX}{uuid}")])
+            .arg(origin),
+    )?;
+    Ok(device(uuid))
+}
+
+/// Brings a volume back to what its snapshot shows, and makes the snapshot anew, as merging uses it up. The volume must not
+/// be in use. Running it again after it was cut off finishes it.
+pub fn revert(
+    system: &dyn System,
+    origin: &Path,
+    snapshot_path: &Path,
+    uuid: &str,
+) -> Result<(), XeError> {
+    if system.exists(snapshot_path) {
+        run(
+            system,
+            Command::new("lvconvert")
+                .args(["--quiet", "--yes", "--merge"])
+                .arg(snapshot_path)
+                // The changed parts are copied, at the speed of the disk.
+                .timeout(Duration::from_secs(24 * 3600)),
+        )?;
+    }
+    snapshot(system, origin, uuid).map(drop)
+}
+
+fn run(system: &dyn System, command: Command) -> Result<steps::Output, XeError> {
+    system.run(&command).map_err(|e| {
+        let error = XeError::system(&e);
+        match error.message.contains("insufficient free space")
+            || error.message.contains("Insufficient free space")
+        {
+            true => XeError::failure(
+                "SR_FULL",
+                "The storage repository has too little free space; remove disks or snapshots.",
+            ),
+            false => XeError::failure("SR_BACKEND_FAILURE", error.message),
+        }
+    })
+}
+
+#[cfg(test)]
+pub(crate) const VGS: &str = r#"{"report":[{"vg":[{"vg_uuid":"k3xQ2a-1111-2222-3333-4444-5555-abcdef",
+    "vg_attr":"wz--n-","vg_size":"21470642176","vg_free":"21470642176","lv_count":"0"}]}],"log":[]}"#;
+
+/// From a host with LVM 2.03.31.
+#[cfg(test)]
+pub(crate) const LVS: &str = r#"{"report":[{"lv":[
+    {"lv_uuid":"OfiE3P-iugL-XfsA-qqAq-U4vc-ZFEU-PHvNAD", "lv_name":"byhand", "lv_size":"33554432",
+     "origin":"", "origin_size":"", "lv_path":"/dev/bedplate/byhand"},
+    {"lv_uuid":"lLMC2o-9PMj-sTA4-Bd8Q-8vp0-0t7O-He5aey", "lv_name":"vdi-11111111-1111-4111-8111-111111111111",
+     "lv_size":"67108864", "origin":"", "origin_size":"67108864",
+     "lv_path":"/dev/bedplate/vdi-11111111-1111-4111-8111-111111111111"},
+    {"lv_uuid":"7En51z-WOq6-1fwY-0uVW-AJzw-sKQc-yEVcdt", "lv_name":"vdi-22222222-2222-4222-8222-222222222222",
+     "lv_size":"71303168", "origin":"vdi-11111111-1111-4111-8111-111111111111", "origin_size":"67108864",
+     "lv_path":"/dev/bedplate/vdi-22222222-2222-4222-8222-222222222222"},
+    {"lv_uuid":"8En51z-WOq6-1fwY-0uVW-AJzw-sKQc-yEVcdt", "lv_name":"sr-33333333-2222-4222-8222-222222222222",
+     "lv_size":"71303168", "origin":"", "origin_size":"", "lv_path":"/dev/bedplate/sr-33333333-2222-4222-8222-222222222222"}
+    ]}],"log":[]}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steps::RecordingSystem;
+
+    fn repository() -> Repository {
+        Repository {
+            uuid: "sr".into(),
+            kind: Kind::Lvm,
+            place: STORAGE_VG.into(),
+            size: None,
+            used: None,
+            device: None,
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes_and_a_missing_disk_shows() {
+        let group = volume_group(&RecordingSystem::new().prints("vgs", VGS))
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (group.size, group.free, group.partial),
+            (21_470_642_176, 21_470_642_176, false)
+        );
+        let partial = VGS.replace("wz--n-", "wz-pn-");
+        assert!(
+            volume_group(&RecordingSystem::new().prints("vgs", &partial))
+                .unwrap()
+                .unwrap()
+                .partial
+        );
+    }
+
+    #[test]
+    fn volumes_are_disks_and_snapshots_know_their_origin() {
+        let system = RecordingSystem::new().prints("lvs", LVS);
+        let disks = disks(&system, &repository()).unwrap();
+        assert_eq!(disks.len(), 3, "a repository in a volume is no disk");
+        assert_eq!(disks[0].name, "byhand");
+        assert!(
+            uuid::Uuid::try_parse(&disks[0].uuid).is_ok(),
+            "what somebody made by hand has a UUID as well"
+        );
+        assert_eq!(disks[1].uuid, "11111111-1111-4111-8111-111111111111");
+        assert_eq!(
+            disks[2].snapshot_of.as_deref(),
+            Some(disks[1].uuid.as_str())
+        );
+        assert_eq!(
+            (disks[2].size, disks[2].used),
+            (67_108_864, 71_303_168),
+            "a guest sees the size of the origin"
+        );
+        let broken = RecordingSystem::new().prints("lvs", "");
+        assert!(super::disks(&broken, &repository()).is_err());
+    }
+
+    #[test]
+    fn a_revert_that_was_cut_off_after_the_merge_only_makes_the_snapshot() {
+        let (origin, snapshot) = (Path::new("/dev/bedplate/a"), Path::new("/dev/bedplate/b"));
+        let whole = RecordingSystem::new().file(snapshot, "");
+        revert(&whole, origin, snapshot, "1").unwrap();
+        let rest = RecordingSystem::new();
+        revert(&rest, origin, snapshot, "1").unwrap();
+        let make =
+            "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-1 /dev/bedplate/a";
+        assert_eq!(
+            whole.command_lines(),
+            ["lvconvert --quiet --yes --merge /dev/bedplate/b", make]
+        );
+        assert_eq!(rest.command_lines(), [make]);
+    }
+
+    #[test]
+    fn a_full_group_has_a_code_of_its_own() {
+        let full = RecordingSystem::new().fails(
+            "lvcreate",
+            5,
+            "  Volume group \"bedplate\" has insufficient free space (3 extents): 16 required.",
+        );
+        assert_eq!(create(&full, "1", 1).unwrap_err().code, "SR_FULL");
+        let other = RecordingSystem::new().fails("lvcreate", 5, "no locking");
+        let error = create(&other, "1", 1).unwrap_err();
+        assert_eq!(error.code, "SR_BACKEND_FAILURE");
+        assert!(error.message.contains("no locking"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Long commands that run now, so that another terminal sees how far they are and can end them in an orderly way.
+
+use crate::XeError;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use steps::System;
+
+/// One file for each; gone with the next start of the host.
+pub const FOLDER: &str = "/run/bedplate/xe-tasks";
+
+/// What a file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TaskRecord {
+    /// Its identity.
+    pub uuid: String,
+    /// The command.
+    pub name: String,
+    /// The process that runs it.
+    pub process: u32,
+    /// When it began, in seconds since 1970.
+    pub created: u64,
+    /// How far it is, in percent.
+    pub percent: u64,
+}
+
+/// A command that runs.
+pub struct Task<'a> {
+    system: &'a dyn System,
+    /// None for a short one, which is not shown.
+    record: Option<Mutex<TaskRecord>>,
+}
+
+fn file(uuid: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{uuid}.json"))
+}
+
+fn mark(uuid: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{uuid}.cancel"))
+}
+
+impl<'a> Task<'a> {
+    /// One that is too short to be shown.
+    pub fn short(system: &'a dyn System) -> Task<'a> {
+        Task {
+            system,
+            record: None,
+        }
+    }
+
+    /// Begins one that is shown until it is dropped. Where that does not work, the command works all the same.
+    pub fn begin(system: &'a dyn System, name: &str, now: u64) -> Task<'a> {
+        let task = Task {
+            system,
+            record: Some(Mutex::new(TaskRecord {
+                uuid: uuid::Uuid::new_v4().to_string(),
+                name: name.to_owned(),
+                process: std::process::id(),
+                created: now,
+                percent: 0,
+            })),
+        };
+        let _ = system.create_dir_all(Path::new(FOLDER));
+        task.with_record(|record| write(system, record));
+        task
+    }
+
+    fn with_record<T>(&self, act: impl FnOnce(&mut TaskRecord) -> T) -> Option<T> {
+        let record = self.record.as_ref()?;
+        let mut record = record
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Some(act(&mut record))
+    }
+
+    /// Tells how far it is; an error where somebody wants it to end.
+    pub fn progress(&self, done: u64, all: u64) -> Result<(), XeError> {
+        let percent = done
+            .saturating_mul(100)
+            .checked_div(all)
+            .unwrap_or(100)
+            .min(100);
+        let canceled = self.with_record(|record| {
+            if record.percent == percent {
+                return false;
+            }
+            record.percent = percent;
+            write(self.system, record);
+            self.system.exists(&mark(&record.uuid))
+        });
+        match canceled {
+            Some(true) => Err(XeError::failure(
+                "TASK_CANCELLED",
+                "The command was ended by task-cancel; what it had made is taken back.",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        let system = self.system;
+        self.with_record(|record| {
+            // A file that stays behind is told from a task by its process.
+            let _ = system.remove_file(&file(&record.uuid));
+            let _ = system.remove_file(&mark(&record.uuid));
+        });
+    }
+}
+
+fn write(system: &dyn System, record: &TaskRecord) {
+    if let Ok(text) = serde_json::to_vec(record) {
+        // Only shown; the command itself does not depend on it.
+        let _ = system.write_file(&file(&record.uuid), &text, 0o644);
+    }
+}
+
+/// Those whose process is there.
+pub fn all(system: &dyn System) -> Result<Vec<TaskRecord>, XeError> {
+    if !system.exists(Path::new(FOLDER)) {
+        return Ok(Vec::new());
+    }
+    let names = system
+        .list_dir(Path::new(FOLDER))
+        .map_err(|e| XeError::system(&e))?;
+    let read = |name: &String| {
+        // One that ended meanwhile is none.
+        let bytes = system.read_file(&Path::new(FOLDER).join(name)).ok()?;
+        serde_json::from_slice::<TaskRecord>(&bytes).ok()
+    };
+    let mut all: Vec<_> = names
+        .iter()
+        .filter(|name| name.ends_with(".json") && !name.starts_with('.'))
+        .filter_map(read)
+        .filter(|task| system.exists(Path::new(&format!("/proc/{}", task.process))))
+        .collect();
+    all.sort_by_key(|task| (task.created, task.uuid.clone()));
+    Ok(all)
+}
+
+/// Asks a task to end; it does so with its next step.
+pub fn cancel(system: &dyn System, uuid: &str) -> Result<(), XeError> {
+    system
+        .write_file(&mark(uuid), b"", 0o644)
+        .map_err(|e| XeError::system(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steps::RecordingSystem;
+
+    #[test]
+    fn a_task_is_seen_while_it_lives_and_ends_when_asked() {
+        let own = format!("/proc/{}/stat", std::process::id());
+        let system = RecordingSystem::new().file(own, "");
+        assert!(all(&system).unwrap().is_empty());
+        let task = Task::begin(&system, "vm-export", 7);
+        task.progress(1, 4).unwrap();
+        let seen = all(&system).unwrap();
+        assert_eq!((seen.len(), seen[0].percent, seen[0].created), (1, 25, 7));
+        let writes = system.calls().len();
+        task.progress(1, 4).unwrap();
+        assert_eq!(system.calls().len(), writes, "the same is not told twice");
+        cancel(&system, &seen[0].uuid).unwrap();
+        assert_eq!(task.progress(2, 4).unwrap_err().code, "TASK_CANCELLED");
+        drop(task);
+        assert!(
+            system
+                .list_dir(Path::new(FOLDER))
+                .unwrap_or_default()
+                .is_empty()
+        );
+        Task::short(&system).progress(1, 2).unwrap();
+    }
+
+    #[test]
+    fn what_a_dead_process_left_behind_is_no_task() {
+        let left = r#"{"uuid":"1","name":"vm-export","process":4194305,"created":1,"percent":5}"#;
+        let system = RecordingSystem::new()
+            .file(format!("{FOLDER}/1.json"), left)
+            .file(format!("{FOLDER}/2.json"), "{");
+        assert!(all(&system).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,51 @@
+//! Whoever sits in front of `xe`: questions, and programs that take the terminal over.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::{Command, ExitStatus};
+
+/// The terminal that `xe` was started in.
+pub trait Terminal: Send + Sync {
+    /// Asks a question and returns the answer; none where nobody can answer.
+    fn ask(&self, question: &str) -> io::Result<Option<String>>;
+    /// Lets a program have the terminal until it ends.
+    fn hand_over(&self, program: &str, args: &[String]) -> io::Result<ExitStatus>;
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealTerminal;
+
+impl Terminal for RealTerminal {
+    fn ask(&self, question: &str) -> io::Result<Option<String>> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(None);
+        }
+        let mut stderr = io::stderr().lock();
+        write!(stderr, "{question}")?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(Some(answer.trim().to_owned()))
+    }
+
+    fn hand_over(&self, program: &str, args: &[String]) -> io::Result<ExitStatus> {
+        Command::new(program).args(args).status()
+    }
+}
+
+/// Nobody: questions stay unanswered, programs are not started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nobody;
+
+impl Terminal for Nobody {
+    fn ask(&self, _: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn hand_over(&self, program: &str, _: &[String]) -> io::Result<ExitStatus> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("there is no terminal for {program}"),
+        ))
+    }
+}

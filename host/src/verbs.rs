@@ -1,0 +1,43 @@
+//! The commands that do something, class by class.
+
+mod disk;
+mod host;
+mod network;
+mod repository;
+mod task;
+mod vm_disk;
+mod vm_export;
+mod vm_install;
+mod vm_life;
+mod vm_snapshot;
+
+pub use host::DISABLED;
+pub use task::is_long;
+
+use crate::XeError;
+use crate::record::Record;
+use crate::verb::Verb;
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Verb> {
+    let classes: [&'static [Verb]; 10] = [
+        disk::VERBS,
+        host::VERBS,
+        network::VERBS,
+        repository::VERBS,
+        task::VERBS,
+        vm_disk::VERBS,
+        vm_export::VERBS,
+        vm_install::VERBS,
+        vm_life::VERBS,
+        vm_snapshot::VERBS,
+    ];
+    classes.into_iter().flatten()
+}
+
+/// UUID of a record that a command acts on.
+fn uuid_of(record: &Record) -> Result<String, XeError> {
+    record
+        .text("uuid")
+        .ok_or_else(|| XeError::failure("INTERNAL_ERROR", "a record without a uuid"))
+}

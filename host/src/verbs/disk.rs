@@ -1,0 +1,303 @@
+//! Virtual disks: made, filled, enlarged, copied, destroyed.
+
+use super::uuid_of;
+use crate::XeError;
+use crate::change::Change;
+use crate::guest::{libvirt, snapshots};
+use crate::labels;
+use crate::record::Record;
+use crate::selection::one;
+use crate::storage::{self, Disk, Kind as Storage, copy};
+use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
+use std::path::Path;
+
+const FILE: Arg = Arg::needed(
+    "filename",
+    Kind::File,
+    "the image: raw, qcow2, VMDK, VHD or VHDX",
+);
+
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "vdi-create",
+        summary: "Makes a virtual disk; prints its uuid",
+        args: &[
+            Arg::needed("name-label", Kind::Text, "its name"),
+            Arg::needed("virtual-size", Kind::Size, "its size"),
+            Arg::may(
+                "sr-uuid",
+                Kind::Of("sr"),
+                "where; the local storage if left out",
+            ),
+            Arg::may("name-description", Kind::Text, "what it is for"),
+        ],
+        run: Run::Once(create),
+    },
+    Verb {
+        name: "vdi-destroy",
+        summary: "Destroys a virtual disk that no virtual machine has",
+        args: &[],
+        run: Run::Each("vdi", destroy),
+    },
+    Verb {
+        name: "vdi-resize",
+        summary: "Makes a virtual disk larger; a guest that runs sees it after its next start",
+        args: &[Arg::needed("disk-size", Kind::Size, "the new size")],
+        run: Run::Each("vdi", resize),
+    },
+    Verb {
+        name: "vdi-import",
+        summary: "Fills a virtual disk from an image",
+        args: &[FILE],
+        run: Run::Each("vdi", import),
+    },
+    Verb {
+        name: "vdi-export",
+        summary: "Writes the content of a virtual disk to a file, raw",
+        args: &[Arg::needed(
+            "filename",
+            Kind::File,
+            "the file, which must not exist",
+        )],
+        run: Run::Each("vdi", export),
+    },
+    Verb {
+        name: "vdi-copy",
+        summary: "Copies a virtual disk; prints the uuid of the copy",
+        args: &[Arg::may(
+            "into-sr-uuid",
+            Kind::Of("sr"),
+            "where; beside the original if left out",
+        )],
+        run: Run::Each("vdi", copy_disk),
+    },
+];
+
+/// The repository that an argument names, or the one that is taken by itself.
+pub(super) fn repository(
+    asked: &Asked<'_>,
+    argument: &str,
+) -> Result<storage::Repository, XeError> {
+    match asked.get(argument) {
+        Some(name) => storage::repository(
+            asked.around.system,
+            &uuid_of(&one("sr", name, asked.around)?)?,
+        ),
+        None => storage::default_repository(asked.around.system),
+    }
+}
+
+/// Gives a new disk its name.
+pub(super) fn name_disk(asked: &Asked<'_>, uuid: &str, name: &str) -> Result<(), XeError> {
+    let change = Change::Set("name-label", name.to_owned());
+    labels::change(asked.around.system, uuid, &[change])
+}
+
+/// Destroys a disk and forgets its name.
+pub(super) fn destroy_disk(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
+    let system = asked.around.system;
+    storage::destroy(system, disk)?;
+    let clear = ["name-label", "name-description", "other-config", "tags"].map(Change::Clear);
+    labels::change(system, &disk.uuid, &clear)
+}
+
+fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
+    let repository = repository(asked, "sr-uuid")?;
+    let size = asked
+        .size("virtual-size")?
+        .ok_or_else(|| XeError::usage("virtual-size= is missing"))?;
+    let disk = storage::create(asked.around.system, &repository, size)?;
+    name_disk(asked, &disk.uuid, asked.needed("name-label")?)?;
+    if let Some(text) = asked.get("name-description") {
+        let change = Change::Set("name-description", text.to_owned());
+        labels::change(asked.around.system, &disk.uuid, &[change])?;
+    }
+    Ok(Outcome::Made(disk.uuid))
+}
+
+/// Refuses where a guest or a snapshot has a disk below this path.
+pub(super) fn refuse_users(asked: &Asked<'_>, path: &str) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let mut domains = libvirt::domains(system)?;
+    domains.extend(snapshots::all(system)?);
+    let below = |source: &str| Path::new(source).starts_with(path);
+    let user = domains.iter().find(|domain| {
+        domain
+            .disks()
+            .iter()
+            .any(|disk| disk.source.as_deref().is_some_and(below))
+    });
+    match user {
+        Some(domain) => Err(XeError::failure(
+            "VDI_IN_USE",
+            "A virtual machine or a snapshot has this disk; remove it there first (vm-disk-remove, snapshot-uninstall).",
+        )
+        .with("location", path)
+        .with("vm", domain.uuid())
+        .with("name-label", domain.name())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses where a guest that runs has the disk.
+fn refuse_running(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
+    let path = disk.path.to_string_lossy();
+    let running = libvirt::running(asked.around.system)?;
+    let user = running.iter().find(|domain| {
+        domain
+            .disks()
+            .iter()
+            .any(|used| used.source.as_deref() == Some(&*path))
+    });
+    match user {
+        Some(domain) => Err(XeError::failure(
+            "VDI_IN_USE",
+            "A virtual machine that runs has this disk; shut it down first.",
+        )
+        .with("vdi", disk.uuid.clone())
+        .with("vm", domain.uuid())
+        .with("name-label", domain.name())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses to destroy a disk that has snapshots: LVM would take them along.
+pub(super) fn refuse_snapshots(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let all = storage::disks(system, &storage::repositories(system)?)?;
+    match all
+        .iter()
+        .find(|other| other.snapshot_of.as_ref() == Some(&disk.uuid))
+    {
+        Some(snapshot) => Err(XeError::failure(
+            "VDI_HAS_SNAPSHOTS",
+            "The disk has snapshots, which would go with it; remove them first.",
+        )
+        .with("vdi", disk.uuid.clone())
+        .with("snapshot", snapshot.uuid.clone())),
+        None => Ok(()),
+    }
+}
+
+fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let disk = storage::disk(asked.around.system, &uuid_of(record)?)?;
+    refuse_users(asked, &disk.path.to_string_lossy())?;
+    refuse_snapshots(asked, &disk)?;
+    destroy_disk(asked, &disk)?;
+    Ok(Outcome::Done)
+}
+
+fn resize(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let disk = storage::disk(asked.around.system, &uuid_of(record)?)?;
+    refuse_snapshots(asked, &disk)?;
+    let size = asked.size("disk-size")?.unwrap_or(disk.size);
+    storage::resize(asked.around.system, &disk, size)?;
+    Ok(Outcome::Done)
+}
+
+fn import(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let disk = storage::disk(asked.around.system, &uuid_of(record)?)?;
+    if disk.kind == Storage::Iso {
+        return Err(storage::read_only(&disk));
+    }
+    refuse_running(asked, &disk)?;
+    fill(asked, Path::new(asked.needed("filename")?), &disk, false)?;
+    Ok(Outcome::Done)
+}
+
+/// Fills a disk from an image, which must fit.
+pub(super) fn fill(
+    asked: &Asked<'_>,
+    image: &Path,
+    disk: &Disk,
+    is_new: bool,
+) -> Result<(), XeError> {
+    let (system, machine) = (asked.around.system, asked.around.machine);
+    let (format, size) = copy::look(system, machine, image)?;
+    if size > disk.size {
+        return Err(XeError::failure(
+            "VDI_TOO_SMALL",
+            "The disk in the image does not fit; make the virtual disk larger by vdi-resize.",
+        )
+        .with("vdi", disk.uuid.clone())
+        .with("needed", size.to_string())
+        .with("current", disk.size.to_string()));
+    }
+    // Only of a new file is it known that what is not written is zero.
+    let kind = if is_new { disk.kind } else { Storage::Lvm };
+    copy::import(
+        system,
+        machine,
+        (image, format, size),
+        &disk.path,
+        kind,
+        asked.task,
+    )
+}
+
+/// Nothing is overwritten.
+pub(super) fn file_exists(path: &Path) -> XeError {
+    XeError::failure(
+        "FILE_EXISTS",
+        "The file exists; remove it, or choose another name.",
+    )
+    .with("filename", path.display().to_string())
+}
+
+fn export(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let disk = storage::disk(system, &uuid_of(record)?)?;
+    refuse_running(asked, &disk)?;
+    let path = Path::new(asked.needed("filename")?);
+    if system.exists(path) {
+        return Err(file_exists(path));
+    }
+    let made = storage::make_file(system, path, disk.size).and_then(|()| {
+        copy::copy(
+            asked.around.machine,
+            (&disk.path, path),
+            disk.size,
+            true,
+            asked.task,
+        )
+    });
+    made.inspect_err(|_| {
+        // The error that is told is the first one.
+        let _ = system.remove_file(path);
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn copy_disk(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let disk = storage::disk(asked.around.system, &uuid_of(record)?)?;
+    refuse_running(asked, &disk)?;
+    let target = match asked.get("into-sr-uuid") {
+        Some(_) => repository(asked, "into-sr-uuid")?,
+        None => storage::repository(asked.around.system, &disk.repository)?,
+    };
+    let name = record.text("name-label").unwrap_or_default();
+    duplicate(asked, &disk, &target, &name).map(|new| Outcome::Made(new.uuid))
+}
+
+/// A full copy of a disk.
+pub(super) fn duplicate(
+    asked: &Asked<'_>,
+    disk: &Disk,
+    target: &storage::Repository,
+    name: &str,
+) -> Result<Disk, XeError> {
+    let new = storage::create(asked.around.system, target, disk.size)?;
+    copy::copy(
+        asked.around.machine,
+        (&disk.path, &new.path),
+        disk.size,
+        new.kind == Storage::Ext,
+        asked.task,
+    )
+    .and_then(|()| name_disk(asked, &new.uuid, name))
+    .inspect_err(|_| {
+        // The error that is told is the first one.
+        let _ = destroy_disk(asked, &new);
+    })?;
+    Ok(new)
+}

@@ -1,0 +1,177 @@
+//! The host itself.
+
+use super::disk::file_exists;
+use super::vm_install::confirm;
+use crate::XeError;
+use crate::guest::libvirt;
+use crate::mirror;
+use crate::record::Record;
+use crate::support;
+use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
+use std::path::Path;
+use steps::{Command, System};
+
+/// Present while no guest may be started; gone with the next start of the host.
+pub const DISABLED: &str = "/run/bedplate/xe-disabled";
+
+const FORCE: Arg = Arg::may(
+    "force",
+    Kind::Flag,
+    "also while guests run, without asking: they are shut down first",
+);
+
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "host-disable",
+        summary: "Lets no guest be started by xe until host-enable or the next start of the host",
+        args: &[],
+        run: Run::Each("host", |asked, _| disable(asked.around.system)),
+    },
+    Verb {
+        name: "host-enable",
+        summary: "Lets guests be started again",
+        args: &[],
+        run: Run::Each("host", |asked, _| {
+            asked
+                .around
+                .system
+                .remove_file(Path::new(DISABLED))
+                .map(|()| Outcome::Done)
+                .map_err(|e| XeError::system(&e))
+        }),
+    },
+    Verb {
+        name: "host-reboot",
+        summary: "Restarts the host; it must be disabled, and no guest may run",
+        args: &[FORCE],
+        run: Run::Each("host", |asked, host| stop(asked, host, "reboot")),
+    },
+    Verb {
+        name: "host-shutdown",
+        summary: "Switches the host off; it must be disabled, and no guest may run",
+        args: &[FORCE],
+        run: Run::Each("host", |asked, host| stop(asked, host, "poweroff")),
+    },
+    Verb {
+        name: "host-dmesg",
+        summary: "Prints the messages of the hypervisor",
+        args: &[],
+        run: Run::Each("host", |asked, _| {
+            say(asked.around.system, &["xl", "dmesg"])
+        }),
+    },
+    Verb {
+        name: "host-cpu-info",
+        summary: "Prints what the processors of the host are",
+        args: &[],
+        run: Run::Each("host", |asked, _| say(asked.around.system, &["lscpu"])),
+    },
+    Verb {
+        name: "host-get-system-status",
+        summary: "Writes logs, settings and states of the host to one file for whoever helps, without passwords, keys and tokens",
+        args: &[Arg::needed(
+            "filename",
+            Kind::File,
+            "the file, as status.tar.zst, which must not exist",
+        )],
+        run: Run::Each("host", status),
+    },
+    Verb {
+        name: "host-disk-replace",
+        summary: "Makes a disk the second half of the host's mirror, in the place of one that is gone",
+        args: &[
+            Arg::needed("device", Kind::File, "the new disk, as /dev/sdb"),
+            Arg::may(
+                "wipe",
+                Kind::Flag,
+                "also where the disk holds data: it is lost",
+            ),
+        ],
+        run: Run::Once(replace_disk),
+    },
+];
+
+/// Makes a disk the second half of the mirror.
+fn replace_disk(asked: &Asked<'_>) -> Result<Outcome, XeError> {
+    let site = asked.around.site();
+    let replaced = mirror::replace(&site, asked.needed("device")?, asked.flag("wipe")?)?;
+    let mut text = format!(
+        "{} is the second half of the mirror and is being filled; /proc/mdstat shows how far it is.",
+        replaced.device.display()
+    );
+    for warning in replaced.warnings {
+        text.push_str(&format!("\nWarning: {warning}"));
+    }
+    Ok(Outcome::Said(text))
+}
+
+/// Refuses where no guest may be started.
+pub(super) fn refuse_disabled(system: &dyn System) -> Result<(), XeError> {
+    match system.exists(Path::new(DISABLED)) {
+        true => Err(XeError::failure(
+            "HOST_DISABLED",
+            "The host is disabled, so no guest is started; host-enable changes that.",
+        )),
+        false => Ok(()),
+    }
+}
+
+fn disable(system: &dyn System) -> Result<Outcome, XeError> {
+    let path = Path::new(DISABLED);
+    if let Some(folder) = path.parent() {
+        system
+            .create_dir_all(folder)
+            .map_err(|e| XeError::system(&e))?;
+    }
+    system
+        .write_file(path, b"", 0o644)
+        .map(|()| Outcome::Done)
+        .map_err(|e| XeError::system(&e))
+}
+
+fn stop(asked: &Asked<'_>, _: &Record, command: &str) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    if !asked.flag("force")? {
+        if !system.exists(Path::new(DISABLED)) {
+            return Err(XeError::failure(
+                "HOST_NOT_DISABLED",
+                "Disable the host first, so that no guest is started meanwhile: host-disable.",
+            ));
+        }
+        let running = libvirt::running(system)?;
+        if let Some(domain) = running.first() {
+            return Err(XeError::failure(
+                "HOST_HAS_RESIDENT_VMS",
+                "Guests run on this host; shut them down or suspend them first, or give force=true.",
+            )
+            .with("vm", domain.uuid())
+            .with("name-label", domain.name()));
+        }
+        confirm(asked, &format!("The host goes down ({command}).\n"))?;
+    }
+    // The service libvirt-guests shuts down what runs.
+    system
+        .run(&Command::new("systemctl").arg(command))
+        .map(|_| Outcome::Done)
+        .map_err(|e| XeError::system(&e))
+}
+
+fn say(system: &dyn System, words: &[&str]) -> Result<Outcome, XeError> {
+    system
+        .run(&Command::new(words[0]).args(words[1..].iter().copied()))
+        .map(|output| Outcome::Said(output.text()))
+        .map_err(|e| XeError::system(&e))
+}
+
+fn status(asked: &Asked<'_>, _: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let path = Path::new(asked.needed("filename")?);
+    if system.exists(path) {
+        return Err(file_exists(path));
+    }
+    let bytes = support::bundle(&support::collect(system), asked.around.now)?;
+    system
+        .write_file(path, &bytes, 0o600)
+        .map(|()| Outcome::Done)
+        .map_err(|e| XeError::system(&e))
+}

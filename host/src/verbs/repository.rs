@@ -1,0 +1,110 @@
+//! Storage repositories: looked through, made, taken away.
+
+use super::uuid_of;
+use crate::XeError;
+use crate::change::Change;
+use crate::labels;
+use crate::record::Record;
+use crate::storage::{self, Kind as Storage, create_repository, ext, remove_repository};
+use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
+
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "sr-scan",
+        summary: "Looks for disks and images that were put there by hand; lists are always fresh, so it only checks",
+        args: &[],
+        run: Run::Each("sr", scan),
+    },
+    Verb {
+        name: "sr-create",
+        summary: "Makes a storage repository of sparse files on a disk, or in a volume of the local storage; prints its uuid",
+        args: &[
+            Arg::needed("name-label", Kind::Text, "its name"),
+            Arg::needed(
+                "type",
+                Kind::OneOf(&["ext", "iso"]),
+                "ext: files; iso: the folder for images of media",
+            ),
+            Arg::may(
+                "device-config:device",
+                Kind::File,
+                "the disk or partition that it gets, which must be empty (ext)",
+            ),
+            Arg::may(
+                "physical-size",
+                Kind::Size,
+                "how much of the local storage it gets, where no device is given (ext)",
+            ),
+        ],
+        run: Run::Once(create),
+    },
+    Verb {
+        name: "sr-forget",
+        summary: "Takes a repository of files out of the host; its disks stay where they are",
+        args: &[],
+        run: Run::Each("sr", forget),
+    },
+    Verb {
+        name: "sr-destroy",
+        summary: "Takes an empty repository of files away, and frees what it had of the local storage",
+        args: &[],
+        run: Run::Each("sr", destroy),
+    },
+];
+
+fn scan(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let repository = storage::repository(asked.around.system, &uuid_of(record)?)?;
+    storage::disks(asked.around.system, &[repository]).map(|_| Outcome::Done)
+}
+
+fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let kind = match asked.needed("type")? {
+        "iso" => Storage::Iso,
+        _ => Storage::Ext,
+    };
+    let device = asked.get("device-config:device");
+    let size = asked.size("physical-size")?;
+    if kind == Storage::Ext && device.is_some() == size.is_some() {
+        return Err(XeError::usage(
+            "give device-config:device= for a disk of its own, or physical-size= for a part of the local storage",
+        ));
+    }
+    let uuid = create_repository(system, kind, device, size)?;
+    let name = Change::Set("name-label", asked.needed("name-label")?.to_owned());
+    labels::change(system, &uuid, &[name])?;
+    Ok(Outcome::Made(uuid))
+}
+
+fn files_only(asked: &Asked<'_>, record: &Record) -> Result<storage::Repository, XeError> {
+    let repository = storage::repository(asked.around.system, &uuid_of(record)?)?;
+    if repository.kind != Storage::Ext {
+        return Err(XeError::failure(
+            "SR_OPERATION_NOT_SUPPORTED",
+            "This repository belongs to the installation and stays.",
+        )
+        .with("sr", repository.uuid));
+    }
+    super::disk::refuse_users(asked, &repository.place)?;
+    Ok(repository)
+}
+
+fn forget(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let repository = files_only(asked, record)?;
+    ext::forget(asked.around.system, &repository)?;
+    Ok(Outcome::Done)
+}
+
+fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let repository = files_only(asked, record)?;
+    if !storage::disks(system, std::slice::from_ref(&repository))?.is_empty() {
+        return Err(XeError::failure(
+            "SR_NOT_EMPTY",
+            "There are disks in it; destroy them first, or use sr-forget to keep them.",
+        )
+        .with("sr", repository.uuid));
+    }
+    remove_repository(system, &repository)?;
+    Ok(Outcome::Done)
+}

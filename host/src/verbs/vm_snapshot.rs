@@ -1,0 +1,273 @@
+//! Snapshots and copies of virtual machines.
+
+use super::disk::{destroy_disk, duplicate, name_disk};
+use super::uuid_of;
+use super::vm_install::{confirm, name_in_use, own_disks};
+use super::vm_life::guest_in;
+use crate::XeError;
+use crate::guest::{Domain, libvirt, snapshots};
+use crate::record::Record;
+use crate::selection::one;
+use crate::storage::{self, Disk, Kind as Storage, lvm};
+use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "vm-snapshot",
+        summary: "Takes a snapshot of a virtual machine's definition and disks, also while it runs; prints its uuid",
+        args: &[
+            Arg::needed("new-name-label", Kind::Text, "the name of the snapshot"),
+            Arg::may("new-name-description", Kind::Text, "what it is for"),
+        ],
+        run: Run::Each("vm", snapshot),
+    },
+    Verb {
+        name: "snapshot-revert",
+        summary: "Brings a virtual machine back to a snapshot; what it did since is lost",
+        args: &[Arg::may("force", Kind::Flag, "without asking")],
+        run: Run::Each("snapshot", revert),
+    },
+    Verb {
+        name: "snapshot-uninstall",
+        summary: "Removes a snapshot with its disks",
+        args: &[Arg::may("force", Kind::Flag, "without asking")],
+        run: Run::Each("snapshot", uninstall),
+    },
+    Verb {
+        name: "snapshot-copy",
+        summary: "Makes a virtual machine from a snapshot, with full copies of its disks; prints its uuid",
+        args: &[Arg::needed(
+            "new-name-label",
+            Kind::Text,
+            "the name of the new one",
+        )],
+        run: Run::Each("snapshot", copy_snapshot),
+    },
+    Verb {
+        name: "vm-clone",
+        summary: "Makes another virtual machine like a halted one, with full copies of its disks; prints its uuid",
+        args: &[Arg::needed(
+            "new-name-label",
+            Kind::Text,
+            "the name of the new one",
+        )],
+        run: Run::Each("vm", clone_vm),
+    },
+    Verb {
+        name: "vm-copy",
+        summary: "The same as vm-clone: every copy is a full one",
+        args: &[Arg::needed(
+            "new-name-label",
+            Kind::Text,
+            "the name of the new one",
+        )],
+        run: Run::Each("vm", clone_vm),
+    },
+];
+
+fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let vm = guest_in(record, &["halted", "running", "paused"])?;
+    let mut domain = libvirt::domain(system, &vm)?;
+    let disks = own_disks(asked, &domain)?;
+    if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
+        return Err(XeError::failure(
+            "SR_OPERATION_NOT_SUPPORTED",
+            "Disks in files have no snapshots; shut the virtual machine down and use vm-clone, or keep its disks in the local storage.",
+        )
+        .with("vdi", file.uuid.clone()));
+    }
+    let name = asked.needed("new-name-label")?;
+    // All disks are of the same moment: a guest that runs stands still meanwhile.
+    let runs = record.text("power-state").as_deref() == Some("running") && disks.len() > 1;
+    if runs {
+        libvirt::run(system, ["suspend", &vm])?;
+    }
+    let made = take(asked, &disks, name);
+    if runs {
+        libvirt::run(system, ["resume", &vm])?;
+    }
+    let paths = made?;
+    let uuid = uuid::Uuid::new_v4().to_string();
+    domain.set_uuid(&uuid);
+    domain.set_name(name);
+    domain.set_description(asked.get("new-name-description").unwrap_or_default());
+    domain.replace_sources(|disk| {
+        disk.source
+            .as_deref()
+            .and_then(|path| paths.get(path))
+            .map(|(path, _)| path.clone())
+    });
+    domain.set_entry("own", snapshots::OF, Some(&vm));
+    domain.set_entry(
+        "own",
+        snapshots::OF_NAME,
+        record.text("name-label").as_deref(),
+    );
+    domain.set_entry("own", snapshots::TIME, Some(&asked.around.now.to_string()));
+    snapshots::keep(system, &domain)?;
+    Ok(Outcome::Made(uuid))
+}
+
+/// Snapshots of these disks: by the path of the disk, path and UUID of the snapshot. All or none.
+fn take(
+    asked: &Asked<'_>,
+    disks: &[Disk],
+    name: &str,
+) -> Result<BTreeMap<String, (String, String)>, XeError> {
+    let system = asked.around.system;
+    let mut made = BTreeMap::new();
+    for disk in disks {
+        let uuid = uuid::Uuid::new_v4().to_string();
+        match lvm::snapshot(system, &disk.path, &uuid) {
+            Ok(path) => {
+                made.insert(
+                    disk.path.to_string_lossy().into_owned(),
+                    (path.to_string_lossy().into_owned(), uuid),
+                );
+            }
+            Err(error) => {
+                for (path, _) in made.values() {
+                    // The error that is told is the first one.
+                    let _ = lvm::remove_volume(system, Path::new(path));
+                }
+                return Err(error);
+            }
+        }
+    }
+    for (_, uuid) in made.values() {
+        name_disk(asked, uuid, name)?;
+    }
+    Ok(made)
+}
+
+/// The volumes of a snapshot with what they are snapshots of.
+fn origins(asked: &Asked<'_>, snapshot: &Domain) -> Result<Vec<(Disk, Disk)>, XeError> {
+    let system = asked.around.system;
+    let all = storage::disks(system, &storage::repositories(system)?)?;
+    let find = |path: &str| all.iter().find(|disk| disk.path == Path::new(path));
+    let pairs = snapshot
+        .disks()
+        .into_iter()
+        .filter(|disk| !disk.cdrom)
+        .filter_map(|disk| {
+            let volume = find(&disk.source?)?;
+            let origin = volume.snapshot_of.as_ref()?;
+            let origin = all.iter().find(|disk| disk.uuid == *origin)?;
+            Some((volume.clone(), origin.clone()))
+        });
+    Ok(pairs.collect())
+}
+
+fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let snapshot = snapshots::one(system, &uuid_of(record)?)?;
+    let vm = snapshot.own(snapshots::OF).unwrap_or_default();
+    let vm_record = one("vm", &vm, asked.around)?;
+    guest_in(&vm_record, &["halted"])?;
+    let current = libvirt::domain(system, &vm)?;
+    if !asked.flag("force")? {
+        confirm(
+            asked,
+            &format!(
+                "{} goes back to {:?}; what it did since is lost.\n",
+                current.name(),
+                snapshot.name()
+            ),
+        )?;
+    }
+    let pairs = origins(asked, &snapshot)?;
+    let by_path: BTreeMap<_, _> = pairs
+        .iter()
+        .map(|(volume, origin)| (volume.path.clone(), origin.path.clone()))
+        .collect();
+    for (volume, origin) in &pairs {
+        lvm::revert(system, &origin.path, &volume.path, &volume.uuid)?;
+    }
+    let mut domain = snapshot;
+    domain.set_uuid(&vm);
+    domain.set_name(&current.name());
+    domain.set_description(&current.description());
+    domain.replace_sources(|disk| {
+        let path = by_path.get(Path::new(disk.source.as_deref()?))?;
+        Some(path.to_string_lossy().into_owned())
+    });
+    snapshots::clear(&mut domain);
+    libvirt::define(system, &domain)?;
+    Ok(Outcome::Done)
+}
+
+/// Removes a snapshot with its volumes.
+pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError> {
+    for (volume, _) in origins(asked, snapshot)? {
+        destroy_disk(asked, &volume)?;
+    }
+    snapshots::forget(asked.around.system, &snapshot.uuid())
+}
+
+fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
+    if !asked.flag("force")? {
+        confirm(
+            asked,
+            &format!(
+                "The snapshot {:?} and its disks are destroyed.\n",
+                snapshot.name()
+            ),
+        )?;
+    }
+    remove(asked, &snapshot)?;
+    Ok(Outcome::Done)
+}
+
+fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let mut snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
+    snapshots::clear(&mut snapshot);
+    another(asked, snapshot)
+}
+
+fn clone_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let vm = guest_in(record, &["halted"])?;
+    another(asked, libvirt::domain(asked.around.system, &vm)?)
+}
+
+/// A new guest like this one, with copies of its disks.
+fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let name = asked.needed("new-name-label")?;
+    if libvirt::domains(system)?
+        .iter()
+        .any(|other| other.name() == name)
+    {
+        return Err(name_in_use(name));
+    }
+    let mut copies: Vec<(Disk, Disk)> = Vec::new();
+    let made = own_disks(asked, &domain)?
+        .into_iter()
+        .enumerate()
+        .try_for_each(|(index, disk)| {
+            let target = storage::repository(system, &disk.repository)?;
+            let copy = duplicate(asked, &disk, &target, &format!("{name} disk {index}"))?;
+            copies.push((disk, copy));
+            Ok(())
+        });
+    let uuid = uuid::Uuid::new_v4().to_string();
+    domain.set_uuid(&uuid);
+    domain.set_name(name);
+    domain.renew_addresses();
+    domain.replace_sources(|disk| {
+        let path = Path::new(disk.source.as_deref()?);
+        let (_, copy) = copies.iter().find(|(disk, _)| disk.path == path)?;
+        Some(copy.path.to_string_lossy().into_owned())
+    });
+    made.and_then(|()| libvirt::define(system, &domain))
+        .inspect_err(|_| {
+            for (_, copy) in &copies {
+                // The error that is told is the first one.
+                let _ = destroy_disk(asked, copy);
+            }
+        })?;
+    Ok(Outcome::Made(uuid))
+}

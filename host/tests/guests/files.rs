@@ -1,0 +1,177 @@
+//! Guests to a file and from a file.
+
+use crate::bench::*;
+use host::hotfix::Machine;
+use host::terminal::Nobody;
+use slots::block::{Access, BlockDevice, OpenError};
+use slots::env_block::{EnvBlock, EnvFileError};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use steps::{RecordingSystem, System};
+
+#[test]
+fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
+    for (on, line, code) in [
+        (
+            running(),
+            "vm-export vm=web filename=/new",
+            "VM_BAD_POWER_STATE",
+        ),
+        (
+            system().file("/old", ""),
+            "vm-export vm=web filename=/old",
+            "FILE_EXISTS",
+        ),
+        (system(), "vm-import filename=/none", "INTERNAL_ERROR"),
+        (
+            system(),
+            "snapshot-export uuid=nope filename=/new",
+            "UUID_INVALID",
+        ),
+    ] {
+        let error = run(&on, line).unwrap_err();
+        assert_eq!(error.code, code, "{line}: {error}");
+        assert_eq!(changes(&on), [""; 0], "{line}");
+    }
+}
+
+/// Disks in memory, by their path. One that is opened for the first time holds what another guest left there.
+#[derive(Default)]
+struct Disks(Mutex<BTreeMap<PathBuf, Bytes>>);
+
+type Bytes = Arc<Mutex<Vec<u8>>>;
+
+const SIZE: usize = 64 << 20;
+
+impl Disks {
+    fn at(&self, path: &Path) -> Bytes {
+        let mut all = self.0.lock().unwrap();
+        let leftovers = || Arc::new(Mutex::new(vec![0xaa; SIZE]));
+        all.entry(path.to_owned()).or_insert_with(leftovers).clone()
+    }
+}
+
+impl Machine for Disks {
+    fn open(&self, path: &Path, _: Access) -> Result<Box<dyn BlockDevice + Send>, OpenError> {
+        Ok(Box::new(Disk(self.at(path))))
+    }
+    fn write_env(&self, _: &Path, _: &EnvBlock) -> Result<(), EnvFileError> {
+        unreachable!("no guest has to do with the boot loader")
+    }
+    fn free_space(&self, _: &Path) -> io::Result<u64> {
+        unreachable!("not asked for")
+    }
+}
+
+struct Disk(Bytes);
+
+impl BlockDevice for Disk {
+    fn size(&self) -> u64 {
+        self.0.lock().unwrap().len() as u64
+    }
+    fn sector_size(&self) -> u32 {
+        512
+    }
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        buf.copy_from_slice(&self.0.lock().unwrap()[at..at + buf.len()]);
+        Ok(())
+    }
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        self.0.lock().unwrap()[at..at + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The disk of the guest of the bench, with something in it.
+fn filled(disks: &Disks) -> Vec<u8> {
+    let disk = disks.at(Path::new(
+        "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111",
+    ));
+    let mut disk = disk.lock().unwrap();
+    disk.fill(0);
+    disk[12_345_678] = 1;
+    disk[SIZE - 1] = 2;
+    disk.clone()
+}
+
+#[test]
+fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
+    for compress in ["false", "true"] {
+        let (system, disks) = (system(), Disks::default());
+        let content = filled(&disks);
+        let line = format!("vm-export vm=web filename=/new.xe compress={compress}");
+        run_on(&system, &line, &Nobody, &disks).unwrap();
+        let file = system.read_file(Path::new("/new.xe")).unwrap();
+        assert!(file.len() < 3 << 20, "zeros take no room: {}", file.len());
+        let put = |bytes: &[u8]| *disks.at(Path::new("/new.xe")).lock().unwrap() = bytes.to_vec();
+        put(&file);
+        let taken = run_on(&system, "vm-import filename=/new.xe", &Nobody, &disks).unwrap_err();
+        assert_eq!(taken.code, "VM_NAME_IN_USE");
+        let line = "vm-import filename=/new.xe new-name-label=again";
+        let uuid = run_on(&system, line, &Nobody, &disks).unwrap();
+        let domain = defined(&system);
+        assert_eq!(
+            (domain.uuid(), domain.name()),
+            (uuid.trim().to_owned(), "again".into())
+        );
+        assert_ne!(domain.uuid(), VM);
+        assert_ne!(domain.nics()[0].mac, "00:16:3e:11:22:33");
+        let path = domain.disks()[0].source.clone().unwrap();
+        assert!(path != "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111");
+        assert!(
+            *disks.at(Path::new(&path)).lock().unwrap() == content,
+            "what another guest left is gone, and what was exported is there"
+        );
+        put(&file[..file.len() * 9 / 10]);
+        let line = "vm-import filename=/new.xe new-name-label=third";
+        let error = run_on(&system, line, &Nobody, &disks).unwrap_err();
+        assert_eq!(error.code, "IMPORT_ERROR_CORRUPT", "{error}");
+        let last = changes(&system).pop().unwrap();
+        assert!(last.starts_with("lvremove"), "half a disk stays: {last}");
+    }
+}
+
+#[test]
+fn a_canceled_export_leaves_no_file() {
+    /// Cancels every task as soon as it is looked at.
+    struct Canceling<'a>(&'a RecordingSystem, Disks);
+    impl Machine for Canceling<'_> {
+        fn open(
+            &self,
+            path: &Path,
+            access: Access,
+        ) -> Result<Box<dyn BlockDevice + Send>, OpenError> {
+            for task in host::task::all(self.0).unwrap() {
+                host::task::cancel(self.0, &task.uuid).unwrap();
+            }
+            self.1.open(path, access)
+        }
+        fn write_env(&self, path: &Path, block: &EnvBlock) -> Result<(), EnvFileError> {
+            self.1.write_env(path, block)
+        }
+        fn free_space(&self, path: &Path) -> io::Result<u64> {
+            self.1.free_space(path)
+        }
+    }
+    let system = system().file(format!("/proc/{}/stat", std::process::id()), "");
+    let disks = Disks::default();
+    filled(&disks);
+    let canceling = Canceling(&system, disks);
+    let error = run_on(
+        &system,
+        "vm-export vm=web filename=/new.xe",
+        &Nobody,
+        &canceling,
+    );
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("TASK_CANCELLED"), "{error}");
+    assert!(!system.exists(Path::new("/new.xe")));
+    assert!(host::task::all(&system).unwrap().is_empty());
+}

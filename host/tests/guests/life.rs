@@ -1,0 +1,108 @@
+//! Guests started and stopped, and the host below them.
+
+use crate::bench::*;
+use steps::RecordingSystem;
+
+#[test]
+fn life_is_a_word_to_libvirt() {
+    for (on, line, asked) in [
+        (system(), "vm-start vm=web", format!("virsh start {VM}")),
+        (
+            system(),
+            "vm-start vm=web paused=true",
+            format!("virsh start {VM} --paused"),
+        ),
+        (running(), "vm-pause vm=web", format!("virsh suspend {VM}")),
+        (
+            running(),
+            "vm-suspend vm=web",
+            format!("virsh managedsave {VM}"),
+        ),
+        (
+            running(),
+            "vm-reboot uuid=11111111-2222-4333-8444-555555555555",
+            format!("virsh reboot {VM}"),
+        ),
+        (
+            running(),
+            "vm-shutdown vm=web --force",
+            format!("virsh destroy {VM}"),
+        ),
+        (
+            running().prints(&format!("{V} domstate"), "shut off\n"),
+            "vm-shutdown name-label=web",
+            format!("virsh shutdown {VM}"),
+        ),
+        (
+            running(),
+            "vm-memory-set vm=web memory=128MiB",
+            format!("virsh setmem {VM} 131072 --live --config"),
+        ),
+        (
+            system(),
+            "vm-destroy vm=web",
+            format!("virsh undefine {VM} --managed-save"),
+        ),
+        (
+            system(),
+            "vm-param-set vm=web auto-poweron=true",
+            format!("virsh autostart {VM}"),
+        ),
+        (
+            system(),
+            "vm-param-set vm=web other-config:auto_poweron=false",
+            format!("virsh autostart --disable {VM}"),
+        ),
+        (
+            system(),
+            "vm-cd-insert vm=web cd-name=debian.iso",
+            format!("virsh change-media {VM} hdd /srv/iso/debian.iso --insert --config"),
+        ),
+        (
+            running(),
+            "vm-cd-insert vm=web cd-name=debian.iso",
+            format!("virsh change-media {VM} hdd /srv/iso/debian.iso --insert --live --config"),
+        ),
+    ] {
+        assert_eq!(run(&on, line).unwrap(), "", "{line}");
+        assert_eq!(changes(&on), [asked], "{line}");
+    }
+}
+
+#[test]
+fn a_guest_that_goes_on_running_is_told() {
+    let system = running().prints(&format!("{V} domstate"), "running\n");
+    let error = run(&system, "vm-shutdown vm=web timeout=1").unwrap_err();
+    assert_eq!(error.code, "VM_SHUTDOWN_TIMEOUT");
+}
+
+#[test]
+fn the_console_gets_the_terminal() {
+    run_with(&running(), "console vm=web", &Says("")).unwrap();
+}
+
+#[test]
+fn a_host_goes_down_when_it_is_empty_and_disabled() {
+    let system = running();
+    let error = |system: &RecordingSystem, line: &str| run(system, line).unwrap_err().code;
+    assert_eq!(error(&system, "host-reboot"), "HOST_NOT_DISABLED");
+    run(&system, "host-disable").unwrap();
+    assert_eq!(
+        run(&system, "host-param-get param-name=enabled").unwrap(),
+        "false\n"
+    );
+    assert_eq!(error(&system, "host-reboot"), "HOST_HAS_RESIDENT_VMS");
+    assert_eq!(error(&system, "vm-start vm=web"), "HOST_DISABLED");
+    assert_eq!(changes(&system), [""; 0]);
+    run(&system, "host-shutdown --force").unwrap();
+    assert_eq!(changes(&system), ["systemctl poweroff"]);
+    let empty = self::system();
+    run(&empty, "host-disable").unwrap();
+    assert_eq!(
+        error(&empty, "host-reboot"),
+        "WRONG_USE",
+        "nobody can be asked"
+    );
+    run(&empty, "host-enable").unwrap();
+    assert_eq!(error(&empty, "host-reboot"), "HOST_NOT_DISABLED");
+}
