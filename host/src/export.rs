@@ -385,32 +385,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use steps::RecordingSystem;
 
-    /// A disk that a test can look into after it was given away.
-    #[derive(Clone)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl BlockDevice for Shared {
-        fn size(&self) -> u64 {
-            self.0.lock().unwrap().len() as u64
-        }
-        fn sector_size(&self) -> u32 {
-            512
-        }
-        fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-            let at = usize::try_from(offset).unwrap();
-            buf.copy_from_slice(&self.0.lock().unwrap()[at..at + buf.len()]);
-            Ok(())
-        }
-        fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-            let at = usize::try_from(offset).unwrap();
-            self.0.lock().unwrap()[at..at + data.len()].copy_from_slice(data);
-            Ok(())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     const SIZE: u64 = 3 * CHUNK as u64 + 512;
 
     fn content() -> Vec<u8> {
@@ -430,7 +404,8 @@ mod tests {
     }
 
     fn file() -> Vec<u8> {
-        let disk = Shared(Arc::new(Mutex::new(content())));
+        let mut disk = MemoryDevice::new(SIZE);
+        disk.write_at(0, &content()).unwrap();
         let mut file = Vec::new();
         let system = RecordingSystem::new();
         let task = Task::short(&system);
@@ -444,7 +419,7 @@ mod tests {
     fn import(file: &[u8], zeroed: bool) -> Result<Vec<u8>, XeError> {
         // What a volume held before is not what the disk holds.
         let fill = if zeroed { 0 } else { 0xaa };
-        let disk = Shared(Arc::new(Mutex::new(vec![fill; SIZE as usize])));
+        let disk = Arc::new(Mutex::new(MemoryDevice::new(SIZE).filled(fill)));
         let given = disk.clone();
         let system = RecordingSystem::new();
         let task = Task::short(&system);
@@ -452,7 +427,7 @@ mod tests {
             assert_eq!(manifest.disks[0].size, SIZE);
             Ok(vec![(Box::new(given), zeroed)])
         })?;
-        let bytes = disk.0.lock().unwrap().clone();
+        let bytes = disk.lock().unwrap().bytes(0, SIZE as usize);
         Ok(bytes)
     }
 

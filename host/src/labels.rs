@@ -3,6 +3,7 @@
 
 use crate::XeError;
 use crate::change::Change;
+use crate::local::names_in;
 use crate::record::{Field, Record, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,21 +88,10 @@ fn file(uuid: &str) -> PathBuf {
 
 /// All of them by UUID.
 pub fn read(system: &dyn System) -> Result<BTreeMap<String, Labels>, XeError> {
-    if !system.exists(Path::new(FOLDER)) {
-        return Ok(BTreeMap::new());
-    }
-    let names = system
-        .list_dir(Path::new(FOLDER))
-        .map_err(|e| XeError::system(&e))?;
     let mut all = BTreeMap::new();
-    // A new file is written beside the old one, with a dot in front.
-    for uuid in names
-        .iter()
-        .filter(|name| !name.starts_with('.'))
-        .filter_map(|name| name.strip_suffix(".json"))
-    {
-        if let Some(labels) = read_one(system, uuid)? {
-            all.insert(uuid.to_owned(), labels);
+    for uuid in names_in(system, FOLDER, ".json")? {
+        if let Some(labels) = read_one(system, &uuid)? {
+            all.insert(uuid, labels);
         }
     }
     Ok(all)

@@ -1,5 +1,6 @@
 //! The host that this runs on: its name, identity and running release.
 
+use crate::XeError;
 use crate::error::chain;
 use slots::{BootRecord, names};
 use std::path::Path;
@@ -13,6 +14,25 @@ pub const MANAGEMENT_BRIDGE: &str = "xenbr0";
 pub fn short_text(system: &dyn System, path: impl AsRef<Path>) -> Option<String> {
     let bytes = system.read_file(path.as_ref()).ok()?;
     Some(String::from_utf8_lossy(&bytes).trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The files of a folder whose names end in `suffix`, without it. A folder that is not there has none; a file that is being
+/// written has a dot in front of its name, and is none yet.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn names_in(system: &dyn System, folder: &str, suffix: &str) -> Result<Vec<String>, XeError> {
+    let folder = Path::new(folder);
+    if !system.exists(folder) {
+        return Ok(Vec::new());
+    }
+    let names = system.list_dir(folder).map_err(|e| XeError::system(&e))?;
+    Ok(names
+        .iter()
+        .filter(|name| !name.starts_with('.'))
+        .filter_map(|name| name.strip_suffix(suffix))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// What the initrd recorded about this boot.

@@ -3,7 +3,7 @@
 /// What stands in their place.
 const REMOVED: &str = "(removed)";
 /// Words before the values that are secrets, in small letters.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 13] = [
     "password",
     "passwd",
     "passphrase",
@@ -15,6 +15,9 @@ const WORDS: [&str; 11] = [
     "api_key",
     "apikey",
     "private_key",
+    // WireGuard's files of systemd-networkd.
+    "privatekey",
+    "presharedkey",
 ];
 /// How secrets begin that need no word before them: hashes of passwords, license tokens.
 const STARTS: [&str; 8] = [
@@ -58,8 +61,9 @@ fn redact_line(line: &str) -> String {
     // The value behind the first word that is followed by `=` or `:`, to the end of the line: it may hold blanks.
     let value = WORDS
         .iter()
-        .filter_map(|word| {
-            let behind = lower.find(word)? + word.len();
+        .flat_map(|word| lower.match_indices(word))
+        .filter_map(|(at, word)| {
+            let behind = at + word.len();
             let separator = lower[behind..].find(['=', ':'])?;
             // In between are quotes and the rest of a name: `password_hash": `.
             let name_end = lower[behind..behind + separator]
@@ -136,6 +140,11 @@ mod tests {
             ),
             ("license v4.public.AAAA-BBB_ ok", "license (removed) ok"),
             ("token=abc def", "token= (removed)"),
+            (
+                "no token (yet), then token=abc",
+                "no token (yet), then token= (removed)",
+            ),
+            ("PrivateKey=abc=", "PrivateKey= (removed)"),
             (
                 "Failed password for root from 10.0.0.1 port 22",
                 "Failed password for root from 10.0.0.1 port 22",

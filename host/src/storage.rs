@@ -244,7 +244,11 @@ pub fn create_repository(
     }
     let uuid = uuid::Uuid::new_v4().to_string();
     let device = match (device, size) {
-        (Some(device), _) => PathBuf::from(device),
+        (Some(device), _) => {
+            let device = PathBuf::from(device);
+            ext::refuse_content(system, &device)?;
+            device
+        }
         (None, size) => lvm::create_repository_volume(system, &uuid, size.unwrap_or(0))?,
     };
     ext::make(system, &device, &uuid)?;

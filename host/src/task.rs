@@ -1,6 +1,7 @@
 //! Long commands that run now, so that another terminal sees how far they are and can end them in an orderly way.
 
 use crate::XeError;
+use crate::local::names_in;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -119,20 +120,13 @@ fn write(system: &dyn System, record: &TaskRecord) {
 
 /// Those whose process is there.
 pub fn all(system: &dyn System) -> Result<Vec<TaskRecord>, XeError> {
-    if !system.exists(Path::new(FOLDER)) {
-        return Ok(Vec::new());
-    }
-    let names = system
-        .list_dir(Path::new(FOLDER))
-        .map_err(|e| XeError::system(&e))?;
-    let read = |name: &String| {
+    let read = |uuid: &String| {
         // One that ended meanwhile is none.
-        let bytes = system.read_file(&Path::new(FOLDER).join(name)).ok()?;
+        let bytes = system.read_file(&file(uuid)).ok()?;
         serde_json::from_slice::<TaskRecord>(&bytes).ok()
     };
-    let mut all: Vec<_> = names
+    let mut all: Vec<_> = names_in(system, FOLDER, ".json")?
         .iter()
-        .filter(|name| name.ends_with(".json") && !name.starts_with('.'))
         .filter_map(read)
         .filter(|task| system.exists(Path::new(&format!("/proc/{}", task.process))))
         .collect();

@@ -1,10 +1,12 @@
 //! The commands that do something, class by class.
 
+mod device;
 mod disk;
 mod host;
 mod network;
 mod repository;
 mod task;
+mod vif;
 mod vm_disk;
 mod vm_export;
 mod vm_install;
@@ -20,12 +22,13 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 10] = [
+    let classes: [&'static [Verb]; 11] = [
         disk::VERBS,
         host::VERBS,
         network::VERBS,
         repository::VERBS,
         task::VERBS,
+        vif::VERBS,
         vm_disk::VERBS,
         vm_export::VERBS,
         vm_install::VERBS,

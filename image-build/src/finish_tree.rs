@@ -280,20 +280,10 @@ fn apply_presets(paths: &Paths, tree: &Path) -> Result<()> {
             .filter_map(|l| l.strip_prefix(verb))
             .map(str::trim)
         {
-            if unit.contains('*') {
-                continue;
-            }
             if !unit_exists(tree, unit) {
                 bail!("{}: unit {unit} is not in the tree", preset.display());
             }
             units.push(unit.to_string());
-        }
-        if verb == "enable" {
-            units.extend([
-                "bedplate-xen.service".to_string(),
-                "bedplate-health.service".to_string(),
-                "bedplate-first-boot.service".to_string(),
-            ]);
         }
         Tool::host(paths, "chroot")
             .arg(tree)

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{KEY, cases, verdict, zones};
+use common::{KEY, cases, manifest, verdict, zones};
 use hcl_checker::Known;
 use hcl_checker::facts::Facts;
 use hcl_checker::verdict::Level;
@@ -12,7 +12,6 @@ use installer::answers::{self, MachineIdentity, export::to_toml, schema::json_sc
 use installer::plan::{Input, build};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use release::Manifest;
 use serde_json::Value as Json;
 use std::cell::Cell;
 use std::fs;
@@ -65,17 +64,6 @@ const TEXTS: [&str; 44] = [
     "a\u{0}\u{1b}[2J",
     "é\u{202e}",
 ];
-
-fn manifest() -> Manifest {
-    serde_json::from_value(serde_json::json!({
-        "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12", "xen": "4.20", "artifacts": {}, "epoch": 0,
-        "root": {
-            "version": "0.1.0", "image_name": "x", "image_size": 1, "image_sha256": "ab",
-            "verity": { "data_blocks": 1, "salt": "00", "root_hash": "00" },
-        },
-    }))
-    .unwrap()
-}
 
 fn machines() -> Vec<Facts> {
     let mut paths: Vec<_> = fs::read_dir(cases().join("machines"))

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{choices, verdict, zones};
+use common::{choices, manifest, verdict, zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{
     Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Partition, Transport,
@@ -18,7 +18,6 @@ use installer::plan::{Input, build, holds_bedplate};
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{Mac, StorageName};
 use proptest::prelude::*;
-use release::Manifest;
 
 fn known<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -284,17 +283,6 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         }
         choices
     })
-}
-
-fn manifest() -> Manifest {
-    serde_json::from_value(serde_json::json!({
-        "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12", "xen": "4.20", "artifacts": {}, "epoch": 0,
-        "root": {
-            "version": "0.1.0", "image_name": "x", "image_size": 1, "image_sha256": "ab",
-            "verity": { "data_blocks": 1, "salt": "00", "root_hash": "00" },
-        },
-    }))
-    .unwrap()
 }
 
 proptest! {

@@ -164,6 +164,22 @@ fn what_is_no_release_of_ours_is_refused_with_a_reason() {
 }
 
 #[test]
+fn metadata_without_an_end_is_given_up() {
+    let medium = Medium::new();
+    let metadata = repository(&medium).join(release::METADATA_DIR);
+    let large = format!("{{\"pad\":\"{}\"}}", "x".repeat(900 * 1024));
+    for version in 2..60 {
+        fs::write(metadata.join(format!("{version}.root.json")), &large).unwrap();
+    }
+    let url = serve(repository(&medium));
+    let into = tempfile::tempdir().unwrap();
+    let error = fetch(&medium, &url, None, into.path()).unwrap_err();
+    assert!(error.contains("more than 16 MiB of metadata"), "{error}");
+    let kept = fs::read_dir(into.path().join(release::METADATA_DIR)).unwrap();
+    assert!(kept.count() < 20);
+}
+
+#[test]
 fn a_damaged_artifact_is_fetched_and_never_verified_and_a_larger_one_is_not_fetched() {
     let medium = Medium::new();
     let url = serve(repository(&medium));

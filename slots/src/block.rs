@@ -13,6 +13,7 @@ pub use memory::MemoryDevice;
 pub use window::Window;
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A disk or partition that is read and written at byte offsets.
 ///
@@ -76,6 +77,33 @@ impl<T: BlockDevice + ?Sized> BlockDevice for Box<T> {
     fn drop_cache(&mut self, offset: u64, len: u64) -> io::Result<()> {
         (**self).drop_cache(offset, len)
     }
+}
+
+/// A device that several hold, one at a time: for tests that look into it after they gave it away. A holder that panicked
+/// leaves it as it is.
+impl<T: BlockDevice> BlockDevice for Arc<Mutex<T>> {
+    fn size(&self) -> u64 {
+        held(self).size()
+    }
+    fn sector_size(&self) -> u32 {
+        held(self).sector_size()
+    }
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        held(self).read_at(offset, buf)
+    }
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        held(self).write_at(offset, data)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        held(self).flush()
+    }
+    fn drop_cache(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        held(self).drop_cache(offset, len)
+    }
+}
+
+fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The one range check that all devices share: `offset + len` must lie within `size`.

@@ -87,6 +87,17 @@ impl GuestDisk {
     }
 }
 
+/// A new address of Xen's own range.
+pub(super) fn new_mac() -> String {
+    let random = *Uuid::new_v4().as_bytes();
+    format!(
+        "00:16:3e:{:02x}:{:02x}:{:02x}",
+        random[0] & 0x7f,
+        random[1],
+        random[2]
+    )
+}
+
 impl GuestNic {
     /// From `<interface>`.
     pub(super) fn read(nic: &Element) -> Option<GuestNic> {
@@ -99,14 +110,8 @@ impl GuestNic {
 
     /// One on a bridge, with a new address of Xen's own range.
     pub fn new(bridge: &str) -> GuestNic {
-        let random = *Uuid::new_v4().as_bytes();
         GuestNic {
-            mac: format!(
-                "00:16:3e:{:02x}:{:02x}:{:02x}",
-                random[0] & 0x7f,
-                random[1],
-                random[2]
-            ),
+            mac: new_mac(),
             bridge: Some(bridge.to_owned()),
             interface: None,
         }

@@ -1,6 +1,6 @@
 //! The definition of a guest, as libvirt keeps it. Whatever `xe` does not know about is kept as it is.
 
-use super::devices::{GuestDisk, GuestNic};
+use super::devices::{GuestDisk, GuestNic, new_mac};
 use super::xml::{attribute, child, children, element, find, remove, set_text, text, with_text};
 use crate::XeError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -310,18 +310,18 @@ impl Domain {
         }
     }
 
-    /// Gives every network interface a new address.
+    /// Gives every network interface a new address. Where it is connected stays, whatever that is.
     pub fn renew_addresses(&mut self) {
-        let nics = self.nics();
-        let devices = child(&mut self.root, "devices");
-        remove(devices, |device| device.name == "interface");
-        for nic in nics {
-            let new = GuestNic::new(
-                nic.bridge
-                    .as_deref()
-                    .unwrap_or(crate::local::MANAGEMENT_BRIDGE),
-            );
-            devices.children.push(XMLNode::Element(new.to_xml()));
+        for node in &mut child(&mut self.root, "devices").children {
+            if let XMLNode::Element(device) = node
+                && device.name == "interface"
+            {
+                child(device, "mac")
+                    .attributes
+                    .insert("address".into(), new_mac());
+                // The name of dom0's end: two of the same name cannot be.
+                remove(device, |element| element.name == "target");
+            }
         }
     }
 
@@ -338,6 +338,11 @@ impl Domain {
     /// What `xe` itself remembers: `snapshot-of`, `snapshot-time`.
     pub fn own(&self, key: &str) -> Option<String> {
         self.entries("own").remove(key)
+    }
+
+    /// The keys of what `xe` itself remembers.
+    pub fn own_keys(&self) -> Vec<String> {
+        self.entries("own").into_keys().collect()
     }
 
     /// Tags.
@@ -498,6 +503,22 @@ pub(crate) mod tests {
         let text = again.print();
         assert!(text.contains("urn:other"), "notes of others stay: {text}");
         assert!(text.contains("<memballoon"), "{text}");
+    }
+
+    #[test]
+    fn a_copy_stays_on_the_network_of_the_original() {
+        let isolated = "<interface type='network'><mac address='00:16:3e:44:55:66'/><source network='lab'/>\
+                        <filterref filter='clean-traffic'/></interface></devices>";
+        let mut domain = Domain::parse(&PVH.replace("</devices>", isolated)).unwrap();
+        domain.renew_addresses();
+        let text = domain.print();
+        for kept in ["network=\"lab\"", "clean-traffic", "bridge=\"xenbr0\""] {
+            assert!(text.contains(kept), "{text}");
+        }
+        for gone in ["00:16:3e:44:55:66", "00:16:3e:11:22:33", "vif1.0"] {
+            assert!(!text.contains(gone), "{text}");
+        }
+        assert_eq!(domain.nics().len(), 2);
     }
 
     #[test]

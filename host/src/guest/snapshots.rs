@@ -3,6 +3,7 @@
 
 use super::Domain;
 use crate::XeError;
+use crate::local::names_in;
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -21,21 +22,14 @@ fn file(uuid: &str) -> PathBuf {
 
 /// All of them, the oldest first.
 pub fn all(system: &dyn System) -> Result<Vec<Domain>, XeError> {
-    if !system.exists(Path::new(FOLDER)) {
-        return Ok(Vec::new());
-    }
-    let names = system
-        .list_dir(Path::new(FOLDER))
-        .map_err(|e| XeError::system(&e))?;
-    let read = |name: &String| {
+    let read = |uuid: &String| {
         let bytes = system
-            .read_file(&Path::new(FOLDER).join(name))
+            .read_file(&file(uuid))
             .map_err(|e| XeError::system(&e))?;
         Domain::parse(&String::from_utf8_lossy(&bytes))
     };
-    let mut all: Vec<_> = names
+    let mut all: Vec<_> = names_in(system, FOLDER, ".xml")?
         .iter()
-        .filter(|name| name.ends_with(".xml") && !name.starts_with('.'))
         .map(read)
         .collect::<Result<_, _>>()?;
     all.sort_by_key(|snapshot| (time(snapshot), snapshot.uuid()));
@@ -44,9 +38,14 @@ pub fn all(system: &dyn System) -> Result<Vec<Domain>, XeError> {
 
 /// Makes a definition of a guest from that of a snapshot.
 pub fn clear(domain: &mut Domain) {
-    for key in [OF, OF_NAME, TIME] {
-        domain.set_entry("own", key, None);
+    for key in domain.own_keys() {
+        domain.set_entry("own", &key, None);
     }
+}
+
+/// Key of the path of the disk whose snapshot is in this place.
+pub fn origin_key(target: &str) -> String {
+    format!("origin-{target}")
 }
 
 /// When it was taken, in seconds since 1970.

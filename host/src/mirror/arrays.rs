@@ -64,6 +64,10 @@ pub fn summary(system: &dyn System, sys_block: &Path) -> Option<(bool, String)> 
         text.collect::<Vec<_>>().join(", ")
     };
     let degraded: Vec<&ArrayState> = arrays.iter().filter(|array| array.degraded > 0).collect();
+    let idle = |array: &&ArrayState| matches!(array.action.as_str(), "" | "idle");
+    if degraded.len() == arrays.len() && degraded.iter().all(idle) {
+        return Some((false, "DEGRADED: one disk only".to_owned()));
+    }
     if !degraded.is_empty() {
         return Some((
             false,
@@ -110,6 +114,10 @@ mod tests {
         assert_eq!(
             told(&host([0; 4], "idle")),
             Some((true, "whole, on two disks".into()))
+        );
+        assert_eq!(
+            told(&host([1; 4], "idle")),
+            Some((false, "DEGRADED: one disk only".into()))
         );
         let (whole, text) = told(&host([0, 0, 1, 0], "idle")).unwrap();
         assert_eq!(

@@ -63,7 +63,7 @@ pub fn look(
     let format = detect(&start, &end);
     let size = match format {
         Format::Raw => size,
-        Format::Other(_) => image_size(system, path)?,
+        Format::Other(name) => image_size(system, path, name)?,
     };
     match size {
         0 => Err(XeError::failure("VDI_IMPORT_FAILED", "The file is empty.")
@@ -72,20 +72,66 @@ pub fn look(
     }
 }
 
+/// What `qemu-img info` prints as JSON, as far as it matters (QEMU, qapi/block-core.json).
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Info {
-    #[serde(rename = "virtual-size")]
     virtual_size: u64,
+    backing_filename: Option<String>,
+    format_specific: Option<Specific>,
 }
 
-fn image_size(system: &dyn System, path: &Path) -> Result<u64, XeError> {
+#[derive(Deserialize)]
+struct Specific {
+    data: Option<SpecificData>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct SpecificData {
+    data_file: Option<String>,
+    #[serde(default)]
+    extents: Vec<Extent>,
+}
+
+#[derive(Deserialize)]
+struct Extent {
+    filename: String,
+}
+
+/// The file that an image takes content from though it is not a part of it: any file of this host could be named there.
+fn foreign_file(info: Info, image: &Path) -> Option<String> {
+    let data = info.format_specific.and_then(|specific| specific.data);
+    let (data_file, extents) = match data {
+        Some(data) => (data.data_file, data.extents),
+        None => (None, Vec::new()),
+    };
+    // The parts of a VMDK are beside it.
+    let elsewhere = extents
+        .into_iter()
+        .map(|extent| extent.filename)
+        .find(|file| Path::new(file).parent() != image.parent());
+    info.backing_filename.or(data_file).or(elsewhere)
+}
+
+fn image_size(system: &dyn System, path: &Path, format: &str) -> Result<u64, XeError> {
     let command = Command::new("qemu-img")
-        .args(["info", "--output=json"])
+        .args(["info", "--output=json", "-f", format])
         .arg(path);
     let output = system.run(&command).map_err(|e| XeError::system(&e))?;
     let info: Info = serde_json::from_slice(&output.stdout)
         .map_err(|e| XeError::failure("VDI_IMPORT_FAILED", format!("`qemu-img info`: {e}")))?;
-    Ok(info.virtual_size)
+    let size = info.virtual_size;
+    match foreign_file(info, path) {
+        Some(file) => Err(XeError::failure(
+            "VDI_IMPORT_FAILED",
+            "The image is not whole: it takes content from another file. Make a whole one by `qemu-img convert`, where that file \
+             is meant to be in it.",
+        )
+        .with("file-name", path.display().to_string())
+        .with("takes-from", file)),
+        None => Ok(size),
+    }
 }
 
 /// Opens a disk or file; what cannot be opened is told by its name.
@@ -177,6 +223,35 @@ mod tests {
         assert_eq!(detect(b"\0\0", b"conectix\0"), Format::Other("vpc"));
         assert_eq!(detect(b"\xeb\x63\x90", b"\0"), Format::Raw);
         assert_eq!(detect(b"", b""), Format::Raw);
+    }
+
+    #[test]
+    fn an_image_that_takes_content_from_files_of_the_host_is_refused() {
+        let look = |info: &str| {
+            let system = steps::RecordingSystem::new().prints("qemu-img info", info);
+            image_size(&system, Path::new("/root/a.img"), "qcow2")
+        };
+        let data = |data: &str| {
+            format!(r#"{{"virtual-size":9,"format-specific":{{"type":"x","data":{{{data}}}}}}}"#)
+        };
+        let whole = [
+            r#"{"virtual-size":9}"#.to_owned(),
+            data(r#""compat":"1.1""#),
+            data(r#""extents":[{"filename":"/root/a-flat.vmdk","format":"FLAT"}]"#),
+        ];
+        for info in whole {
+            assert_eq!(look(&info).unwrap(), 9, "{info}");
+        }
+        let parts = [
+            r#"{"virtual-size":9,"backing-filename":"/etc/shadow"}"#.to_owned(),
+            data(r#""data-file":"/etc/shadow""#),
+            data(r#""extents":[{"filename":"/etc/shadow"}]"#),
+        ];
+        for info in parts {
+            let error = look(&info).unwrap_err();
+            assert_eq!(error.code, "VDI_IMPORT_FAILED", "{info}");
+            assert!(error.to_string().contains("takes-from: /etc/shadow"));
+        }
     }
 
     #[test]

@@ -168,6 +168,31 @@ fn fstab_line(device: &str, uuid: &str) -> String {
     format!("{device} {MOUNTS}/{uuid} ext4 noatime,nofail,x-systemd.device-timeout=30s 0 2\n")
 }
 
+/// Refuses a device that holds something. Where nobody can be asked, mkfs.ext4 writes over a file system without a word.
+pub(super) fn refuse_content(system: &dyn System, device: &Path) -> Result<(), XeError> {
+    // Without `--all` it only looks (wipefs(8)): file systems, volumes, members of arrays, partition tables.
+    let look = Command::new("wipefs")
+        .args(["--noheadings", "--output", "TYPE", "--"])
+        .arg(device);
+    let output = system
+        .run(&look)
+        .map_err(|e| XeError::failure("SR_BACKEND_FAILURE", XeError::system(&e).message))?;
+    let found: Vec<_> = output
+        .text()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(XeError::failure(
+            "SR_DEVICE_IN_USE",
+            "The device holds something; choose another one, or empty it by `wipefs --all` where nobody needs what is on it.",
+        )
+        .with("device", device.display().to_string())
+        .with("holds", found.join(", "))),
+    }
+}
+
 /// Makes a file system on `device`, has it mounted now and at every start.
 pub fn make(system: &dyn System, device: &Path, uuid: &str) -> Result<(), XeError> {
     let run = |command: Command| {
@@ -175,7 +200,7 @@ pub fn make(system: &dyn System, device: &Path, uuid: &str) -> Result<(), XeErro
             .run(&command)
             .map_err(|e| XeError::failure("SR_BACKEND_FAILURE", XeError::system(&e).message))
     };
-    // Without -F it refuses a device that holds something or is in use.
+    // Without -F it refuses a device that is in use.
     run(Command::new("mkfs.ext4")
         .args(["-q", "-m", "0", "-U", uuid])
         .arg(device))?;
@@ -183,7 +208,12 @@ pub fn make(system: &dyn System, device: &Path, uuid: &str) -> Result<(), XeErro
     system
         .create_dir_all(Path::new(&folder))
         .map_err(|e| XeError::system(&e))?;
-    let mut fstab = system.read_file(Path::new(FSTAB)).unwrap_or_default();
+    let mut fstab = match system.exists(Path::new(FSTAB)) {
+        true => system
+            .read_file(Path::new(FSTAB))
+            .map_err(|e| XeError::system(&e))?,
+        false => Vec::new(),
+    };
     if !fstab.is_empty() && !fstab.ends_with(b"\n") {
         fstab.push(b'\n');
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use steps::{Command, System};
 
 /// What stands before the UUID in the name of a volume that `xe` made.
-const PREFIX: &str = "vdi-";
+pub const PREFIX: &str = "vdi-";
 /// Volumes that hold a repository of another kind are no disks.
 pub const REPOSITORY_PREFIX: &str = "sr-";
 
@@ -217,10 +217,12 @@ pub fn remove_volume(system: &dyn System, path: &Path) -> Result<(), XeError> {
 pub(super) fn extend(system: &dyn System, path: &Path, size: u64) -> Result<(), XeError> {
     let command = Command::new("lvextend")
         .args(["--quiet", "--size", &format!("{size}b")])
-        .arg(path)
-        // 5: it has this size already, as sizes are rounded up to extents.
-        .also_good(&[5]);
-    run(system, command).map(drop)
+        .arg(path);
+    match run(system, command) {
+        // Sizes are rounded up to extents: it may have this size already. The exit code is that of any failure.
+        Err(error) if error.message.contains("matches existing size") => Ok(()),
+        result => result.map(drop),
+    }
 }
 
 /// Makes a snapshot of a volume with room for every change, so that it never becomes invalid. Returns its device.
@@ -362,6 +364,19 @@ mod tests {
             ["lvconvert --quiet --yes --merge /dev/bedplate/b", make]
         );
         assert_eq!(rest.command_lines(), [make]);
+    }
+
+    #[test]
+    fn a_volume_that_does_not_grow_is_told_unless_it_has_the_size() {
+        let fails = |why: &str| {
+            let system = RecordingSystem::new().fails("lvextend", 5, why);
+            extend(&system, Path::new("/dev/bedplate/a"), 1 << 30)
+        };
+        fails("  New size (16 extents) matches existing size (16 extents).").unwrap();
+        let full = fails("  Insufficient free space: 240 extents needed, but only 3 available");
+        assert_eq!(full.unwrap_err().code, "SR_FULL");
+        let other = fails("  Logical volume a is being converted.");
+        assert_eq!(other.unwrap_err().code, "SR_BACKEND_FAILURE");
     }
 
     #[test]

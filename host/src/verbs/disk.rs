@@ -182,6 +182,8 @@ pub(super) fn refuse_snapshots(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeE
 fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let disk = storage::disk(asked.around.system, &uuid_of(record)?)?;
     refuse_users(asked, &disk.path.to_string_lossy())?;
+    // One that was only plugged in stands in no definition.
+    refuse_running(asked, &disk)?;
     refuse_snapshots(asked, &disk)?;
     destroy_disk(asked, &disk)?;
     Ok(Outcome::Done)

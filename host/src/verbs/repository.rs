@@ -70,6 +70,11 @@ fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
             "give device-config:device= for a disk of its own, or physical-size= for a part of the local storage",
         ));
     }
+    if device.is_some_and(|path| !path.starts_with("/dev/")) {
+        return Err(XeError::usage(
+            "device-config:device= is no block device: write its path, as in /dev/sdb",
+        ));
+    }
     let uuid = create_repository(system, kind, device, size)?;
     let name = Change::Set("name-label", asked.needed("name-label")?.to_owned());
     labels::change(system, &uuid, &[name])?;
@@ -98,6 +103,16 @@ fn forget(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let repository = files_only(asked, record)?;
+    if repository.size.is_none() {
+        return Err(XeError::failure(
+            "SR_NOT_ATTACHED",
+            format!(
+                "Nothing is mounted at {}, so nobody knows which disks are in it; mount it, or use sr-forget to keep them.",
+                repository.place
+            ),
+        )
+        .with("sr", repository.uuid));
+    }
     if !storage::disks(system, std::slice::from_ref(&repository))?.is_empty() {
         return Err(XeError::failure(
             "SR_NOT_EMPTY",

@@ -1,11 +1,12 @@
-//! Disks, media and network interfaces of virtual machines.
+//! Disks and media of virtual machines.
 
+use super::device::{VM, attach, detach, live, scopes, state_of, vm_argument};
 use super::disk::{destroy_disk, name_disk, refuse_snapshots, refuse_users, repository};
 use super::uuid_of;
-use super::vm_install::{medium, nic};
+use super::vm_install::medium;
 use super::vm_life::guest_in;
 use crate::XeError;
-use crate::guest::devices::{GuestDisk, GuestNic, free_disk_name, print};
+use crate::guest::devices::{GuestDisk, free_disk_name};
 use crate::guest::{Domain, libvirt};
 use crate::record::Record;
 use crate::selection::{one, uuid_invalid};
@@ -13,7 +14,6 @@ use crate::storage;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use steps::System;
 
-const VM: Arg = Arg::needed("vm-uuid", Kind::Of("vm"), "the virtual machine");
 const DEVICE: Arg = Arg::needed(
     "device",
     Kind::Text,
@@ -113,86 +113,7 @@ pub(super) const VERBS: &[Verb] = &[
             vbd_live(asked, record, "detach-device")
         }),
     },
-    Verb {
-        name: "vif-create",
-        summary: "Gives a virtual machine a network interface; prints its uuid",
-        args: &[
-            VM,
-            Arg::needed("network-uuid", Kind::Of("network"), "the network"),
-            Arg::may("mac", Kind::Text, "its address; a new one if left out"),
-            Arg::may(
-                "device",
-                Kind::Text,
-                "not used: interfaces are in the order in which they were made",
-            ),
-        ],
-        run: Run::Once(vif_create),
-    },
-    Verb {
-        name: "vif-destroy",
-        summary: "Takes a network interface away from a virtual machine",
-        args: &[],
-        run: Run::Each("vif", vif_destroy),
-    },
-    Verb {
-        name: "vif-plug",
-        summary: "Connects a network interface while the virtual machine runs",
-        args: &[],
-        run: Run::Each("vif", |asked, record| {
-            vif_live(asked, record, "attach-device")
-        }),
-    },
-    Verb {
-        name: "vif-unplug",
-        summary: "Disconnects a network interface while the virtual machine runs; it comes back with the next start",
-        args: &[],
-        run: Run::Each("vif", |asked, record| {
-            vif_live(asked, record, "detach-device")
-        }),
-    },
 ];
-
-/// Where a change of devices takes effect: for the next start, and now where the guest runs.
-fn scopes(state: Option<&str>) -> &'static [&'static str] {
-    match state {
-        Some("running" | "paused") => &["--live", "--config"],
-        _ => &["--config"],
-    }
-}
-
-fn state_of(asked: &Asked<'_>, vm: &str) -> Result<Option<String>, XeError> {
-    Ok(one("vm", vm, asked.around)?.text("power-state"))
-}
-
-fn attach(
-    asked: &Asked<'_>,
-    vm: &str,
-    device: &xmltree::Element,
-    state: Option<&str>,
-) -> Result<(), XeError> {
-    libvirt::device(
-        asked.around.system,
-        "attach-device",
-        vm,
-        &print(device),
-        scopes(state),
-    )
-}
-
-fn detach(
-    asked: &Asked<'_>,
-    vm: &str,
-    device: &xmltree::Element,
-    state: Option<&str>,
-) -> Result<(), XeError> {
-    libvirt::device(
-        asked.around.system,
-        "detach-device",
-        vm,
-        &print(device),
-        scopes(state),
-    )
-}
 
 /// A free name for a disk of this guest.
 fn place(asked: &Asked<'_>, domain: &Domain) -> Result<String, XeError> {
@@ -268,14 +189,11 @@ fn disk_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         &used.to_xml(),
         record.text("power-state").as_deref(),
     )?;
-    match disk {
-        Some(disk) => {
-            refuse_users(asked, &disk.path.to_string_lossy())?;
-            destroy_disk(asked, &disk)?;
-            Ok(Outcome::Done)
-        }
-        None => Ok(Outcome::Done),
+    if let Some(disk) = disk {
+        refuse_users(asked, &disk.path.to_string_lossy())?;
+        destroy_disk(asked, &disk)?;
     }
+    Ok(Outcome::Done)
 }
 
 fn disk_list(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
@@ -380,16 +298,6 @@ fn cd_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     Ok(Outcome::Done)
 }
 
-/// A guest by the argument `vm-uuid`, and its state.
-fn vm_argument(asked: &Asked<'_>) -> Result<(Domain, Option<String>), XeError> {
-    let record = one("vm", asked.needed("vm-uuid")?, asked.around)?;
-    let uuid = guest_in(&record, &["halted", "running", "paused"])?;
-    Ok((
-        libvirt::domain(asked.around.system, &uuid)?,
-        record.text("power-state"),
-    ))
-}
-
 fn vbd_create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let (domain, state) = vm_argument(asked)?;
     let vm = domain.uuid();
@@ -421,18 +329,6 @@ fn of_vbd(system: &dyn System, record: &Record) -> Result<(String, GuestDisk), X
     Ok((vm, disk))
 }
 
-/// The guest and the interface that a record of the class vif is about.
-fn of_vif(system: &dyn System, record: &Record) -> Result<(String, GuestNic), XeError> {
-    let vm = record.text("vm-uuid").unwrap_or_default();
-    let uuid = uuid_of(record)?;
-    let nic = libvirt::domain(system, &vm)?
-        .nics()
-        .into_iter()
-        .find(|nic| nic.uuid(&vm) == uuid)
-        .ok_or_else(|| uuid_invalid("vif", &uuid))?;
-    Ok((vm, nic))
-}
-
 fn vbd_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let (vm, disk) = of_vbd(asked.around.system, record)?;
     let state = state_of(asked, &vm)?;
@@ -443,64 +339,4 @@ fn vbd_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 fn vbd_live(asked: &Asked<'_>, record: &Record, command: &str) -> Result<Outcome, XeError> {
     let (vm, disk) = of_vbd(asked.around.system, record)?;
     live(asked, &vm, record, command, &disk.to_xml())
-}
-
-fn vif_live(asked: &Asked<'_>, record: &Record, command: &str) -> Result<Outcome, XeError> {
-    let (vm, nic) = of_vif(asked.around.system, record)?;
-    live(asked, &vm, record, command, &nic.to_xml())
-}
-
-/// Connects or disconnects a device of a guest that runs, for now.
-fn live(
-    asked: &Asked<'_>,
-    vm: &str,
-    record: &Record,
-    command: &str,
-    device: &xmltree::Element,
-) -> Result<Outcome, XeError> {
-    let attached = record.text("currently-attached").as_deref() == Some("true");
-    if attached == (command == "attach-device") {
-        return Err(XeError::failure(
-            match attached {
-                true => "DEVICE_ALREADY_ATTACHED",
-                false => "DEVICE_ALREADY_DETACHED",
-            },
-            "The device is in this state already.",
-        )
-        .with("device", record.text("device").unwrap_or_default()));
-    }
-    guest_in(&one("vm", vm, asked.around)?, &["running", "paused"])?;
-    libvirt::device(
-        asked.around.system,
-        command,
-        vm,
-        &print(device),
-        &["--live"],
-    )?;
-    Ok(Outcome::Done)
-}
-
-fn vif_create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
-    let (domain, state) = vm_argument(asked)?;
-    let vm = domain.uuid();
-    let nic = nic(asked, asked.needed("network-uuid")?)?;
-    if domain.nics().iter().any(|other| other.mac == nic.mac) {
-        return Err(XeError::failure(
-            "MAC_STILL_EXISTS",
-            "The virtual machine has an interface with this address.",
-        )
-        .with("MAC", nic.mac));
-    }
-    attach(asked, &vm, &nic.to_xml(), state.as_deref())?;
-    Ok(Outcome::Made(nic.uuid(&vm)))
-}
-
-fn vif_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
-    let (vm, nic) = of_vif(asked.around.system, record)?;
-    let state = state_of(asked, &vm)?;
-    // libvirt finds it by its address; where it is unplugged, only the definition has it.
-    let attached = record.text("currently-attached").as_deref() == Some("true");
-    let state = state.filter(|_| attached);
-    detach(asked, &vm, &nic.to_xml(), state.as_deref())?;
-    Ok(Outcome::Done)
 }

@@ -2,10 +2,11 @@
 
 use super::disk::{destroy_disk, name_disk, repository};
 use super::uuid_of;
-use super::vm_install::{name_in_use, own_disks};
+use super::vm_install::{all_disks, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::export::{self, Manifest, ManifestDisk, Writer};
+use crate::guest::devices::GuestDisk;
 use crate::guest::{Domain, libvirt, snapshots};
 use crate::record::Record;
 use crate::storage::{self, Disk, Kind as Storage, copy};
@@ -78,7 +79,7 @@ fn export(asked: &Asked<'_>, domain: &Domain) -> Result<Outcome, XeError> {
     if system.exists(path) {
         return Err(super::disk::file_exists(path));
     }
-    let disks = own_disks(asked, domain)?;
+    let disks = all_disks(asked, domain)?;
     let names: BTreeMap<String, String> = crate::labels::read(system)?
         .into_iter()
         .filter_map(|(uuid, labels)| Some((uuid, labels.name_label?)))
@@ -183,6 +184,26 @@ fn new_domain(
     preserve: bool,
 ) -> Result<Domain, XeError> {
     let mut domain = Domain::parse(&manifest.domain)?;
+    // It would be a disk of this host: of another guest, or of the host itself.
+    let is_known = |disk: &GuestDisk| {
+        let source = disk.source.as_deref();
+        manifest
+            .disks
+            .iter()
+            .any(|known| Some(known.source.as_str()) == source)
+    };
+    if let Some(other) = domain
+        .disks()
+        .into_iter()
+        .find(|disk| !disk.cdrom && !is_known(disk))
+    {
+        return Err(XeError::failure(
+            "IMPORT_ERROR_CORRUPT",
+            "The file cannot be used: its virtual machine has a disk whose content is not in it.",
+        )
+        .with("device", other.target)
+        .with("location", other.source.unwrap_or_default()));
+    }
     if let Some(name) = asked.get("new-name-label") {
         domain.set_name(name);
     }

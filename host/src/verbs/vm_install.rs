@@ -286,6 +286,28 @@ pub(super) fn own_disks(asked: &Asked<'_>, domain: &Domain) -> Result<Vec<Disk>,
         .collect())
 }
 
+/// The same for copies: refuses a definition with a disk that is none of these. It would be missing in what is made, or be
+/// written by two guests.
+pub(super) fn all_disks(asked: &Asked<'_>, domain: &Domain) -> Result<Vec<Disk>, XeError> {
+    let disks = own_disks(asked, domain)?;
+    let is_own = |source: &str| disks.iter().any(|disk| disk.path == Path::new(source));
+    let other = domain
+        .disks()
+        .into_iter()
+        .find(|disk| !disk.cdrom && !disk.source.as_deref().is_some_and(is_own));
+    match other {
+        Some(other) => Err(XeError::failure(
+            "OPERATION_NOT_ALLOWED",
+            "The virtual machine has a disk that is in no storage repository, or that another one has as well; take it away first \
+             (vbd-destroy), and give it back afterwards.",
+        )
+        .with("vm", domain.uuid())
+        .with("device", other.target)
+        .with("location", other.source.unwrap_or_default())),
+        None => Ok(disks),
+    }
+}
+
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let uuid = guest_in(record, &["halted", "suspended"])?;

@@ -2,16 +2,17 @@
 
 use super::disk::{destroy_disk, duplicate, name_disk};
 use super::uuid_of;
-use super::vm_install::{confirm, name_in_use, own_disks};
+use super::vm_install::{all_disks, confirm, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
+use crate::guest::devices::GuestDisk;
 use crate::guest::{Domain, libvirt, snapshots};
 use crate::record::Record;
 use crate::selection::one;
 use crate::storage::{self, Disk, Kind as Storage, lvm};
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) const VERBS: &[Verb] = &[
     Verb {
@@ -71,7 +72,7 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
     let mut domain = libvirt::domain(system, &vm)?;
-    let disks = own_disks(asked, &domain)?;
+    let disks = all_disks(asked, &domain)?;
     if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
         return Err(XeError::failure(
             "SR_OPERATION_NOT_SUPPORTED",
@@ -94,6 +95,11 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     domain.set_uuid(&uuid);
     domain.set_name(name);
     domain.set_description(asked.get("new-name-description").unwrap_or_default());
+    for disk in domain.disks() {
+        if let Some(origin) = disk.source.filter(|path| paths.contains_key(path)) {
+            domain.set_entry("own", &snapshots::origin_key(&disk.target), Some(&origin));
+        }
+    }
     domain.replace_sources(|disk| {
         disk.source
             .as_deref()
@@ -143,22 +149,27 @@ fn take(
     Ok(made)
 }
 
-/// The volumes of a snapshot with what they are snapshots of.
-fn origins(asked: &Asked<'_>, snapshot: &Domain) -> Result<Vec<(Disk, Disk)>, XeError> {
-    let system = asked.around.system;
-    let all = storage::disks(system, &storage::repositories(system)?)?;
-    let find = |path: &str| all.iter().find(|disk| disk.path == Path::new(path));
-    let pairs = snapshot
-        .disks()
-        .into_iter()
-        .filter(|disk| !disk.cdrom)
-        .filter_map(|disk| {
-            let volume = find(&disk.source?)?;
-            let origin = volume.snapshot_of.as_ref()?;
-            let origin = all.iter().find(|disk| disk.uuid == *origin)?;
-            Some((volume.clone(), origin.clone()))
-        });
-    Ok(pairs.collect())
+/// A volume that is the snapshot of a disk.
+struct Pair {
+    volume: PathBuf,
+    uuid: String,
+    origin: PathBuf,
+}
+
+/// The volumes of a snapshot with what they are snapshots of, by what was written down when it was taken: in the middle of
+/// going back a volume is missing.
+fn pairs(snapshot: &Domain) -> Vec<Pair> {
+    let pair = |disk: GuestDisk| {
+        let volume = PathBuf::from(disk.source?);
+        let origin = snapshot.own(&snapshots::origin_key(&disk.target))?;
+        let name = volume.file_name()?.to_str()?;
+        Some(Pair {
+            uuid: name.strip_prefix(lvm::PREFIX)?.to_owned(),
+            origin: PathBuf::from(origin),
+            volume,
+        })
+    };
+    snapshot.disks().into_iter().filter_map(pair).collect()
 }
 
 fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
@@ -178,21 +189,18 @@ fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             ),
         )?;
     }
-    let pairs = origins(asked, &snapshot)?;
-    let by_path: BTreeMap<_, _> = pairs
-        .iter()
-        .map(|(volume, origin)| (volume.path.clone(), origin.path.clone()))
-        .collect();
-    for (volume, origin) in &pairs {
-        lvm::revert(system, &origin.path, &volume.path, &volume.uuid)?;
+    let pairs = pairs(&snapshot);
+    for pair in &pairs {
+        lvm::revert(system, &pair.origin, &pair.volume, &pair.uuid)?;
     }
     let mut domain = snapshot;
     domain.set_uuid(&vm);
     domain.set_name(&current.name());
     domain.set_description(&current.description());
     domain.replace_sources(|disk| {
-        let path = by_path.get(Path::new(disk.source.as_deref()?))?;
-        Some(path.to_string_lossy().into_owned())
+        let volume = Path::new(disk.source.as_deref()?);
+        let pair = pairs.iter().find(|pair| pair.volume == volume)?;
+        Some(pair.origin.to_string_lossy().into_owned())
     });
     snapshots::clear(&mut domain);
     libvirt::define(system, &domain)?;
@@ -201,8 +209,12 @@ fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 
 /// Removes a snapshot with its volumes.
 pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError> {
-    for (volume, _) in origins(asked, snapshot)? {
-        destroy_disk(asked, &volume)?;
+    let system = asked.around.system;
+    let pairs = pairs(snapshot);
+    for disk in storage::disks(system, &storage::repositories(system)?)? {
+        if pairs.iter().any(|pair| pair.volume == disk.path) {
+            destroy_disk(asked, &disk)?;
+        }
     }
     snapshots::forget(asked.around.system, &snapshot.uuid())
 }
@@ -244,7 +256,7 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
         return Err(name_in_use(name));
     }
     let mut copies: Vec<(Disk, Disk)> = Vec::new();
-    let made = own_disks(asked, &domain)?
+    let made = all_disks(asked, &domain)?
         .into_iter()
         .enumerate()
         .try_for_each(|(index, disk)| {

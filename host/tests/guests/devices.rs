@@ -175,3 +175,31 @@ fn the_address_of_the_host_changes() {
         "{text}"
     );
 }
+
+#[test]
+fn going_back_that_was_cut_off_is_finished_by_running_it_again() {
+    let system = system();
+    let snapshot = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
+    let snapshot = snapshot.trim();
+    // The volume of the snapshot was merged, and then the power went: it is not there.
+    run(
+        &system,
+        &format!("snapshot-revert uuid={snapshot} force=true"),
+    )
+    .unwrap();
+    let changes = changes(&system);
+    assert_eq!(changes.len(), 3, "{changes:?}");
+    assert_eq!(changes[0], changes[1], "the same snapshot is made anew");
+    assert_eq!(changes[2], "virsh define /dev/stdin");
+    let domain = defined(&system);
+    assert_eq!(
+        (domain.uuid().as_str(), domain.name().as_str()),
+        (VM, "web")
+    );
+    assert_eq!(
+        domain.disks()[0].source.as_deref(),
+        Some("/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111"),
+        "the guest has its own disk, not that of the snapshot"
+    );
+    assert!(domain.own_keys().is_empty());
+}

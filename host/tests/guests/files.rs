@@ -3,7 +3,7 @@
 use crate::bench::*;
 use host::hotfix::Machine;
 use host::terminal::Nobody;
-use slots::block::{Access, BlockDevice, OpenError};
+use slots::block::{Access, BlockDevice, MemoryDevice, OpenError};
 use slots::env_block::{EnvBlock, EnvFileError};
 use std::collections::BTreeMap;
 use std::io;
@@ -39,23 +39,23 @@ fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
 
 /// Disks in memory, by their path. One that is opened for the first time holds what another guest left there.
 #[derive(Default)]
-struct Disks(Mutex<BTreeMap<PathBuf, Bytes>>);
+struct Disks(Mutex<BTreeMap<PathBuf, Disk>>);
 
-type Bytes = Arc<Mutex<Vec<u8>>>;
+type Disk = Arc<Mutex<MemoryDevice>>;
 
 const SIZE: usize = 64 << 20;
 
 impl Disks {
-    fn at(&self, path: &Path) -> Bytes {
+    fn at(&self, path: &Path) -> Disk {
         let mut all = self.0.lock().unwrap();
-        let leftovers = || Arc::new(Mutex::new(vec![0xaa; SIZE]));
+        let leftovers = || Arc::new(Mutex::new(MemoryDevice::new(SIZE as u64).filled(0xaa)));
         all.entry(path.to_owned()).or_insert_with(leftovers).clone()
     }
 }
 
 impl Machine for Disks {
     fn open(&self, path: &Path, _: Access) -> Result<Box<dyn BlockDevice + Send>, OpenError> {
-        Ok(Box::new(Disk(self.at(path))))
+        Ok(Box::new(self.at(path)))
     }
     fn write_env(&self, _: &Path, _: &EnvBlock) -> Result<(), EnvFileError> {
         unreachable!("no guest has to do with the boot loader")
@@ -65,40 +65,23 @@ impl Machine for Disks {
     }
 }
 
-struct Disk(Bytes);
-
-impl BlockDevice for Disk {
-    fn size(&self) -> u64 {
-        self.0.lock().unwrap().len() as u64
-    }
-    fn sector_size(&self) -> u32 {
-        512
-    }
-    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let at = usize::try_from(offset).unwrap();
-        buf.copy_from_slice(&self.0.lock().unwrap()[at..at + buf.len()]);
-        Ok(())
-    }
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let at = usize::try_from(offset).unwrap();
-        self.0.lock().unwrap()[at..at + data.len()].copy_from_slice(data);
-        Ok(())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The disk of the guest of the bench, with something in it.
 fn filled(disks: &Disks) -> Vec<u8> {
     let disk = disks.at(Path::new(
         "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111",
     ));
     let mut disk = disk.lock().unwrap();
-    disk.fill(0);
-    disk[12_345_678] = 1;
-    disk[SIZE - 1] = 2;
-    disk.clone()
+    let mut content = vec![0; SIZE];
+    content[12_345_678] = 1;
+    content[SIZE - 1] = 2;
+    disk.write_at(0, &content).unwrap();
+    content
+}
+
+fn holding(bytes: &[u8]) -> MemoryDevice {
+    let mut device = MemoryDevice::new(bytes.len() as u64);
+    device.write_at(0, bytes).unwrap();
+    device
 }
 
 #[test]
@@ -110,7 +93,7 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
         run_on(&system, &line, &Nobody, &disks).unwrap();
         let file = system.read_file(Path::new("/new.xe")).unwrap();
         assert!(file.len() < 3 << 20, "zeros take no room: {}", file.len());
-        let put = |bytes: &[u8]| *disks.at(Path::new("/new.xe")).lock().unwrap() = bytes.to_vec();
+        let put = |bytes: &[u8]| *disks.at(Path::new("/new.xe")).lock().unwrap() = holding(bytes);
         put(&file);
         let taken = run_on(&system, "vm-import filename=/new.xe", &Nobody, &disks).unwrap_err();
         assert_eq!(taken.code, "VM_NAME_IN_USE");
@@ -126,7 +109,7 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
         let path = domain.disks()[0].source.clone().unwrap();
         assert!(path != "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111");
         assert!(
-            *disks.at(Path::new(&path)).lock().unwrap() == content,
+            disks.at(Path::new(&path)).lock().unwrap().bytes(0, SIZE) == content,
             "what another guest left is gone, and what was exported is there"
         );
         put(&file[..file.len() * 9 / 10]);

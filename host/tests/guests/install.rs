@@ -178,6 +178,11 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
             "physical-size=",
         ),
         (
+            "sr-create name-label=x type=ext device-config:device=--all",
+            "WRONG_USE",
+            "/dev/sdb",
+        ),
+        (
             "sr-destroy uuid=k3xQ2a",
             "SR_OPERATION_NOT_SUPPORTED",
             "stays",

@@ -6,4 +6,5 @@ mod devices;
 mod files;
 mod install;
 mod life;
+mod loss;
 mod shell;

@@ -151,13 +151,12 @@ impl Download<'_> {
     /// Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
     /// An https URL stays https: answers carry consent and logins.
     fn config(&self, url: &str, into: &Into<'_>) -> String {
-        let redirects = if url.starts_with("https:") {
-            "=https"
-        } else {
-            "=http,https"
+        let redirects = match is_https(url) {
+            true => "=https",
+            false => "=http,https",
         };
         let mut config = format!(
-            "url = \"{url}\"\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
+            "url = \"{url}\"\ngloboff\nfail\nlocation\nmax-redirs = 5\nproto = \"=http,https\"\nproto-redir = \"{redirects}\"\n\
              max-filesize = {}\nconnect-timeout = 15\nsilent\nshow-error\n",
             self.max_bytes
         );
@@ -186,7 +185,7 @@ impl Download<'_> {
         if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\') {
             return Err(FetchError::NotUrl(shown));
         }
-        if self.pin.is_some() && !url.to_ascii_lowercase().starts_with("https:") {
+        if self.pin.is_some() && !is_https(url) {
             return Err(FetchError::PinInTheClear(shown));
         }
         let config = self.config(url, into);
@@ -232,6 +231,12 @@ impl Download<'_> {
             wait *= 2;
         }
     }
+}
+
+/// Schemes are the same in large letters (RFC 3986, section 3.1).
+fn is_https(url: &str) -> bool {
+    url.get(..6)
+        .is_some_and(|start| start.eq_ignore_ascii_case("https:"))
 }
 
 /// What `curl` says was wrong. Behind that it may tell more, as about certificates.
@@ -287,6 +292,24 @@ mod tests {
         assert_eq!(system.command_lines(), ["curl --config -"]);
         let config = String::from_utf8(system.commands()[0].stdin_bytes().to_vec()).unwrap();
         assert!(config.contains("url = \"https://host/a?token=s3cret\"\n"));
+    }
+
+    #[test]
+    fn https_stays_https_however_it_is_written_and_a_url_is_one_file() {
+        for (url, redirects) in [
+            ("https://h/a", "\"=https\""),
+            ("HTTPS://h/a", "\"=https\""),
+            ("http://h/[1-9]", "\"=http,https\""),
+        ] {
+            let system = RecordingSystem::new().prints("curl", "");
+            run(&system, url).0.unwrap();
+            let config = String::from_utf8(system.commands()[0].stdin_bytes().to_vec()).unwrap();
+            assert!(
+                config.contains(&format!("\nproto-redir = {redirects}\n")),
+                "{config}"
+            );
+            assert!(config.contains("\ngloboff\n"), "{config}");
+        }
     }
 
     #[test]

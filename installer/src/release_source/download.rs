@@ -16,6 +16,8 @@ use steps::system::{Command, FileError, RunError, System};
 pub const SOURCE_DIR: &str = "/run/bedplate/source";
 /// Metadata and the manifest have some kilobytes.
 const MAX_METADATA: u64 = 1024 * 1024;
+/// All of them together, before anything of it is known to be signed: they are kept in memory.
+const MAX_ALL_METADATA: u64 = 16 * 1024 * 1024;
 /// Memory that must be left beside the release.
 const SPARE: u64 = 256 * 1024 * 1024;
 /// Keys are not changed more often in the life of a release.
@@ -42,6 +44,15 @@ pub enum SourceError {
         /// The file.
         file: String,
         /// Where it came from.
+        url: String,
+    },
+    /// There is no end of it.
+    #[error(
+        "the server at {url} gives more than {} MiB of metadata, which no release has; check the URL in [source], and who answers \
+         there", MAX_ALL_METADATA / 1048576
+    )]
+    Endless {
+        /// Where it comes from.
         url: String,
     },
     /// It is not to be trusted, or too old.
@@ -99,8 +110,13 @@ pub fn download(
     for name in [METADATA_DIR, TARGETS_DIR] {
         system.create_dir_all(&folder.join(name))?;
     }
+    let mut all = 0;
     let mut get = |file: &str| -> Result<Value, SourceError> {
         let bytes = fetch.get(&format!("{base}/{file}"), warn)?;
+        all += bytes.len() as u64;
+        if all > MAX_ALL_METADATA {
+            return Err(SourceError::Endless { url: shown.clone() });
+        }
         system.write_file(&folder.join(file), &bytes, 0o600)?;
         serde_json::from_slice(&bytes).map_err(|_| SourceError::NoRelease {
             file: file.to_owned(),

@@ -63,10 +63,9 @@ impl<'p, 'f> Page<'p, 'f> {
         }
     }
 
-    /// A heading.
+    /// A heading, broken into lines.
     pub fn heading(&mut self, text: &str) {
-        let style = self.theme.strong();
-        self.line(Line::styled(text.to_owned(), style));
+        self.strong(text);
     }
 
     /// Text that explains, broken into lines.

@@ -51,9 +51,9 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// What was said, oldest first.
     pub log: Vec<String>,
-    /// Milliseconds since the first event of the plan.
+    /// Milliseconds since the plan was told; before that, since the first event.
     pub ms: u64,
-    started_ms: u64,
+    started_ms: Option<u64>,
     /// True once it is over and went well; none while it runs.
     pub good: Option<bool>,
     /// Why it failed, outermost first.
@@ -67,10 +67,12 @@ pub struct RunView {
 impl RunView {
     /// Takes an event. One that comes twice or that is not known changes nothing for the worse.
     pub fn event(&mut self, event: Event) {
+        // Events count from the start of the program; what the operator took before is no part of the installation.
         if let EventKind::Plan { .. } = event.kind {
-            self.started_ms = event.ms;
+            (self.started_ms, self.ms) = (None, 0);
         }
-        self.ms = event.ms.saturating_sub(self.started_ms).max(self.ms);
+        let started = *self.started_ms.get_or_insert(event.ms);
+        self.ms = event.ms.saturating_sub(started).max(self.ms);
         match event.kind {
             EventKind::Plan { steps } => self.steps = steps.into_iter().map(waiting).collect(),
             EventKind::Started { step } => {
@@ -222,4 +224,47 @@ fn waiting(step: PlannedStep) -> StepView {
 /// `1.5 s`.
 pub fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steps::event::EVENT_VERSION;
+
+    fn told(view: &mut RunView, ms: u64, kind: EventKind) {
+        view.event(Event {
+            v: EVENT_VERSION,
+            seq: 0,
+            ms,
+            unix: 0,
+            kind,
+        });
+    }
+
+    #[test]
+    fn the_time_before_the_installation_does_not_count() {
+        let mut view = RunView::default();
+        let step = || "slot-a".to_owned();
+        let warning = EventKind::Warning {
+            step: None,
+            message: "unlisted".into(),
+        };
+        told(&mut view, 59_000, warning);
+        assert_eq!(view.log, ["   0 s  warning: unlisted"]);
+        let planned = PlannedStep {
+            id: step(),
+            title: "Write".into(),
+        };
+        let steps = vec![planned];
+        told(&mut view, 59_100, EventKind::Plan { steps });
+        told(&mut view, 59_200, EventKind::Started { step: step() });
+        let half = EventKind::Progress {
+            step: step(),
+            bytes: 50,
+            total: 100,
+            rate: 10,
+        };
+        told(&mut view, 62_100, half);
+        assert_eq!((view.ms, view.seconds_left()), (3000, Some(3)));
+    }
 }

@@ -23,7 +23,7 @@ use steps::{Emitter, Report, StepError};
 
 /// What the played release says of itself.
 const RELEASE: &str = r#"{
-    "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12.57", "xen": "4.20", "artifacts": {}, "epoch": 0,
+    "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12.57", "xen": "4.20.4+63-g7abfd2bce2-0+deb13u1", "artifacts": {}, "epoch": 0,
     "root": {
         "version": "0.1.0", "image_name": "simulation", "image_size": 1, "image_sha256": "00",
         "verity": {

@@ -70,27 +70,6 @@ pub fn facts(disk: Disk, firmware: FirmwareKind) -> Facts {
 
 type Shared = Arc<Mutex<FaultyDevice<MemoryDevice>>>;
 
-/// A window to the shared disk.
-struct SharedDevice(Shared);
-
-impl BlockDevice for SharedDevice {
-    fn size(&self) -> u64 {
-        self.0.lock().unwrap().size()
-    }
-    fn sector_size(&self) -> u32 {
-        self.0.lock().unwrap().sector_size()
-    }
-    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.0.lock().unwrap().read_at(offset, buf)
-    }
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.lock().unwrap().write_at(offset, data)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap().flush()
-    }
-}
-
 pub struct FakeMachine {
     disk: Shared,
     pub facts: Mutex<Option<Disk>>,
@@ -135,7 +114,7 @@ impl FakeMachine {
             .trim_start_matches('p')
             .parse()
             .ok()?;
-        let table = read_table(&mut SharedDevice(self.disk.clone())).ok()??;
+        let table = read_table(&mut self.disk.clone()).ok()??;
         table
             .entries
             .iter()
@@ -154,7 +133,7 @@ impl Machine for FakeMachine {
     }
 
     fn open(&self, path: &Path, _: Access) -> Result<Box<dyn BlockDevice>, OpenError> {
-        let disk = SharedDevice(self.disk.clone());
+        let disk = self.disk.clone();
         if path == Path::new(DISK) {
             return Ok(Box::new(disk));
         }

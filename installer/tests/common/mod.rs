@@ -11,6 +11,7 @@ use hcl_checker::facts::Context;
 use hcl_checker::verdict::{Level, SCHEMA, Verdict};
 use installer::choices::Choices;
 use installer::values::Zones;
+use release::Manifest;
 use std::path::{Path, PathBuf};
 
 /// `openssl passwd -6 -salt saltsalt secret`
@@ -43,4 +44,16 @@ pub fn verdict(level: Level) -> Verdict {
         kernel: None,
         findings: Vec::new(),
     }
+}
+
+/// The manifest of a release of which nothing is read.
+pub fn manifest() -> Manifest {
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "name": "bedplate", "version": "0.1.0", "kernel": "6.12", "xen": "4.20", "artifacts": {}, "epoch": 0,
+        "root": {
+            "version": "0.1.0", "image_name": "x", "image_size": 1, "image_sha256": "ab",
+            "verity": { "data_blocks": 1, "salt": "00", "root_hash": "00" },
+        },
+    }))
+    .unwrap()
 }

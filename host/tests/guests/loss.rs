@@ -1,0 +1,102 @@
+//! Disks that nobody may lose: what is refused because something is on them, or somebody has them.
+
+use crate::bench::*;
+use std::io::Read;
+
+#[test]
+fn no_repository_takes_the_place_of_something_else() {
+    let line = "sr-create name-label=x type=ext device-config:device=/dev/sdb";
+    let used = system().prints("wipefs", "gpt\next4\n");
+    let error = run(&used, line).unwrap_err();
+    assert_eq!(error.code, "SR_DEVICE_IN_USE", "{error}");
+    assert!(error.to_string().contains("holds: gpt, ext4"), "{error}");
+    assert!(!used.command_lines().join("\n").contains("mkfs"));
+    let empty = system().prints("wipefs", "");
+    run(&empty, line).unwrap();
+    let mkfs = |line: &String| line.starts_with("mkfs.ext4") && line.ends_with(" /dev/sdb");
+    assert!(empty.command_lines().iter().any(mkfs));
+}
+
+#[test]
+fn a_repository_is_not_destroyed_where_its_disks_cannot_be_seen() {
+    const SR: &str = "cccccccc-1111-4111-8111-111111111111";
+    let host = || {
+        system()
+            .file(
+                "/etc/fstab",
+                format!("UUID={SR} /srv/xen/{SR} ext4 nofail 0 2\n"),
+            )
+            .file(format!("/dev/bedplate/sr-{SR}"), "")
+    };
+    let line = format!("sr-destroy uuid={SR}");
+    // df of a folder that nothing is mounted at is that of the root.
+    let unmounted = host().prints("df", "Mounted on 1B-blocks Used\n/ 1000 10\n");
+    let error = run(&unmounted, &line).unwrap_err();
+    assert_eq!(error.code, "SR_NOT_ATTACHED", "{error}");
+    assert_eq!(changes(&unmounted), [""; 0]);
+    let mounted = host().prints(
+        "df",
+        &format!("Mounted on 1B-blocks Used\n/srv/xen/{SR} 1000 10\n"),
+    );
+    run(&mounted, &line).unwrap();
+    let removed = format!("lvremove --quiet --yes /dev/bedplate/sr-{SR}");
+    assert!(changes(&mounted).contains(&removed));
+}
+
+#[test]
+fn a_disk_that_is_only_plugged_in_is_not_destroyed() {
+    let without = DEFINITION.replace("vdi-aaaaaaaa", "vdi-dddddddd");
+    let system = running()
+        .prints(&format!("{V} 'dumpxml --inactive"), &without)
+        .prints(&format!("{V} dumpxml --inactive"), &without);
+    let line = "vdi-destroy uuid=aaaaaaaa-1111-4111-8111-111111111111";
+    let error = run(&system, line).unwrap_err();
+    assert_eq!(error.code, "VDI_IN_USE", "{error}");
+    assert!(error.to_string().contains("runs"), "{error}");
+    assert_eq!(changes(&system), [""; 0]);
+}
+
+#[test]
+fn a_disk_that_would_not_be_copied_is_refused() {
+    let shared = DEFINITION.replace(
+        "<interface",
+        "<disk type='block' device='disk'><source dev='/dev/sdc'/><target dev='xvdb' bus='xen'/></disk><interface",
+    );
+    for line in [
+        "vm-clone vm=web new-name-label=two",
+        "vm-export vm=web filename=/new",
+        "vm-snapshot vm=web new-name-label=before",
+    ] {
+        let system = system()
+            .prints(&format!("{V} 'dumpxml"), &shared)
+            .prints(&format!("{V} dumpxml"), &shared);
+        let error = run(&system, line).unwrap_err();
+        assert_eq!(error.code, "OPERATION_NOT_ALLOWED", "{line}: {error}");
+        assert!(error.to_string().contains("location: /dev/sdc"), "{error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn an_import_takes_no_disk_of_this_host() {
+    // The definition names a disk that the guest `web` has, and the file holds none.
+    let definition = DEFINITION
+        .replace("<name>web</name>", "<name>evil</name>")
+        .replace("11111111-2222", "99999999-2222");
+    let manifest = host::export::Manifest::new(1, definition, Vec::new());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("evil.xe");
+    let system = system();
+    let task = host::task::Task::short(&system);
+    let mut bytes = Vec::new();
+    host::export::Writer::new(&manifest, Vec::new(), &task)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    // A file is opened as a device of whole sectors.
+    std::fs::write(&file, &bytes).unwrap();
+    let error = run(&system, &format!("vm-import filename={}", file.display())).unwrap_err();
+    assert_eq!(error.code, "IMPORT_ERROR_CORRUPT", "{error}");
+    assert!(error.to_string().contains("device: xvda"), "{error}");
+    assert_eq!(changes(&system), [""; 0]);
+}
