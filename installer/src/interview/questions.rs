@@ -545,7 +545,7 @@ impl Interview<'_> {
                 if plan.wipes() {
                     self.say(&format!(
                         "\nEverything on {} will be lost, and cannot be brought back.",
-                        plan.disk.identity.path
+                        plan.wiped().join(", ")
                     ))?;
                 }
                 words.push_str("s save the answers, ");

@@ -32,13 +32,15 @@ pub enum IdentifyError {
     /// It holds data and there is no consent.
     #[error(
         "{path} holds data that the plan does not know ({found}), and the answers do not allow to wipe it; \
-         nothing was written. Set `wipe = true` in [disk] if it may be lost"
+         nothing was written. Set `wipe = true` in {section} if it may be lost"
     )]
     HoldsData {
         /// Device path.
         path: String,
         /// What was found.
         found: String,
+        /// Where the answers would allow it.
+        section: String,
     },
     /// `wipefs` could not be understood.
     #[error(
@@ -63,28 +65,36 @@ impl Step<Context<'_>> for IdentifyDisk {
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         let plan = context.plan;
-        for (planned, _) in plan.disk.members() {
-            let table = identify(context, planned, plan.disk.wipe)?;
+        let host = plan
+            .disk
+            .members()
+            .into_iter()
+            .map(|(planned, _)| (planned, plan.disk.wipe, "[disk]".to_owned()));
+        let extra = plan.storage.iter().flat_map(|storage| {
+            let section = format!("[[storage]] \"{}\"", storage.name);
+            storage
+                .disks
+                .iter()
+                .map(move |disk| (&disk.identity, storage.wipe, section.clone()))
+        });
+        // All of them before the first write to any.
+        for (planned, wipe, section) in host.chain(extra) {
+            let table = identify(context, planned, wipe, section)?;
             let entries = table.iter().flat_map(|table| &table.entries);
             context
                 .old_partitions
                 .extend(entries.map(|entry| entry.guid));
         }
-        // All of them before the first write to any.
-        for storage in &plan.storage {
-            for disk in &storage.disks {
-                identify(context, &disk.identity, storage.wipe)?;
-            }
-        }
         Ok(())
     }
 }
 
-/// Looks at one disk again, and returns the partition table that is on it.
+/// Looks at one disk again, and returns the partition table that is on it. `section` is what asks for it.
 fn identify(
     context: &Context<'_>,
     planned: &DiskIdentity,
     wipe: bool,
+    section: String,
 ) -> Result<Option<Table>, StepError> {
     let disk = context
         .machine
@@ -128,6 +138,7 @@ fn identify(
             return Err(IdentifyError::HoldsData {
                 path: planned.path.clone(),
                 found,
+                section,
             }
             .into());
         }

@@ -80,26 +80,40 @@ pub(super) fn create(
             .into());
         }
     }
-    if kind == StorageKind::Ext {
-        // Nobody looks for signatures in what was just made, and nothing asks.
-        context.run(lvm("lvcreate").args([
-            "--yes",
-            "--wipesignatures",
-            "y",
-            "--autobackup",
-            "n",
-            "--extents",
-            "100%FREE",
-            "--name",
-            STORAGE_FILES_LV,
-            group,
-        ]))?;
-        let volume = format!("/dev/{group}/{STORAGE_FILES_LV}");
-        context.run(Command::new("udevadm").args(["settle", "--timeout=60"]))?;
-        context.run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", &volume]))?;
-        // Reads what was written: a disk that lost it is found now and not at the first guest.
-        context.run(Command::new("e2fsck").args(["-f", "-n", &volume]))?;
-    }
-    context.run(lvm("vgchange").args(["--activate", "n", group]))?;
+    let made = match kind {
+        StorageKind::Lvm => Ok(()),
+        StorageKind::Ext => make_files(context, group, &lvm),
+    };
+    // Also after a failure: a disk whose volumes are active cannot be taken by another try.
+    let inactive = context.run(lvm("vgchange").args(["--activate", "n", group]));
+    made?;
+    inactive?;
+    Ok(())
+}
+
+/// Makes the file system over the whole group. `lvm` is a command of LVM that sees its devices alone.
+fn make_files(
+    context: &Context<'_>,
+    group: &str,
+    lvm: &dyn Fn(&str) -> Command,
+) -> Result<(), StepError> {
+    // Nobody looks for signatures in what was just made, and nothing asks.
+    context.run(lvm("lvcreate").args([
+        "--yes",
+        "--wipesignatures",
+        "y",
+        "--autobackup",
+        "n",
+        "--extents",
+        "100%FREE",
+        "--name",
+        STORAGE_FILES_LV,
+        group,
+    ]))?;
+    let volume = format!("/dev/{group}/{STORAGE_FILES_LV}");
+    context.run(Command::new("udevadm").args(["settle", "--timeout=60"]))?;
+    context.run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", &volume]))?;
+    // Reads what was written: a disk that lost it is found now and not at the first guest.
+    context.run(Command::new("e2fsck").args(["-f", "-n", &volume]))?;
     Ok(())
 }

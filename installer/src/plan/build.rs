@@ -149,10 +149,14 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             None
         }
     };
-    let names: Vec<&str> = disk
+    let host_disks = disk
         .iter()
         .flat_map(super::DiskPlan::members)
-        .filter_map(|(identity, _)| identity.path.strip_prefix("/dev/"))
+        .map(|(identity, _)| identity);
+    let storage_disks = storage.iter().flatten().flat_map(|plan| &plan.disks);
+    let names: Vec<&str> = host_disks
+        .chain(storage_disks.map(|disk| &disk.identity))
+        .filter_map(|identity| identity.path.strip_prefix("/dev/"))
         .collect();
     let verdict = (input.judge)(&names);
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);

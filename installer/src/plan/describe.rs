@@ -88,6 +88,13 @@ impl Display for Description<'_> {
                     StorageKind::Ext => "files in an ext4 file system",
                 }
             )?;
+            if storage.disks.len() > 1 {
+                writeln!(
+                    f,
+                    "           {} disks as one, without redundancy: one that fails takes it along",
+                    storage.disks.len()
+                )?;
+            }
             for disk in &storage.disks {
                 let id = &disk.identity;
                 writeln!(

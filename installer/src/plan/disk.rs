@@ -52,10 +52,16 @@ pub fn choose(
         .filter_map(|disk| inspect(choice, disk, firmware, &mut warned, &mut problems))
         .collect();
     let layouts = layouts(&members, choice.state_size).map_err(|(about, error)| {
+        let advice = match error {
+            LayoutError::StateTooLarge { .. } => {
+                "make `state_size` in [disk] smaller, or choose another disk"
+            }
+            _ => "choose another disk",
+        };
         problems.push(PlanProblem::new(
             About::Disk,
             format!("{about}: {error}"),
-            "choose another disk",
+            advice,
         ));
     });
     let (Ok(layouts), true) = (layouts, problems.is_empty()) else {

@@ -246,7 +246,34 @@ pub struct HclPlan {
 impl Plan {
     /// True when the operator agreed to lose what is on any of the disks.
     pub fn wipes(&self) -> bool {
-        self.disk.wipe || self.storage.iter().any(|storage| storage.wipe)
+        !self.wiped().is_empty()
+    }
+
+    /// Device paths of the disks on which the operator agreed to lose everything.
+    pub fn wiped(&self) -> Vec<&str> {
+        let host = self
+            .disk
+            .members()
+            .into_iter()
+            .map(|(identity, _)| identity);
+        let extra = self.storage.iter().filter(|storage| storage.wipe);
+        let extra = extra
+            .flat_map(|storage| &storage.disks)
+            .map(|disk| &disk.identity);
+        host.filter(|_| self.disk.wipe)
+            .chain(extra)
+            .map(|identity| identity.path.as_str())
+            .collect()
+    }
+
+    /// What is lost on all of the disks, in plain words.
+    pub fn losses(&self) -> Vec<&str> {
+        let extra = self.storage.iter().flat_map(|storage| &storage.disks);
+        self.disk
+            .all_loses()
+            .chain(extra.flat_map(|disk| &disk.loses))
+            .map(String::as_str)
+            .collect()
     }
 
     /// The plan as JSON, always the same for the same plan: two spaces, keys in the order of the types.

@@ -161,8 +161,12 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         known(disk.serial.value()),
         known(disk.wwn.value())
     ));
+    let is_storage = app.draft.storage.contains(&disk.path);
+    if is_storage {
+        page.text("It becomes a storage repository of its own.");
+    }
     let why = reasons(app, disk);
-    if !why.is_empty() {
+    if !why.is_empty() && !is_storage {
         page.problem(&format!("It cannot be taken: {}.", why.join("; ")));
         return;
     }
