@@ -10,6 +10,7 @@ mod mirror;
 mod refusals;
 mod screens;
 mod smoke;
+mod storage;
 mod xe_guests;
 
 use crate::case::Run;
@@ -28,7 +29,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 16] = [
+pub static ALL: &[Case] = &[
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -88,6 +89,12 @@ pub static ALL: [Case; 16] = [
         about: "BIOS, two disks: either alone boots, a half that comes back is made whole, two histories are never merged",
         long: true,
         run: mirror::run,
+    },
+    Case {
+        name: "storage",
+        about: "BIOS, three disks: storage repositories of volumes and of files on disks of their own, used and taken away",
+        long: true,
+        run: storage::run,
     },
     Case {
         name: "xe-guests",

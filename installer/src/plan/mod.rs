@@ -1,6 +1,7 @@
 //! The plan: everything decided, nothing optional. Shown before it runs, and hashed.
 
 mod build;
+mod contents;
 mod describe;
 mod disk;
 mod hcl;
@@ -10,9 +11,11 @@ mod network;
 mod network_plan;
 mod problem;
 mod storage;
+mod wish;
 
 pub use build::{Input, build};
-pub use disk::{contents, holds_bedplate, identity_of, unusable, unusable_for_storage};
+pub use contents::{contents, holds_bedplate};
+pub use disk::{identity_of, unusable, unusable_for_storage};
 pub use hcl::Judge;
 pub use hook::HookPlan;
 pub use matches::{MatchGroup, Matches};

@@ -1,8 +1,10 @@
 //! Which disks become storage repositories of their own.
 
-use super::disk::{Wish, contents, holds_bedplate, identity_of, slots_on, uses, verdict};
+use super::contents::{contents, holds_bedplate, slots_on, uses};
+use super::disk::identity_of;
 use super::matches::MatchGroup;
 use super::problem::{About, PlanProblem};
+use super::wish::{Wish, verdict};
 use super::{DiskIdentity, DiskPlan};
 use crate::choices::{StorageChoice, StorageKind};
 use crate::values::StorageName;
