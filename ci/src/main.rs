@@ -2,9 +2,11 @@
 
 mod accelerator;
 mod answers;
+mod apt;
 mod boot_menu;
 mod case;
 mod cases;
+mod checker_bench;
 mod console_text;
 mod corpus;
 mod demo;
@@ -100,6 +102,15 @@ enum Command {
         /// Their names; all when none is given.
         machines: Vec<String>,
     },
+    /// Measure `hcl-checker check` against lspci, lshw and hwinfo in a virtual machine with 137 PCI functions.
+    BenchChecker {
+        /// Rounds; in each every program runs once, with the caches dropped before.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// The program to measure [default: the static one of the last build of an image].
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+    },
     /// Fetch dumps of real machines from Debian's source packages into target/corpus, for the tests of hcl-checker.
     Corpus,
 }
@@ -149,6 +160,10 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Corpus => {
             println!("{}", corpus::fetch(&workspace)?.display());
             Ok(true)
+        }
+        Command::BenchChecker { rounds, program } => {
+            let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
+            checker_bench::measure(&bench, rounds, program.as_deref())
         }
         Command::RecordMachines { machines } => {
             let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
