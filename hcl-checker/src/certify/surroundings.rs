@@ -25,6 +25,9 @@ pub struct Surroundings {
     pub kernel_dump: Option<String>,
     /// What keeps a dump of a crashed hypervisor: `kdump`.
     pub xen_dump: Option<String>,
+    /// Xen itself runs in a virtual machine, which its dom0 is not told.
+    #[serde(default)]
+    pub xen_is_guest: bool,
     /// systemd runs: it can restart the machine, and start the run again after that.
     pub systemd: bool,
     /// The folder of the run is still there after a restart.
@@ -67,6 +70,7 @@ impl Surroundings {
                 (false, false) => None,
             },
             xen_dump: (kdump && dom0).then(|| "kdump".to_owned()),
+            xen_is_guest: dom0 && xen_is_guest(system),
             systemd: system.exists(Path::new("/run/systemd/system")),
             folder_survives: survives(folder),
         }
@@ -77,6 +81,22 @@ impl Surroundings {
 fn xen_has_crash_kernel(system: &dyn System) -> bool {
     let ask = Command::new("kexec").arg("--status").also_good(&[1]);
     system.run(&ask).is_ok_and(|output| output.code == 1)
+}
+
+/// Xen tells which features its CPU has: words of hexadecimal digits in `hw_caps`, the second of them CPUID.1:ECX, whose
+/// bit 31 no real CPU has. dom0 never sees this bit.
+fn xen_is_guest(system: &dyn System) -> bool {
+    let ask = Command::new("xl").arg("info");
+    let said = system.run(&ask).map(|output| output.text());
+    said.is_ok_and(|text| has_hypervisor_bit(&text))
+}
+
+fn has_hypervisor_bit(info: &str) -> bool {
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let caps = lines.find(|(name, _)| name.trim() == "hw_caps");
+    let word = caps.and_then(|(_, words)| words.trim().split(':').nth(1));
+    let word = word.and_then(|word| u32::from_str_radix(word, 16).ok());
+    word.is_some_and(|word| word & (1 << 31) != 0)
 }
 
 /// A bridge has a folder with its ports (Documentation/ABI/testing/sysfs-class-net, `brif`).
@@ -105,6 +125,19 @@ fn survives(folder: &Path) -> bool {
 mod tests {
     use super::*;
     use steps::RecordingSystem;
+
+    #[test]
+    fn xen_in_a_virtual_machine_is_known_by_its_cpu() {
+        // The first from QEMU (`tests/recorded/dom0-two-sockets-nvme`); the second without the bit.
+        let info = |word: &str| {
+            format!(
+                "nr_cpus                : 2\nhw_caps                : 078bf3ff:{word}:20100800\n"
+            )
+        };
+        assert!(has_hypervisor_bit(&info("82982203")));
+        assert!(!has_hypervisor_bit(&info("02982203")));
+        assert!(!has_hypervisor_bit("hw_caps : x\n") && !has_hypervisor_bit(""));
+    }
 
     #[test]
     fn bridges_are_known_with_their_ports() {

@@ -397,9 +397,12 @@ impl<'a> Builder<'a> {
                     whom.name()
                 ))
             } else if dump.is_none() {
-                Action::Skip(
-                    "nothing would keep the dump: neither a crash kernel (kdump) nor pstore is set up".to_owned(),
-                )
+                Action::Skip(match whom {
+                    CrashOf::Kernel => "nothing would keep the dump: there is neither a crash kernel (kdump) nor a place for \
+                                        last words in the firmware (pstore)",
+                    CrashOf::Xen => "nothing would keep the dump: Xen has no crash kernel; it needs memory for one \
+                                     (crashkernel=) and kdump to load it",
+                }.to_owned())
             } else {
                 possible(Task::Crash { whom })
             };

@@ -45,6 +45,7 @@ fn surroundings() -> Surroundings {
         guest_kernel: Some(PathBuf::from("/boot/vmlinuz")),
         kernel_dump: Some("kdump".to_owned()),
         xen_dump: None,
+        xen_is_guest: false,
         systemd: true,
         folder_survives: true,
     }
