@@ -146,7 +146,7 @@ fn run(arguments: Arguments) -> Result<bool> {
     let workspace = Workspace::find(elsewhere)?;
     match arguments.command {
         Command::List => {
-            for case in &cases::ALL {
+            for case in cases::ALL {
                 let long = if case.long { " (long)" } else { "" };
                 println!("{:16} {}{long}", case.name, case.about);
             }
