@@ -435,7 +435,9 @@ fn embed_answers(
 ) -> Result<()> {
     let content = match &answers {
         Some(path) => {
-            std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?
+            let content = std::fs::read(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            embed::with_scripts(path, content)?
         }
         None => Vec::new(),
     };
