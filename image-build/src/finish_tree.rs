@@ -55,7 +55,7 @@ const FOLDERS: [&str; 10] = [
 ];
 
 /// Boot files of Debian's packages, by the start of their name in /boot, and the name they are kept under.
-const BOOT_FILES: [(&str, &str, &str); 6] = [
+const BOOT_FILES: [(&str, &str, &str); 5] = [
     ("vmlinuz-", "", "vmlinuz"),
     ("config-", "", "kernel.config"),
     ("xen-", ".gz", "xen.gz"),
