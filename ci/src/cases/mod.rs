@@ -10,6 +10,7 @@ mod mirror;
 mod refusals;
 mod screens;
 mod smoke;
+mod updates;
 mod xe_guests;
 
 use crate::case::Run;
@@ -28,7 +29,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 14] = [
+pub static ALL: [Case; 15] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -70,6 +71,12 @@ pub static ALL: [Case; 14] = [
         about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
         long: true,
         run: hotfix::run,
+    },
+    Case {
+        name: "updates",
+        about: "BIOS: a repository with a newer release; an unlicensed host is told, a licensed one installs it and restarts by itself",
+        long: true,
+        run: updates::run,
     },
     Case {
         name: "mirror",
