@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Most bytes of one file of metadata, and of the manifest: they have some kilobytes.
 pub const MAX_METADATA: u64 = 1024 * 1024;
 /// All of them together, before anything of it is known to be signed: they are kept in memory.
-const MAX_ALL_METADATA: u64 = 16 * 1024 * 1024;
+pub const MAX_ALL_METADATA: u64 = 16 * 1024 * 1024;
 /// Keys are not changed more often in the life of a release.
 const MAX_ROOTS: u64 = 1000;
 
@@ -27,8 +27,8 @@ pub enum MetadataError<E> {
     Endless,
 }
 
-/// Gets metadata and manifest by `get`, which is given the path of a file below the folder of the repository, keeps the file, and
-/// returns what is in it. Where its second argument is true the server need not have the file: none then. Nothing of it is verified: see [`Repository::open`].
+/// Gets metadata and manifest by `get`, which is given the path of a file below the folder of the repository and returns what is in
+/// it; where its second argument is true the server need not have the file: none then. `keep` is given what was got. Nothing of it is verified: see [`Repository::open`].
 ///
 /// [`Repository::open`]: crate::Repository::open
 ///
@@ -37,6 +37,7 @@ pub enum MetadataError<E> {
 pub fn fetch_metadata<E>(
     trusted_root_json: &[u8],
     mut get: impl FnMut(&str, bool) -> Result<Option<Vec<u8>>, E>,
+    mut keep: impl FnMut(&str, &[u8]) -> Result<(), E>,
 ) -> Result<(), MetadataError<E>> {
     let no_release = |file: &str| MetadataError::NoRelease {
         file: file.to_owned(),
@@ -50,6 +51,7 @@ pub fn fetch_metadata<E>(
         if all > MAX_ALL_METADATA {
             return Err(MetadataError::Endless);
         }
+        keep(file, &bytes).map_err(MetadataError::Get)?;
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|_| no_release(file))
@@ -108,10 +110,11 @@ mod tests {
         files: &BTreeMap<String, String>,
     ) -> (Result<(), MetadataError<std::io::Error>>, Vec<String>) {
         let mut asked = Vec::new();
-        let result = fetch_metadata(br#"{"signed":{"version":3}}"#, |file, _| {
+        let get = |file: &str, _: bool| {
             asked.push(file.to_owned());
             Ok(files.get(file).map(|text| text.clone().into_bytes()))
-        });
+        };
+        let result = fetch_metadata(br#"{"signed":{"version":3}}"#, get, |_, _| Ok(()));
         (result, asked)
     }
 

@@ -25,7 +25,7 @@ mod publish;
 mod verified_reader;
 
 pub use error::Error;
-pub use fetch_metadata::{MAX_METADATA, MetadataError, fetch_metadata};
+pub use fetch_metadata::{MAX_ALL_METADATA, MAX_METADATA, MetadataError, fetch_metadata};
 pub use hotfix_file::{pack_hotfix, unpack_hotfix};
 pub use hotfix_info::{DELTA_ARTIFACTS, DeltaInfo, Guidance, HotfixInfo, HotfixKind, data_size};
 pub use keys::{KeyDates, generate, trusted_root_path};

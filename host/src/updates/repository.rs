@@ -76,10 +76,7 @@ impl Updater<'_> {
         let download = self.download(policy, "what the update repository holds");
         let get = |file: &str, may_end: bool| {
             match download.get(&format!("{url}/{file}"), &mut |_| {}) {
-                Ok(bytes) => system
-                    .write_file(&dir.join(file), &bytes, 0o644)
-                    .map(|()| Some(bytes))
-                    .map_err(GetError::File),
+                Ok(bytes) => Ok(Some(bytes)),
                 // An object store may say so of what is not there.
                 Err(FetchError::Refused {
                     status: Some(404 | 403),
@@ -88,7 +85,12 @@ impl Updater<'_> {
                 Err(error) => Err(GetError::Fetch(error)),
             }
         };
-        fetch_metadata(&trusted_root, get).map_err(|error| match error {
+        let keep = |file: &str, bytes: &[u8]| {
+            system
+                .write_file(&dir.join(file), bytes, 0o644)
+                .map_err(GetError::File)
+        };
+        fetch_metadata(&trusted_root, get, keep).map_err(|error| match error {
             MetadataError::Get(GetError::Fetch(error)) => unreachable(&error),
             MetadataError::Get(GetError::File(error)) => own(&error),
             MetadataError::NoRelease { file } => untrusted(

@@ -3,8 +3,8 @@
 
 use crate::choices::SourceChoice;
 use release::{
-    Artifact, Error, Expiry, ExtraFiles, MAX_METADATA, METADATA_DIR, MetadataError, OpenRelease,
-    Policy, Repository, Source, TARGETS_DIR, fetch_metadata,
+    Artifact, Error, Expiry, ExtraFiles, MAX_ALL_METADATA, MAX_METADATA, METADATA_DIR,
+    MetadataError, OpenRelease, Policy, Repository, Source, TARGETS_DIR, fetch_metadata,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +41,8 @@ pub enum SourceError {
     },
     /// There is no end of it.
     #[error(
-        "the server at {url} gives more metadata than any release has; check the URL in [source], and who answers there"
+        "the server at {url} gives more than {} MiB of metadata, which no release has; check the URL in [source], and who answers \
+         there", MAX_ALL_METADATA / 1048576
     )]
     Endless {
         /// Where it comes from.
@@ -102,10 +103,7 @@ pub fn download(
     }
     let get = |file: &str, may_end: bool| -> Result<Option<Vec<u8>>, SourceError> {
         match fetch.get(&format!("{base}/{file}"), warn) {
-            Ok(bytes) => {
-                system.write_file(&folder.join(file), &bytes, 0o600)?;
-                Ok(Some(bytes))
-            }
+            Ok(bytes) => Ok(Some(bytes)),
             Err(FetchError::Refused {
                 status: Some(404 | 403),
                 ..
@@ -113,7 +111,10 @@ pub fn download(
             Err(error) => Err(error.into()),
         }
     };
-    fetch_metadata(trusted_root, get).map_err(|error| match error {
+    let keep = |file: &str, bytes: &[u8]| -> Result<(), SourceError> {
+        Ok(system.write_file(&folder.join(file), bytes, 0o600)?)
+    };
+    fetch_metadata(trusted_root, get, keep).map_err(|error| match error {
         MetadataError::Get(error) => error,
         MetadataError::NoRelease { file } => SourceError::NoRelease {
             file,
