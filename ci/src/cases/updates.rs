@@ -4,12 +4,12 @@ use crate::case::Run;
 use crate::host::Host;
 use crate::host_checks::{self, Check};
 use crate::installation::{Entries, Hardware, Wishes, install};
-use crate::next_release;
+use crate::next_release::{self, Next};
 use crate::process;
 use crate::qemu::{Bus, Nic};
 use crate::web_server::WebServer;
 use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const HOSTNAME: &str = "bp-updates";
 const DHCP_ADDRESS: &str = "10.0.2.15";
 /// The tested release.
 const FIRST: &str = env!("CARGO_PKG_VERSION");
+/// The release that the repository holds.
+const NEXT: &str = "0.1.99";
 /// Signing and packing.
 const BUILD: Duration = Duration::from_secs(600);
 
@@ -27,8 +29,8 @@ const BUILD: Duration = Duration::from_secs(600);
 /// What does not work.
 pub fn run(run: &mut Run) -> Result<()> {
     let (server, license) = run.phase("publish the next release, issue a license", |run| {
-        let hotfix = next_release::hotfix(run)?;
-        Ok((publish(run, &hotfix)?, license(run)?))
+        let hotfixes = next_release::hotfixes(run, &[Next::good(NEXT)])?;
+        Ok((publish(run, &hotfixes)?, license(run)?))
     })?;
     let hardware = Hardware {
         uefi: false,
@@ -70,7 +72,7 @@ pub fn run(run: &mut Run) -> Result<()> {
     run.phase(
         "the next release is good, and nothing more is to do",
         |run| {
-            look(run, &host, next_release::VERSION, "next-release")?;
+            look(run, &host, NEXT, "next-release")?;
             let deltas = asked.iter().filter(|path| path.ends_with(".delta")).count();
             run.note(&format!("{deltas} deltas were fetched"));
             ensure!(deltas > 0, "no delta was fetched: {asked:?}");
@@ -95,8 +97,8 @@ pub fn run(run: &mut Run) -> Result<()> {
     host.power_off(run)
 }
 
-/// The repository with the hotfix, served.
-fn publish(run: &Run, hotfix: &Path) -> Result<WebServer> {
+/// The repository with the hotfixes, served.
+fn publish(run: &Run, hotfixes: &[PathBuf]) -> Result<WebServer> {
     // Not in the folder of the case, which holds files alone.
     let out = run.bench.workspace.target().join("update-repository");
     if out.exists() {
@@ -104,7 +106,11 @@ fn publish(run: &Run, hotfix: &Path) -> Result<WebServer> {
             .with_context(|| format!("{} cannot be removed", out.display()))?;
     }
     image_build(run, |command| {
-        command.arg("repository").arg("--out").arg(&out).arg(hotfix)
+        command
+            .arg("repository")
+            .arg("--out")
+            .arg(&out)
+            .args(hotfixes)
     })?;
     WebServer::start(&out)
 }
@@ -169,12 +175,7 @@ fn told(run: &Run, host: &Host, server: &WebServer) -> Result<()> {
     let list = host.ssh.run("xe patch-list params=all", limit)?;
     std::fs::write(run.file("patch-list.txt"), &list)
         .context("patch-list.txt cannot be written")?;
-    for words in [
-        "available",
-        "xe host-update-now",
-        "CVE-2026-0001",
-        next_release::VERSION,
-    ] {
+    for words in ["available", "xe host-update-now", "CVE-2026-0001", NEXT] {
         ensure!(
             list.contains(words),
             "`xe patch-list` does not say {words}:\n{list}"

@@ -1,10 +1,10 @@
 //! The checks. Each says pass, fail or unknown, and why; unknown is never pass.
 
+use super::storage::check as storage;
 use crate::error::chain;
 use crate::local::{MANAGEMENT_BRIDGE, addresses, short_text};
-use crate::storage::volume_group;
 use serde::{Deserialize, Serialize};
-use slots::names::{STATE_MOUNT, STORAGE_VG};
+use slots::names::STATE_MOUNT;
 use slots::{BootRecord, Mode};
 use std::path::Path;
 use std::time::Duration;
@@ -138,7 +138,7 @@ fn answers(system: &dyn System, name: &str, command: &Command, good: &str) -> Ch
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" | ")
 }
 
@@ -175,22 +175,6 @@ fn network(system: &dyn System) -> Check {
             NAME,
             format!("there is no management bridge {MANAGEMENT_BRIDGE}"),
         ),
-    }
-}
-
-fn storage(system: &dyn System) -> Check {
-    const NAME: &str = "storage";
-    match volume_group(system) {
-        Ok(Some(group)) if group.partial => Check::fail(
-            NAME,
-            format!("a disk of the volume group {STORAGE_VG} is missing"),
-        ),
-        Ok(Some(group)) => Check::pass(
-            NAME,
-            format!("{} of {} free", gib(group.free), gib(group.size)),
-        ),
-        Ok(None) => Check::fail(NAME, format!("there is no volume group {STORAGE_VG}")),
-        Err(e) => Check::unknown(NAME, one_line(&chain(&e))),
     }
 }
 
