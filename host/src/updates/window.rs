@@ -127,7 +127,7 @@ pub enum Opening {
         /// The end of the window that ends last.
         until: u64,
     },
-    /// In none; the next one begins at this moment. None where none begins within [`AHEAD`] days.
+    /// In none; the next one begins at this moment. None where none begins within two weeks.
     Closed {
         /// The beginning of the next window.
         until: Option<u64>,
