@@ -85,12 +85,28 @@ impl Host {
             let _ = self
                 .ssh
                 .output("systemctl reboot", b"", run.bench.limit(10));
-            self.machine
-                .serial
-                .expect(&["reboot: Restarting system"], run.bench.limit(40))?;
-            Ok(())
+            self.goes_down(run.bench.limit(40))
         })?;
         self.wait_up(run, entry, name)
+    }
+
+    /// Waits until the host restarts by itself and root can log in again. What it says meanwhile on the serial line is not to be
+    /// skipped.
+    ///
+    /// # Errors
+    /// When it does not go down, or does not come up.
+    pub fn comes_back(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
+        run.phase(&format!("{name}: until the host restarts"), |run| {
+            self.goes_down(run.bench.limit(180))
+        })?;
+        self.wait_up(run, entry, name)
+    }
+
+    fn goes_down(&mut self, limit: Duration) -> Result<()> {
+        self.machine
+            .serial
+            .expect(&["reboot: Restarting system"], limit)?;
+        Ok(())
     }
 
     /// Presses the reset button and waits until root can log in again.

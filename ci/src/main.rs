@@ -31,6 +31,7 @@ mod times_page;
 mod timings;
 mod tiny_guest;
 mod tools_root;
+mod web_server;
 mod workspace;
 
 use accelerator::Accelerator;

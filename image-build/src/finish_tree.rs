@@ -10,12 +10,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 5] = [
+pub const PROGRAMS: [(&str, &str); 6] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),
     ("bedplate-license", "usr/bin/bedplate-license"),
     ("bedplate-mirror", "usr/bin/bedplate-mirror"),
+    ("bedplate-update", "usr/bin/bedplate-update"),
 ];
 
 /// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.

@@ -11,6 +11,7 @@ mod refusals;
 mod screens;
 mod smoke;
 mod storage;
+mod updates;
 mod xe_guests;
 
 use crate::case::Run;
@@ -71,6 +72,12 @@ pub static ALL: &[Case] = &[
         about: "UEFI: a hotfix applied with xe is tried and good, a guest is back; one without toolstack falls back by itself",
         long: true,
         run: hotfix::run,
+    },
+    Case {
+        name: "updates",
+        about: "BIOS: a repository with a newer release; an unlicensed host is told, a licensed one installs it and restarts by itself",
+        long: true,
+        run: updates::run,
     },
     Case {
         name: "falls-back",

@@ -44,7 +44,7 @@ pub use ssh_key::SshKey;
 pub use storage_name::StorageName;
 pub use timezone::{Timezone, Zones};
 pub use unit::Unit;
-pub use web_url::{WebUrl, shown_url};
+pub use web_url::WebUrl;
 
 /// Why a value was refused. Never holds the value itself, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
