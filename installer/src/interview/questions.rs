@@ -531,7 +531,7 @@ impl Interview<'_> {
                 "d disk, h name and logins, n network, l license, r reason to install on hardware that is not approved, ",
             );
             let word = built.as_ref().map(|plan| {
-                if plan.disk.wipe {
+                if plan.wipes() {
                     CONSENT
                 } else {
                     CONSENT_NOTHING_LOST
@@ -542,10 +542,10 @@ impl Interview<'_> {
                 if let Ok(hash) = plan.hash() {
                     self.say(&format!("Plan       {hash}"))?;
                 }
-                if plan.disk.wipe {
+                if plan.wipes() {
                     self.say(&format!(
                         "\nEverything on {} will be lost, and cannot be brought back.",
-                        plan.disk.identity.path
+                        plan.wiped().join(", ")
                     ))?;
                 }
                 words.push_str("s save the answers, ");

@@ -51,11 +51,17 @@ pub fn choose(
         .iter()
         .filter_map(|disk| inspect(choice, disk, firmware, &mut warned, &mut problems))
         .collect();
-    let layouts = layouts(&members).map_err(|(about, error)| {
+    let layouts = layouts(&members, choice.state_size).map_err(|(about, error)| {
+        let advice = match error {
+            LayoutError::StateTooLarge { .. } => {
+                "make `state_size` in [disk] smaller, or choose another disk"
+            }
+            _ => "choose another disk",
+        };
         problems.push(PlanProblem::new(
             About::Disk,
             format!("{about}: {error}"),
-            "choose another disk",
+            advice,
         ));
     });
     let (Ok(layouts), true) = (layouts, problems.is_empty()) else {
@@ -102,28 +108,112 @@ pub fn choose(
         layout,
     }) = halves.next()
     else {
-        return Err(vec![none_matches(&[], "[disk]")]);
+        return Err(vec![no_disk()]);
     };
     Ok(DiskPlan {
         identity,
         wipe: choice.wipe,
         loses,
         layout,
+        storage: choice.storage,
         mirror: halves.next(),
     })
 }
 
 /// One wish of the answers: what asks for it, the properties, and how many disks must have them.
-struct Wish<'c> {
-    section: &'static str,
-    select: &'c DiskSelector,
-    count: usize,
+pub(super) struct Wish<'c> {
+    /// What asks for it, as people write it.
+    pub section: String,
+    /// The properties; where no disk has them, those of the next one count.
+    pub selects: Vec<&'c DiskSelector>,
+    /// How many disks must have them.
+    pub count: usize,
+}
+
+impl Wish<'_> {
+    /// All disks with the reasons why each does not fit, by the first properties that any disk has. Where none fits, the
+    /// reasons of all are told.
+    pub fn look<'d>(
+        &self,
+        disks: &'d [Disk],
+        medium: Option<&str>,
+    ) -> Vec<(&'d Disk, Vec<String>)> {
+        let by = |select: &DiskSelector, disk: &Disk| {
+            let mut reasons = never(disk, medium, select.names_one_disk());
+            reasons.extend(select.mismatches(disk));
+            reasons
+        };
+        let fitting = self
+            .selects
+            .iter()
+            .find(|select| disks.iter().any(|disk| by(select, disk).is_empty()));
+        let several = self.selects.len() > 1;
+        disks
+            .iter()
+            .map(|disk| {
+                let reasons = match fitting {
+                    Some(select) => by(select, disk),
+                    None => (1..)
+                        .zip(&self.selects)
+                        .flat_map(|(number, select)| {
+                            by(select, disk)
+                                .into_iter()
+                                .map(move |reason| match several {
+                                    true => format!("{number}: {reason}"),
+                                    false => reason,
+                                })
+                        })
+                        .collect(),
+                };
+                (disk, reasons)
+            })
+            .collect()
+    }
+
+    /// The disks that it means.
+    pub fn taken<'d>(
+        &self,
+        disks: &'d [Disk],
+        medium: Option<&str>,
+    ) -> Result<Vec<&'d Disk>, PlanProblem> {
+        let looked = self.look(disks, medium);
+        let matching: Vec<&Disk> = looked
+            .iter()
+            .filter(|(_, reasons)| reasons.is_empty())
+            .map(|(disk, _)| *disk)
+            .collect();
+        if matching.is_empty() {
+            Err(none_matches(&looked, self))
+        } else if matching.len() != self.count {
+            Err(wrong_count(&matching, self))
+        } else {
+            Ok(matching)
+        }
+    }
+
+    /// What was looked at, for people who write answers.
+    pub fn group(&self, wanted: String, disks: &[Disk]) -> MatchGroup {
+        MatchGroup {
+            wanted,
+            count: self.count,
+            candidates: self
+                .look(disks, None)
+                .into_iter()
+                .map(|(disk, reasons)| verdict(disk, reasons))
+                .collect(),
+        }
+    }
 }
 
 fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
     let first = Wish {
-        section: "[disk]",
-        select: &choice.select,
+        section: match choice.fallbacks.is_empty() {
+            true => "[disk]".to_owned(),
+            false => "[[disk.any_of]]".to_owned(),
+        },
+        selects: std::iter::once(&choice.select)
+            .chain(&choice.fallbacks)
+            .collect(),
         count: if choice.mirror && choice.second.is_none() {
             2
         } else {
@@ -131,8 +221,8 @@ fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
         },
     };
     let second = choice.second.as_ref().map(|select| Wish {
-        section: "[disk.second]",
-        select,
+        section: "[disk.second]".to_owned(),
+        selects: vec![select],
         count: 1,
     });
     std::iter::once(first).chain(second).collect()
@@ -147,24 +237,14 @@ fn taken<'d>(
     let mut taken: Vec<&Disk> = Vec::new();
     let mut problems = Vec::new();
     for wish in wishes(choice) {
-        let looked: Vec<(&Disk, Vec<String>)> = disks
-            .iter()
-            .map(|disk| {
-                let mut reasons = never(disk, medium, wish.select.names_one_disk());
-                reasons.extend(wish.select.mismatches(disk));
-                (disk, reasons)
-            })
-            .collect();
-        let matching: Vec<&Disk> = looked
-            .iter()
-            .filter(|(_, reasons)| reasons.is_empty())
-            .map(|(disk, _)| *disk)
-            .collect();
-        if matching.is_empty() {
-            problems.push(none_matches(&looked, wish.section));
-        } else if matching.len() != wish.count {
-            problems.push(wrong_count(&matching, &wish));
-        } else if let Some(twice) = matching
+        let matching = match wish.taken(disks, medium) {
+            Ok(matching) => matching,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        if let Some(twice) = matching
             .iter()
             .find(|disk| taken.iter().any(|t| t.path == disk.path))
         {
@@ -267,18 +347,22 @@ fn inspect(
 }
 
 /// A layout for each member. Disks that take none by themselves were told already, so what fails here is about both.
-fn layouts(members: &[DiskIdentity]) -> Result<Vec<Layout>, (String, LayoutError)> {
+fn layouts(
+    members: &[DiskIdentity],
+    state_size: Option<u64>,
+) -> Result<Vec<Layout>, (String, LayoutError)> {
     match members {
         [first, second] => {
             let of = |id: &DiskIdentity| (id.size, id.sector_size);
-            let both = Layout::plan_mirror(of(first), of(second));
+            let both = Layout::plan_mirror(of(first), of(second), state_size);
             both.map(Vec::from)
                 .map_err(|error| (format!("{} and {}", first.path, second.path), error))
         }
         one => one
             .iter()
             .map(|id| {
-                Layout::plan(id.size, id.sector_size).map_err(|error| (id.path.clone(), error))
+                let layout = Layout::plan_with(id.size, id.sector_size, state_size);
+                layout.map_err(|error| (id.path.clone(), error))
             })
             .collect(),
     }
@@ -286,20 +370,12 @@ fn layouts(members: &[DiskIdentity]) -> Result<Vec<Layout>, (String, LayoutError
 
 /// Why each disk is the one that the operator means or not, apart from what is on it.
 pub fn matches(choice: &DiskChoice, disks: &[Disk]) -> Vec<MatchGroup> {
-    let group = |wish: Wish<'_>| MatchGroup {
-        wanted: match wish.count {
+    let group = |wish: Wish<'_>| {
+        let wanted = match wish.count {
             1 => format!("The disk that {} asks for", wish.section),
             _ => format!("The two disks that {} asks for", wish.section),
-        },
-        count: wish.count,
-        candidates: disks
-            .iter()
-            .map(|disk| {
-                let mut reasons = never(disk, None, wish.select.names_one_disk());
-                reasons.extend(wish.select.mismatches(disk));
-                verdict(disk, reasons)
-            })
-            .collect(),
+        };
+        wish.group(wanted, disks)
     };
     wishes(choice).into_iter().map(group).collect()
 }
@@ -348,11 +424,24 @@ fn installation_medium(disk: &Disk) -> Option<&str> {
 
 /// Why the disk cannot be installed to although an operator names it; empty when it can.
 pub fn unusable(disk: &Disk, medium: Option<&str>) -> Vec<String> {
+    unusable_with(disk, medium, Layout::plan)
+}
+
+/// Why the disk cannot become a storage repository although an operator names it; empty when it can.
+pub fn unusable_for_storage(disk: &Disk, medium: Option<&str>) -> Vec<String> {
+    unusable_with(disk, medium, Layout::plan_storage)
+}
+
+fn unusable_with(
+    disk: &Disk,
+    medium: Option<&str>,
+    layout: impl Fn(u64, u32) -> Result<Layout, LayoutError>,
+) -> Vec<String> {
     let mut reasons = never(disk, medium, true);
     reasons.extend(uses(disk));
     if let (Some(size), Some(sector)) = (disk.size_bytes.value(), disk.logical_sector.value())
         && reasons.is_empty()
-        && let Err(error) = Layout::plan(*size, *sector)
+        && let Err(error) = layout(*size, *sector)
     {
         reasons.push(error.to_string());
     }
@@ -367,14 +456,19 @@ fn is_on(disk: &Disk, path: &str) -> bool {
         || disk.partitions.iter().any(part)
 }
 
-fn none_matches(looked: &[(&Disk, Vec<String>)], section: &str) -> PlanProblem {
+fn no_disk() -> PlanProblem {
+    PlanProblem::new(
+        About::Disk,
+        "this machine has no disk that the kernel knows",
+        "check the controller: RAID and VMD modes hide disks, and some controllers need a driver",
+    )
+}
+
+fn none_matches(looked: &[(&Disk, Vec<String>)], wish: &Wish<'_>) -> PlanProblem {
     if looked.is_empty() {
-        return PlanProblem::new(
-            About::Disk,
-            "this machine has no disk that the kernel knows",
-            "check the controller: RAID and VMD modes hide disks, and some controllers need a driver",
-        );
+        return no_disk();
     }
+    let section = &wish.section;
     let candidates = looked
         .iter()
         .map(|(disk, reasons)| verdict(disk, reasons.clone()))
@@ -382,13 +476,35 @@ fn none_matches(looked: &[(&Disk, Vec<String>)], section: &str) -> PlanProblem {
     PlanProblem::new(
         About::Disk,
         format!("no disk matches what {section} asks for"),
-        format!("change {section} so that it fits exactly one of these:"),
+        match wish.count {
+            1 => format!("change {section} so that it fits exactly one of these:"),
+            n if section.starts_with("[[storage") => {
+                format!("change {section} so that it fits exactly {n} of these:")
+            }
+            _ => format!("change {section} so that it fits exactly one of these:"),
+        },
     )
     .with(candidates)
 }
 
 fn wrong_count(found: &[&Disk], wish: &Wish<'_>) -> PlanProblem {
-    let section = wish.section;
+    let section = &wish.section;
+    if section.starts_with("[[storage") {
+        let candidates = found.iter().map(|disk| verdict(disk, Vec::new()));
+        return PlanProblem::new(
+            About::Disk,
+            format!(
+                "{} match what {section} asks for, and exactly {} must",
+                match found.len() {
+                    1 => "one disk".to_owned(),
+                    n => format!("{n} disks"),
+                },
+                wish.count
+            ),
+            "change its properties or its `count`; these match:",
+        )
+        .with(candidates.collect());
+    }
     let (message, advice) = match (wish.count, found.len()) {
         (1, n) => (
             format!("{n} disks match what {section} asks for, and exactly one must"),
@@ -407,7 +523,7 @@ fn wrong_count(found: &[&Disk], wish: &Wish<'_>) -> PlanProblem {
     PlanProblem::new(About::Disk, message, advice).with(candidates.collect())
 }
 
-fn verdict(disk: &Disk, reasons: Vec<String>) -> DiskVerdict {
+pub(super) fn verdict(disk: &Disk, reasons: Vec<String>) -> DiskVerdict {
     let mut words = Vec::new();
     if let Known::Value(size) = disk.size_bytes {
         words.push(show_size(size));
@@ -427,7 +543,7 @@ fn verdict(disk: &Disk, reasons: Vec<String>) -> DiskVerdict {
     }
 }
 
-fn slots_on(disk: &Disk) -> Vec<&str> {
+pub(super) fn slots_on(disk: &Disk) -> Vec<&str> {
     let slot = |partition: &&Partition| {
         let name = partition.gpt_name.value().map(String::as_str);
         let by_type = partition
@@ -448,7 +564,7 @@ pub fn holds_bedplate(disk: &Disk) -> bool {
     !slots_on(disk).is_empty()
 }
 
-fn uses(disk: &Disk) -> Vec<String> {
+pub(super) fn uses(disk: &Disk) -> Vec<String> {
     let of = |path: &str, holders: &[String], mounts: &[String]| {
         let held = holders
             .iter()
