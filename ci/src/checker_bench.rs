@@ -24,7 +24,7 @@ const PACKAGES: [&str; 10] = [
     "pci.ids",
     "lshw",
     "hwinfo",
-    "libhd21",
+    "libhd21t64",
     "libx86emu3",
     "libstdc++6",
     "libgcc-s1",
