@@ -37,7 +37,11 @@ impl Host {
         Ok(host)
     }
 
-    fn wait_up(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
+    /// Waits from power-on or restart until root can log in; see [`Host::come_up`].
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn wait_up(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
         run.phase(&format!("{name}: to the boot menu"), |run| {
             let limit = run.bench.limit(30);
             match entry {

@@ -12,6 +12,7 @@ mod disk;
 mod host;
 mod host_checks;
 mod installation;
+mod instructions;
 mod machine;
 mod medium;
 mod next_release;
@@ -84,6 +85,12 @@ enum Command {
         #[arg(long)]
         reuse_install: bool,
     },
+    /// Count the instructions of the hot paths and compare them with ci/instructions.toml.
+    Instructions {
+        /// Keep the counts.
+        #[arg(long)]
+        bless: bool,
+    },
     /// List the cases.
     List,
     /// Write docs/times.md from what the last runs took.
@@ -134,6 +141,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             }
             Ok(true)
         }
+        Command::Instructions { bless } => instructions::check(&workspace, bless),
         Command::Times => {
             println!("{}", times_page::write(&workspace)?.display());
             Ok(true)

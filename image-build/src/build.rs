@@ -25,6 +25,8 @@ pub struct Order {
     pub trusted_root: PathBuf,
     /// The public keys that the image accepts licenses from.
     pub license_keys: PathBuf,
+    /// Files that this release has beside those of the checkout, as a tree; for releases that are made to test with.
+    pub overlay: Option<PathBuf>,
 }
 
 /// Folder of the programs that need the image's C library.
@@ -112,7 +114,11 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         root: &order.trusted_root,
         license_keys: &order.license_keys,
     };
-    finish_tree::lay_over(paths, &order.version, epoch, folders, trust)?;
+    let overlays: Vec<PathBuf> = [Some(paths.overlay()), order.overlay.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
+    finish_tree::lay_over(paths, &order.version, epoch, &overlays, folders, trust)?;
     let packages = installed_packages(paths)?;
     let xen = xen_version(&packages)?;
     let tree = std::fs::read_to_string(settled(paths))?

@@ -182,7 +182,8 @@ fn add_libvirt_cpu_model(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts our files and programs into the tree and sets what starts at boot.
+/// Puts our files and programs into the tree and sets what starts at boot. `overlays` are folders of files, a later one over
+/// an earlier one.
 ///
 /// # Errors
 /// When a program has not been built, or the tree does not take a file.
@@ -190,6 +191,7 @@ pub fn lay_over(
     paths: &Paths,
     version: &str,
     epoch: u64,
+    overlays: &[PathBuf],
     programs: Programs<'_>,
     trust: Trust<'_>,
 ) -> Result<()> {
@@ -204,7 +206,9 @@ pub fn lay_over(
     }
     copy_whole(paths, &settled_etc(paths), &tree.join("etc"))?;
     let mut added = Vec::new();
-    copy_tree(&paths.overlay(), &paths.overlay(), &tree, &mut added)?;
+    for overlay in overlays {
+        copy_tree(overlay, overlay, &tree, &mut added)?;
+    }
     let all = PROGRAMS
         .iter()
         .map(|program| (programs.dynamic, program))

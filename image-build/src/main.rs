@@ -49,6 +49,9 @@ enum Command {
         /// Folder of the keys whose public parts the image trusts [default: target/keys].
         #[arg(long)]
         keys: Option<PathBuf>,
+        /// Folder of files to lay over the root image, for releases that are made to test with.
+        #[arg(long, value_name = "DIR")]
+        overlay: Option<PathBuf>,
     },
     /// Signs the release and makes a bootable ISO around it.
     Iso {
@@ -194,6 +197,7 @@ fn run(cli: Cli) -> Result<()> {
             version,
             quick,
             keys,
+            overlay,
         } => {
             let paths = Paths::find()?;
             let keys = keys.unwrap_or(paths.keys());
@@ -219,6 +223,7 @@ fn run(cli: Cli) -> Result<()> {
                     effort,
                     trusted_root,
                     license_keys,
+                    overlay,
                 },
             )?;
             println!(

@@ -29,7 +29,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 15] = [
+pub static ALL: [Case; 17] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -68,9 +68,21 @@ pub static ALL: [Case; 15] = [
     },
     Case {
         name: "hotfix",
-        about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
+        about: "UEFI: a hotfix applied with xe is tried and good, a guest is back; one without toolstack falls back by itself",
         long: true,
         run: hotfix::run,
+    },
+    Case {
+        name: "falls-back",
+        about: "UEFI: hotfixes that lose the network, panic and hang: the host goes back by itself and says why",
+        long: true,
+        run: hotfix::falls_back,
+    },
+    Case {
+        name: "rollback",
+        about: "UEFI: a hotfix applied with xe, good, and gone back from by hand",
+        long: true,
+        run: hotfix::by_hand,
     },
     Case {
         name: "mirror",

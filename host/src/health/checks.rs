@@ -73,30 +73,22 @@ impl Check {
     }
 }
 
-/// How long to wait for what comes up late: daemons that are still starting, an address that is still asked for.
-pub struct Retry<'a> {
-    /// Rounds in all, at least 1. What passed is not checked again.
-    pub rounds: u32,
-    /// Waits between two rounds.
-    pub pause: &'a mut dyn FnMut(),
-}
+/// Waits a moment for what comes up late: daemons that are still starting, an address that is still asked for. Says whether
+/// the time is not up yet. By time and not by rounds: one whose commands hang takes minutes.
+pub type Retry<'a> = dyn FnMut() -> bool + 'a;
 
 type CheckFn = fn(&dyn System) -> Check;
 
 const CHECKS: [CheckFn; 7] = [xen, toolstack, libvirt, network, storage, etc, state];
 
-/// Runs all checks, in order; those that did not pass again after a pause, until the rounds are used up.
+/// Runs all checks, in order; those that did not pass again after a pause, until the time is up.
 pub fn run_checks(
     system: &dyn System,
     boot: &Result<BootRecord, String>,
     retry: &mut Retry<'_>,
 ) -> Vec<Check> {
     let mut results: Vec<Check> = CHECKS.iter().map(|check| check(system)).collect();
-    for _ in 1..retry.rounds {
-        if results.iter().all(|result| result.outcome.is_good()) {
-            break;
-        }
-        (retry.pause)();
+    while !results.iter().all(|result| result.outcome.is_good()) && retry() {
         for (result, check) in results.iter_mut().zip(CHECKS) {
             if !result.outcome.is_good() {
                 *result = check(system);
