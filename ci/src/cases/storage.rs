@@ -38,7 +38,7 @@ const USE: &str = "use() { \
      vdi=$(xe vdi-create name-label=\"on $1\" virtual-size=64MiB sr-uuid=$sr) && \
      path=$(xe vdi-list uuid=$vdi params=location --minimal) && \
      echo \"written to $1\" | dd of=$path conv=notrunc,fsync status=none && \
-     xe vdi-export uuid=$vdi filename=/root/out.raw && head -c 20 /root/out.raw | head -n 1 && rm /root/out.raw; }; ";
+     xe vdi-export uuid=$vdi filename=/root/out.raw && head -n 1 /root/out.raw && rm /root/out.raw; }; ";
 
 /// Runs the case.
 ///
