@@ -151,7 +151,7 @@ fn destroyed() -> Vec<Check> {
             "for name in fast archive; do xe vdi-destroy uuid=$(xe vdi-list name-label=\"on $name\" --minimal) && \
              xe sr-destroy uuid=$(xe sr-list name-label=$name --minimal) || echo failed; done; \
              xe sr-list params=name-label --minimal; vgs --noheadings -o vg_name | xargs; \
-             grep -c srv/storage /etc/fstab; wipefs --noheadings /dev/vdb1 /dev/vdc1",
+             grep -c srv/storage /etc/fstab; wipefs --noheadings /dev/vdb6 /dev/vdc6",
             "Local storage\nbedplate\n0",
         ),
     ]
