@@ -38,7 +38,7 @@ const USE: &str = "use() { \
      vdi=$(xe vdi-create name-label=\"on $1\" virtual-size=64MiB sr-uuid=$sr) && \
      path=$(xe vdi-list uuid=$vdi params=location --minimal) && \
      echo \"written to $1\" | dd of=$path conv=notrunc,fsync status=none && \
-     xe vdi-export uuid=$vdi filename=/root/out.raw && head -c 20 /root/out.raw | head -n 1 && rm /root/out.raw; }; ";
+     xe vdi-export uuid=$vdi filename=/root/out.raw && head -n 1 /root/out.raw && rm /root/out.raw; }; ";
 
 /// Runs the case.
 ///
@@ -151,7 +151,7 @@ fn destroyed() -> Vec<Check> {
             "for name in fast archive; do xe vdi-destroy uuid=$(xe vdi-list name-label=\"on $name\" --minimal) && \
              xe sr-destroy uuid=$(xe sr-list name-label=$name --minimal) || echo failed; done; \
              xe sr-list params=name-label --minimal; vgs --noheadings -o vg_name | xargs; \
-             grep -c srv/storage /etc/fstab; wipefs --noheadings /dev/vdb1 /dev/vdc1",
+             grep -c srv/storage /etc/fstab; wipefs --noheadings /dev/vdb6 /dev/vdc6",
             "Local storage\nbedplate\n0",
         ),
     ]
