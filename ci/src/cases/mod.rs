@@ -1,5 +1,6 @@
 //! The end-to-end cases.
 
+mod check_hardware;
 mod damaged_medium;
 mod guests;
 mod hooks;
@@ -28,7 +29,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 14] = [
+pub static ALL: [Case; 15] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -82,6 +83,12 @@ pub static ALL: [Case; 14] = [
         about: "BIOS: guests made with xe, seen by virsh, snapshot, export and import, back after a restart of the host",
         long: true,
         run: xe_guests::run,
+    },
+    Case {
+        name: "check-hardware",
+        about: "\"Check this hardware\" by BIOS and by UEFI: the report on a stick, and without one a code that is read from the screen",
+        long: true,
+        run: check_hardware::run,
     },
     Case {
         name: "medium-xen",
