@@ -1,5 +1,6 @@
 //! The end-to-end cases.
 
+mod certify;
 mod check_hardware;
 mod damaged_medium;
 mod guests;
@@ -29,7 +30,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 15] = [
+pub static ALL: [Case; 16] = [
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -83,6 +84,12 @@ pub static ALL: [Case; 15] = [
         about: "BIOS: guests made with xe, seen by virsh, snapshot, export and import, back after a restart of the host",
         long: true,
         run: xe_guests::run,
+    },
+    Case {
+        name: "certify",
+        about: "BIOS: a certification with guests, disk, network, virtual functions, restart and crash, to the entry for the list",
+        long: true,
+        run: certify::run,
     },
     Case {
         name: "check-hardware",
