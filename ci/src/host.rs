@@ -119,11 +119,11 @@ impl Host {
         self.wait_up(run, entry, name)
     }
 
-    /// Logs in with the password on the serial console, runs a command there and logs out.
+    /// Logs in with the password on the serial console, up to the prompt of a shell.
     ///
     /// # Errors
-    /// When the login is refused, or the shell does not work.
-    pub fn console_login(&mut self, run: &Run, hostname: &str, password: &str) -> Result<()> {
+    /// When the login is refused.
+    pub fn console_shell(&mut self, run: &Run, hostname: &str, password: &str) -> Result<()> {
         let serial = &mut self.machine.serial;
         let limit = run.bench.limit(15);
         serial.skip();
@@ -140,6 +140,16 @@ impl Host {
         serial
             .expect(&["root@"], limit * 2)
             .context("no prompt of a shell after the password")?;
+        Ok(())
+    }
+
+    /// Logs in with the password on the serial console, runs a command there and logs out.
+    ///
+    /// # Errors
+    /// When the login is refused, or the shell does not work.
+    pub fn console_login(&mut self, run: &Run, hostname: &str, password: &str) -> Result<()> {
+        self.console_shell(run, hostname, password)?;
+        let limit = run.bench.limit(15);
         let mut shell = Shell::attach(&mut self.machine, limit * 2)?;
         let who = shell.must("id -un; ps -o tty= $$", limit)?;
         let lines: Vec<&str> = who.lines().map(str::trim).collect();

@@ -1,5 +1,7 @@
 //! The end-to-end cases.
 
+mod certify;
+mod check_hardware;
 mod damaged_medium;
 mod guests;
 mod hooks;
@@ -108,6 +110,18 @@ pub static ALL: &[Case] = &[
         about: "BIOS: guests made with xe, seen by virsh, snapshot, export and import, back after a restart of the host",
         long: true,
         run: xe_guests::run,
+    },
+    Case {
+        name: "certify",
+        about: "BIOS: a certification with guests, disk, network, virtual functions, restart and crash, to the entry for the list",
+        long: true,
+        run: certify::run,
+    },
+    Case {
+        name: "check-hardware",
+        about: "\"Check this hardware\" by BIOS and by UEFI: the report on a stick, and without one a code that is read from the screen",
+        long: true,
+        run: check_hardware::run,
     },
     Case {
         name: "medium-xen",
