@@ -175,9 +175,10 @@ impl<'b> Run<'b> {
 }
 
 /// What is left from an install and can be used again.
-pub const KEPT: [&str; 5] = [
+pub const KEPT: [&str; 6] = [
     "installed.raw",
     "second.raw",
+    "third.raw",
     "installed.variables",
     "id_ed25519",
     "id_ed25519.pub",

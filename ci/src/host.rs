@@ -37,7 +37,11 @@ impl Host {
         Ok(host)
     }
 
-    fn wait_up(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
+    /// Waits from power-on or restart until root can log in; see [`Host::come_up`].
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn wait_up(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
         run.phase(&format!("{name}: to the boot menu"), |run| {
             let limit = run.bench.limit(30);
             match entry {
@@ -81,12 +85,28 @@ impl Host {
             let _ = self
                 .ssh
                 .output("systemctl reboot", b"", run.bench.limit(10));
-            self.machine
-                .serial
-                .expect(&["reboot: Restarting system"], run.bench.limit(40))?;
-            Ok(())
+            self.goes_down(run.bench.limit(40))
         })?;
         self.wait_up(run, entry, name)
+    }
+
+    /// Waits until the host restarts by itself and root can log in again. What it says meanwhile on the serial line is not to be
+    /// skipped.
+    ///
+    /// # Errors
+    /// When it does not go down, or does not come up.
+    pub fn comes_back(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
+        run.phase(&format!("{name}: until the host restarts"), |run| {
+            self.goes_down(run.bench.limit(180))
+        })?;
+        self.wait_up(run, entry, name)
+    }
+
+    fn goes_down(&mut self, limit: Duration) -> Result<()> {
+        self.machine
+            .serial
+            .expect(&["reboot: Restarting system"], limit)?;
+        Ok(())
     }
 
     /// Presses the reset button and waits until root can log in again.
@@ -99,11 +119,11 @@ impl Host {
         self.wait_up(run, entry, name)
     }
 
-    /// Logs in with the password on the serial console, runs a command there and logs out.
+    /// Logs in with the password on the serial console, up to the prompt of a shell.
     ///
     /// # Errors
-    /// When the login is refused, or the shell does not work.
-    pub fn console_login(&mut self, run: &Run, hostname: &str, password: &str) -> Result<()> {
+    /// When the login is refused.
+    pub fn console_shell(&mut self, run: &Run, hostname: &str, password: &str) -> Result<()> {
         let serial = &mut self.machine.serial;
         let limit = run.bench.limit(15);
         serial.skip();
@@ -120,6 +140,16 @@ impl Host {
         serial
             .expect(&["root@"], limit * 2)
             .context("no prompt of a shell after the password")?;
+        Ok(())
+    }
+
+    /// Logs in with the password on the serial console, runs a command there and logs out.
+    ///
+    /// # Errors
+    /// When the login is refused, or the shell does not work.
+    pub fn console_login(&mut self, run: &Run, hostname: &str, password: &str) -> Result<()> {
+        self.console_shell(run, hostname, password)?;
+        let limit = run.bench.limit(15);
         let mut shell = Shell::attach(&mut self.machine, limit * 2)?;
         let who = shell.must("id -un; ps -o tty= $$", limit)?;
         let lines: Vec<&str> = who.lines().map(str::trim).collect();

@@ -2,9 +2,11 @@
 
 mod accelerator;
 mod answers;
+mod apt;
 mod boot_menu;
 mod case;
 mod cases;
+mod checker_bench;
 mod console_text;
 mod corpus;
 mod demo;
@@ -12,6 +14,7 @@ mod disk;
 mod host;
 mod host_checks;
 mod installation;
+mod instructions;
 mod machine;
 mod medium;
 mod next_release;
@@ -28,6 +31,7 @@ mod times_page;
 mod timings;
 mod tiny_guest;
 mod tools_root;
+mod web_server;
 mod workspace;
 
 use accelerator::Accelerator;
@@ -84,6 +88,12 @@ enum Command {
         #[arg(long)]
         reuse_install: bool,
     },
+    /// Count the instructions of the hot paths and compare them with ci/instructions.toml.
+    Instructions {
+        /// Keep the counts.
+        #[arg(long)]
+        bless: bool,
+    },
     /// List the cases.
     List,
     /// Write docs/times.md from what the last runs took.
@@ -92,6 +102,15 @@ enum Command {
     RecordMachines {
         /// Their names; all when none is given.
         machines: Vec<String>,
+    },
+    /// Measure `hcl-checker check` against lspci, lshw and hwinfo in a virtual machine with 137 PCI functions.
+    BenchChecker {
+        /// Rounds; in each every program runs once, with the caches dropped before.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// The program to measure [default: the static one of the last build of an image].
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Fetch dumps of real machines from Debian's source packages into target/corpus, for the tests of hcl-checker.
     Corpus,
@@ -128,12 +147,13 @@ fn run(arguments: Arguments) -> Result<bool> {
     let workspace = Workspace::find(elsewhere)?;
     match arguments.command {
         Command::List => {
-            for case in &cases::ALL {
+            for case in cases::ALL {
                 let long = if case.long { " (long)" } else { "" };
                 println!("{:16} {}{long}", case.name, case.about);
             }
             Ok(true)
         }
+        Command::Instructions { bless } => instructions::check(&workspace, bless),
         Command::Times => {
             println!("{}", times_page::write(&workspace)?.display());
             Ok(true)
@@ -141,6 +161,10 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Corpus => {
             println!("{}", corpus::fetch(&workspace)?.display());
             Ok(true)
+        }
+        Command::BenchChecker { rounds, program } => {
+            let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
+            checker_bench::measure(&bench, rounds, program.as_deref())
         }
         Command::RecordMachines { machines } => {
             let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;

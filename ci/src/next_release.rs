@@ -1,4 +1,5 @@
-//! The release after the one that is tested, and the hotfix that leads to it: the same tree with the next version.
+//! Releases after the one that is tested, and the hotfixes that lead to them: the same tree with a later version, and for
+//! some of them with a defect that the host must survive.
 
 use crate::case::Run;
 use crate::process;
@@ -7,39 +8,142 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Its version: higher than any that the workspace has.
-pub const VERSION: &str = "0.1.99";
-
 /// Builds are not emulated, but the disk may be slow.
 const BUILD: Duration = Duration::from_secs(1200);
 
-/// Makes the hotfix from the tested release to the next one, as a file without the full image, and leaves the release
-/// files of the build as they were.
+/// A release to make. Its version is higher than any that the workspace has, and than those before it in a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Next {
+    /// Its version.
+    pub version: &'static str,
+    /// What is wrong with it.
+    pub defect: Option<Defect>,
+}
+
+impl Next {
+    /// One that works.
+    pub const fn good(version: &'static str) -> Next {
+        Next {
+            version,
+            defect: None,
+        }
+    }
+
+    /// One that does not.
+    pub const fn bad(version: &'static str, defect: Defect) -> Next {
+        Next {
+            version,
+            defect: Some(defect),
+        }
+    }
+}
+
+/// What a release does not survive, as a drop-in of systemd that does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// The toolstack does not start.
+    Toolstack,
+    /// The network does not start.
+    Network,
+    /// dom0's kernel panics early in the boot.
+    Panic,
+    /// The boot hangs before anything could look after it.
+    Hang,
+}
+
+impl Defect {
+    /// The unit, and its drop-in. systemd-tmpfiles-setup is before everything that sysinit.target stands for, and so
+    /// before timers and health.
+    fn drop_in(self) -> (&'static str, &'static str) {
+        match self {
+            Defect::Toolstack => ("xen", "ExecStart=\nExecStart=/usr/bin/false\n"),
+            Defect::Network => (
+                "systemd-networkd",
+                "ExecStart=\nExecStart=!/usr/bin/false\n",
+            ),
+            Defect::Panic => (
+                "systemd-tmpfiles-setup",
+                "ExecStartPre=/bin/sh -c 'echo c >/proc/sysrq-trigger'\n",
+            ),
+            Defect::Hang => (
+                "systemd-tmpfiles-setup",
+                "TimeoutStartSec=infinity\nExecStartPre=/bin/sleep infinity\n",
+            ),
+        }
+    }
+
+    /// Writes what is laid over the root image into a folder of its own.
+    fn overlay(self, run: &Run) -> Result<PathBuf> {
+        // Beside the folder of the case, which holds files only.
+        let overlay = run
+            .bench
+            .workspace
+            .target()
+            .join("defects")
+            .join(format!("{self:?}").to_lowercase());
+        let (unit, text) = self.drop_in();
+        let folder = overlay.join(format!("usr/lib/systemd/system/{unit}.service.d"));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let path = folder.join("90-defect.conf");
+        std::fs::write(&path, format!("[Service]\n{text}"))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(overlay)
+    }
+}
+
+/// Makes a hotfix for each release, from the last good one before it or the tested one, as files without the full image.
+/// Leaves the release files of the build as they were.
 ///
 /// # Errors
 /// When `image-build` fails; with its last lines.
-pub fn hotfix(run: &Run) -> Result<PathBuf> {
+pub fn hotfixes(run: &Run, releases: &[Next]) -> Result<Vec<PathBuf>> {
     let target = run.bench.workspace.target();
-    let (files, kept) = (
-        target.join("release-files"),
-        target.join("release-files.tested"),
-    );
-    if kept.exists() {
+    let folder = |name: &str| target.join(format!("release-files{name}"));
+    let (files, tested, good) = (folder(""), folder(".tested"), folder(".good"));
+    if tested.exists() {
         // An earlier run was ended in the middle.
         let _ = std::fs::remove_dir_all(&files);
-        rename(&kept, &files)?;
+        rename(&tested, &files)?;
     }
-    rename(&files, &kept)?;
-    let made = make(run, &kept);
-    let _ = std::fs::remove_dir_all(&files);
-    rename(&kept, &files)?;
+    let _ = std::fs::remove_dir_all(&good);
+    rename(&files, &tested)?;
+    let made = (|| {
+        let mut made = Vec::new();
+        let mut from = &tested;
+        for (number, release) in (1..).zip(releases) {
+            made.push(hotfix(run, from, *release, number)?);
+            if release.defect.is_none() {
+                let _ = std::fs::remove_dir_all(&good);
+                rename(&files, &good)?;
+                from = &good;
+            }
+        }
+        Ok(made)
+    })();
+    for made_here in [&files, &good] {
+        let _ = std::fs::remove_dir_all(made_here);
+    }
+    rename(&tested, &files)?;
     made
 }
 
-fn make(run: &Run, from: &Path) -> Result<PathBuf> {
-    let out = run.file("next.hotfix");
-    image_build(run, |command| command.args(["root", "--version", VERSION]))?;
-    image_build(run, |command| {
+/// Builds a release and makes its hotfix. `number` makes its date later than that of the others: a release is dated with its
+/// commit, and these have the same one.
+fn hotfix(run: &Run, from: &Path, next: Next, number: u64) -> Result<PathBuf> {
+    let version = next.version;
+    let out = run.file(&format!("{version}.hotfix"));
+    let tested = run.bench.workspace.target().join("release-files.tested");
+    let epoch = epoch_of(&tested)? + number;
+    let overlay = next.defect.map(|defect| defect.overlay(run)).transpose()?;
+    image_build(run, epoch, |command| {
+        command.args(["root", "--version", version]);
+        if let Some(overlay) = overlay {
+            command.arg("--overlay").arg(overlay);
+        }
+        command
+    })?;
+    image_build(run, epoch, |command| {
         command
             .args([
                 "hotfix",
@@ -54,12 +158,32 @@ fn make(run: &Run, from: &Path) -> Result<PathBuf> {
             .arg("--out")
             .arg(&out)
     })?;
+    let bytes = std::fs::metadata(&out)
+        .with_context(|| format!("{} is not there", out.display()))?
+        .len();
+    run.note(&format!("hotfix {version}: {bytes} bytes"));
     Ok(out)
 }
 
-fn image_build(run: &Run, with: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
+/// Seconds since 1970 that a release is dated with.
+fn epoch_of(files: &Path) -> Result<u64> {
+    let path = files.join(release::MANIFEST);
+    let json =
+        std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let manifest: release::Manifest = serde_json::from_slice(&json)
+        .with_context(|| format!("{} is no manifest", path.display()))?;
+    Ok(manifest.epoch)
+}
+
+fn image_build(
+    run: &Run,
+    epoch: u64,
+    with: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<()> {
     let mut command = Command::new(run.bench.workspace.program("image-build")?);
-    with(&mut command).current_dir(run.bench.workspace.root());
+    with(&mut command)
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .current_dir(run.bench.workspace.root());
     process::run(&mut command, b"", BUILD).map(drop)
 }
 

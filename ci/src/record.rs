@@ -147,6 +147,16 @@ pub fn machines(bench: &Bench, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The machine of these with the most PCI functions, and how many it has at least.
+///
+/// # Errors
+/// When the files of a release are not there, or its disk cannot be made.
+pub fn busiest(run: &Run) -> Result<(Spec, usize)> {
+    let machine = MACHINES.iter().max_by_key(|machine| machine.functions);
+    let machine = machine.context("no machine is described")?;
+    Ok((spec(run, machine, None)?, machine.functions))
+}
+
 fn record(run: &mut Run, machine: &Recorded) -> Result<()> {
     let tpm = if machine.tpm {
         Some(Tpm::start(run)?)

@@ -5,11 +5,13 @@ use crate::facts::Facts;
 use crate::list::List;
 use crate::verdict::{Level, Verdict, judge};
 use serde::Serialize;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
-/// Longest line, in bytes. The facts of the biggest servers have a few megabytes; in memory a line can take some hundred
-/// times its length.
+/// Longest line, in bytes. The facts of the biggest servers have a few megabytes.
 pub const LONGEST: u64 = 16 << 20;
+
+/// Bytes read at once: the facts of a server.
+const AT_ONCE: usize = 64 * 1024;
 
 /// What every machine of a stream is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -41,15 +43,20 @@ enum Outcome<'a> {
 
 impl Fleet<'_> {
     /// Judges each line of `input`. A line that is no facts gives a line with an error, and the stream goes on. An empty
-    /// line is passed over. Returns the exit code: that of the worst machine, 4 where a line could not be read.
+    /// line is passed over. What was judged goes out before more is waited for. Returns the exit code: that of the worst
+    /// machine, 4 where a line could not be read.
     ///
     /// # Errors
     /// Input or output fail.
-    pub fn judge(&self, mut input: impl BufRead, output: impl Write) -> io::Result<u8> {
-        let mut output = io::BufWriter::new(output);
+    pub fn judge(&self, input: impl Read, output: impl Write) -> io::Result<u8> {
+        let mut input = BufReader::with_capacity(AT_ONCE, input);
+        let mut output = io::BufWriter::with_capacity(AT_ONCE, output);
         let mut buffer = Vec::new();
         let mut worst = Worst::default();
         for line in 1_u64.. {
+            if input.buffer().is_empty() {
+                output.flush()?;
+            }
             buffer.clear();
             let read = input
                 .by_ref()
@@ -221,13 +228,55 @@ mod tests {
         };
         let mut output = Vec::new();
         let tail: &[u8] = b"\n{\"schema\":1}\n";
-        let input = io::BufReader::new(Endless(LONGEST * 2).chain(tail));
+        let input = Endless(LONGEST * 2).chain(tail);
         let code = fleet.judge(input, &mut output).expect("streams");
         let text = String::from_utf8(output).expect("UTF-8");
         assert!(
             code == 4 && text.lines().count() == 2 && text.contains("longer than"),
             "{text}"
         );
+    }
+
+    /// Who sends one machine and waits for its verdict gets it.
+    #[test]
+    fn an_answer_does_not_wait_for_the_next_machine() {
+        use std::sync::mpsc;
+        use std::time::Duration;
+        struct Lines(mpsc::Receiver<&'static [u8]>);
+        impl Read for Lines {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let line = self.0.recv().unwrap_or_default();
+                buffer[..line.len()].copy_from_slice(line);
+                Ok(line.len())
+            }
+        }
+        struct Answers(mpsc::Sender<usize>);
+        impl Write for Answers {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _ = self.0.send(bytes.len());
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (machines, lines) = mpsc::channel();
+        let (answers, answered) = mpsc::channel();
+        let judging = std::thread::spawn(move || {
+            let list = List::default();
+            let fleet = Fleet {
+                list: &list,
+                drivers: None,
+            };
+            fleet.judge(Lines(lines), Answers(answers))
+        });
+        for _ in 0..2 {
+            machines.send(b"{\"schema\":1}\n").expect("judging");
+            let answer = answered.recv_timeout(Duration::from_secs(60));
+            assert!(answer.expect("an answer at once") > 0);
+        }
+        drop(machines);
+        assert_eq!(judging.join().expect("no panic").expect("streams"), 4);
     }
 
     #[test]

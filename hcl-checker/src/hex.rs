@@ -7,15 +7,17 @@ use std::marker::PhantomData;
 
 /// Parses hexadecimal digits with or without `0x`; no sign, no more than 64 bits.
 pub fn parse(text: &str) -> Option<u64> {
-    let digits = text.trim();
-    let digits = digits
-        .strip_prefix("0x")
-        .or_else(|| digits.strip_prefix("0X"))
-        .unwrap_or(digits);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    let digits = match text.trim_ascii().as_bytes() {
+        [b'0', b'x' | b'X', digits @ ..] => digits,
+        digits => digits,
+    };
+    if digits.is_empty() {
         return None;
     }
-    u64::from_str_radix(digits, 16).ok()
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(number.checked_mul(16)? | u64::from(digit))
+    })
 }
 
 /// Parses as [`parse`] does, into a smaller number.

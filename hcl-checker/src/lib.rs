@@ -21,12 +21,15 @@ pub mod known;
 #[cfg(feature = "check")]
 pub mod list;
 pub mod modalias;
+#[cfg(feature = "check")]
+mod pci_names;
 #[cfg(feature = "certify")]
 pub mod report;
 #[cfg(feature = "check")]
 pub mod root;
 #[cfg(feature = "check")]
 pub mod schema;
+#[cfg(feature = "check")]
 pub mod site;
 #[cfg(all(test, feature = "check"))]
 mod testing;

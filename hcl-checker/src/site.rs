@@ -4,6 +4,7 @@
 //! database of PCI ids alone; every text of them is escaped.
 
 use crate::list::{CpuMatch, DeviceClass, DmiMatch, Entry, List, ListedLevel, Match, PciMatch};
+use crate::pci_names;
 use std::fmt::Write;
 
 /// The page's form and script; they hold nothing of the list.
@@ -153,12 +154,8 @@ fn rows(entry: &Entry) -> Vec<Row> {
 }
 
 fn pci_rows(pci: &PciMatch) -> Vec<Row> {
-    use pci_ids::FromId;
     let name_of = |vendor: u16| {
-        pci_ids::Vendor::from_id(vendor).map_or_else(
-            || format!("{vendor:04x}"),
-            |vendor| vendor.name().to_owned(),
-        )
+        pci_names::vendor(vendor).map_or_else(|| format!("{vendor:04x}"), str::to_owned)
     };
     let vendor = pci.vendor.map_or_else(|| "any".to_owned(), name_of);
     let mut more = String::new();
@@ -188,11 +185,9 @@ fn pci_rows(pci: &PciMatch) -> Vec<Row> {
         vendor: vendor.clone(),
         product: pci
             .vendor
-            .and_then(|vendor| pci_ids::Device::from_vid_pid(vendor, *device))
-            .map_or_else(
-                || "not in the database of names".to_owned(),
-                |device| device.name().to_owned(),
-            ),
+            .and_then(|vendor| pci_names::device(vendor, *device))
+            .unwrap_or("not in the database of names")
+            .to_owned(),
         id: format!("{start}{device:04x}{more}"),
     };
     pci.devices.iter().map(row).collect()

@@ -2,6 +2,7 @@
 
 pub mod devices;
 pub mod domain;
+mod foreign;
 pub mod libvirt;
 pub mod snapshots;
 pub mod template;

@@ -4,6 +4,7 @@ mod boot_state;
 mod checks;
 mod issue;
 mod report;
+mod storage;
 mod watchdog;
 
 use boot_state::knows_as_good;

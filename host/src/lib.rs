@@ -4,6 +4,7 @@
 //! [`steps::System`]), [`query`] (filters and selectors), [`render`] (text, minimal, JSON) and [`commands`], which ties
 //! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
 //! [`first_boot`] runs the programs that the installer left for the first boot.
+//! [`updates`] installs hotfixes without being told to.
 //! [`licensing`] knows the license of this host, which decides about automatic updates alone.
 
 pub mod change;
@@ -36,6 +37,7 @@ pub mod storage;
 pub mod support;
 pub mod task;
 pub mod terminal;
+pub mod updates;
 pub mod verb;
 pub mod verbs;
 

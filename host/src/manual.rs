@@ -119,7 +119,7 @@ const OPTIONS: [(&str, &str); 3] = [
     ("--multiple", "Acts on all records that are found."),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("/srv/iso", "ISO images, which cd-list shows."),
     (
         "/etc/libvirt/libxl",
@@ -131,7 +131,11 @@ const FILES: [(&str, &str); 5] = [
     ),
     (
         "/dev/bedplate",
-        "The local storage: a logical volume for each virtual disk.",
+        "The local storage: a logical volume for each virtual disk. Storage on more disks is in /dev/bedplate-NAME.",
+    ),
+    (
+        "/srv/storage",
+        "Storage repositories of files that were made when the host was installed.",
     ),
     (
         "/srv/xen",

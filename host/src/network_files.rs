@@ -133,26 +133,80 @@ pub struct Fixed {
     pub dns: Vec<String>,
 }
 
-/// The configuration of a bridge that the host itself has an address on: by DHCP, or a fixed one.
-pub fn addresses(bridge: &str, fixed: Option<&Fixed>) -> String {
-    let mut text = format!("[Match]\nName={bridge}\n\n[Network]\n");
-    // Writing to a String does not fail.
-    match fixed {
-        None => {
-            text +=
-                "DHCP=ipv4\nIPv6AcceptRA=yes\n\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n";
+/// The configuration of an interface with the host's IPv4 address changed: by DHCP, or a fixed one. Everything else stays:
+/// IPv6, MTU, time servers, what an administrator wrote. Name servers are changed where the new address comes with some.
+pub fn readdress(text: &str, fixed: Option<&Fixed>) -> String {
+    let mut out = String::new();
+    let (mut section, mut has_network, mut has_dhcp4) = (String::new(), false, false);
+    let keeps_dhcp6 = text
+        .lines()
+        .any(|line| matches!(line.trim(), "DHCP=yes" | "DHCP=true" | "DHCP=ipv6"));
+    for line in text.lines() {
+        if line.starts_with('[') {
+            section = line.trim().to_owned();
         }
-        Some(fixed) => {
-            let _ = writeln!(text, "DHCP=no\nIPv6AcceptRA=yes\nAddress={}", fixed.address);
-            if let Some(gateway) = &fixed.gateway {
-                let _ = writeln!(text, "Gateway={gateway}");
-            }
-            for server in &fixed.dns {
-                let _ = writeln!(text, "DNS={server}");
-            }
+        match (section.as_str(), fixed) {
+            ("[Network]", _) if is_replaced(line, fixed) => continue,
+            ("[DHCPv4]", Some(_)) => continue,
+            ("[DHCPv4]", None) => has_dhcp4 = true,
+            _ => {}
+        }
+        out += line;
+        out.push('\n');
+        if line.trim() == "[Network]" && !has_network {
+            has_network = true;
+            out += &network_lines(fixed, keeps_dhcp6);
         }
     }
-    text
+    if !has_network {
+        out += &format!("\n[Network]\n{}", network_lines(fixed, keeps_dhcp6));
+    }
+    if fixed.is_none() && !has_dhcp4 {
+        // By MAC, as the installer writes it: the host keeps its lease.
+        out += "\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n";
+    }
+    out
+}
+
+/// Whether a line of `[Network]` is about what changes.
+fn is_replaced(line: &str, fixed: Option<&Fixed>) -> bool {
+    let Some((key, value)) = line.split_once('=') else {
+        return false;
+    };
+    let value = value.trim();
+    let is_v4 = |text: &str| {
+        let address = text.split('/').next().unwrap_or_default();
+        address.parse::<std::net::Ipv4Addr>().is_ok()
+    };
+    match (key.trim(), fixed) {
+        ("DHCP", _) => true,
+        ("Address" | "Gateway", _) => is_v4(value),
+        ("DNS", Some(fixed)) => !fixed.dns.is_empty(),
+        // They come with the lease.
+        ("DNS", None) => is_v4(value),
+        _ => false,
+    }
+}
+
+fn network_lines(fixed: Option<&Fixed>, dhcp6: bool) -> String {
+    let dhcp = match (fixed, dhcp6) {
+        (None, true) => "yes",
+        (None, false) => "ipv4",
+        (Some(_), true) => "ipv6",
+        (Some(_), false) => "no",
+    };
+    let mut lines = format!("DHCP={dhcp}\n");
+    // Writing to a String does not fail.
+    if let Some(fixed) = fixed {
+        let _ = writeln!(lines, "Address={}", fixed.address);
+        if let Some(gateway) = &fixed.gateway {
+            let _ = writeln!(lines, "Gateway={gateway}");
+        }
+        for server in &fixed.dns {
+            let _ = writeln!(lines, "DNS={server}");
+        }
+    }
+    lines
 }
 
 /// The length of the prefix that a netmask means.
@@ -213,5 +267,54 @@ mod tests {
         ] {
             assert_eq!(prefix_length(mask), length, "{mask}");
         }
+    }
+
+    #[test]
+    fn another_address_changes_nothing_else() {
+        let installed = "[Match]\nName=xenbr0\n\n[Link]\nMTUBytes=9000\n\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n\
+             DNS=192.0.2.53\nDNS=2001:db8::53\nDomains=example.org\nNTP=192.0.2.123\n\n[DHCPv4]\nClientIdentifier=mac\n\
+             UseDomains=yes\n\n[DHCPv6]\nWithoutRA=solicit\n";
+        let fixed = Fixed {
+            address: "192.0.2.10/24".into(),
+            gateway: Some("192.0.2.1".into()),
+            dns: Vec::new(),
+        };
+        let text = readdress(installed, Some(&fixed));
+        assert_eq!(
+            text,
+            "[Match]\nName=xenbr0\n\n[Link]\nMTUBytes=9000\n\n[Network]\nDHCP=ipv6\nAddress=192.0.2.10/24\n\
+             Gateway=192.0.2.1\nIPv6AcceptRA=yes\nDNS=192.0.2.53\nDNS=2001:db8::53\nDomains=example.org\n\
+             NTP=192.0.2.123\n\n[DHCPv6]\nWithoutRA=solicit\n",
+            "name servers stay where no others are given"
+        );
+        let other = Fixed {
+            address: "192.0.2.11/24".into(),
+            gateway: None,
+            dns: vec!["192.0.2.54".into()],
+        };
+        let text = readdress(&text, Some(&other));
+        for gone in ["192.0.2.10", "192.0.2.1\n", "192.0.2.53", "2001:db8::53"] {
+            assert!(!text.contains(gone), "{gone}: {text}");
+        }
+        assert!(text.contains("DNS=192.0.2.54\n") && text.contains("NTP=192.0.2.123\n"));
+        let back = readdress(&text, None);
+        assert!(back.contains("DHCP=yes\n") && back.contains("[DHCPv4]\nClientIdentifier=mac\n"));
+        assert!(
+            !back.contains("192.0.2.11") && !back.contains("192.0.2.54"),
+            "{back}"
+        );
+        assert_eq!(readdress(&back, None), back, "the same again is the same");
+    }
+
+    #[test]
+    fn an_ipv6_address_of_the_host_stays() {
+        let text = "[Match]\nName=xenbr0\n[Network]\nAddress=2001:db8::1/64\nAddress=192.0.2.9/24\nGateway=fe80::1\n";
+        let dhcp = readdress(text, None);
+        assert!(
+            dhcp.contains("Address=2001:db8::1/64\nGateway=fe80::1\n"),
+            "{dhcp}"
+        );
+        assert!(!dhcp.contains("192.0.2.9"), "{dhcp}");
+        assert!(readdress("[Match]\nName=a\n", None).contains("\n[Network]\nDHCP=ipv4\n"));
     }
 }

@@ -160,7 +160,8 @@ pub fn execute(
     }
 }
 
-fn told(applied: &Applied, minimal: bool) -> String {
+/// What a hotfix that was applied is told as.
+pub(crate) fn told(applied: &Applied, minimal: bool) -> String {
     let record = &applied.record;
     let guidance = record.info.guidance.name();
     if minimal {

@@ -1,17 +1,16 @@
 //! Storage repositories and the virtual disks in them.
 //!
-//! A repository is the volume group of the host, where a disk is a logical volume; a folder on an ext4 file system that was
+//! A repository is a volume group of the host, where a disk is a logical volume; a folder on an ext4 file system that was
 //! made for it, where a disk is a sparse file; or the folder with ISO images.
 
 pub mod copy;
 pub mod ext;
+pub mod groups;
 pub mod lvm;
-
-pub use lvm::{VolumeGroup, volume_group};
 
 use crate::XeError;
 use crate::local::{derived_uuid, host_uuid};
-use slots::names::STORAGE_VG;
+use slots::names::{STORAGE_FILES, STORAGE_FILES_LV, STORAGE_VG};
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -49,12 +48,68 @@ pub struct Repository {
     pub kind: Kind,
     /// The volume group, or the folder.
     pub place: String,
-    /// Bytes in all; unknown where it is not mounted.
+    /// Bytes in all; unknown where it is not mounted, or its volume group is not there.
     pub size: Option<u64>,
     /// Bytes that are taken.
     pub used: Option<u64>,
     /// Where it has its bytes from, for `ext`: what is in /etc/fstab.
     pub device: Option<String>,
+    /// A disk of its volume group is missing.
+    pub partial: bool,
+}
+
+impl Repository {
+    /// The volume group that belongs to it alone; none for folders elsewhere.
+    pub fn group(&self) -> Option<&str> {
+        match self.kind {
+            Kind::Lvm => Some(&self.place),
+            Kind::Ext if Path::new(&self.place).starts_with(STORAGE_FILES) => {
+                let volume = self.device.as_deref()?.strip_prefix("/dev/")?;
+                volume.strip_suffix(STORAGE_FILES_LV)?.strip_suffix('/')
+            }
+            Kind::Ext | Kind::Iso => None,
+        }
+    }
+
+    /// True for the one on the disk of the host.
+    pub fn is_local(&self) -> bool {
+        self.group() == Some(STORAGE_VG)
+    }
+
+    /// The name that it has by itself.
+    pub fn name(&self) -> String {
+        match (self.group(), self.kind) {
+            (Some(STORAGE_VG), _) => "Local storage".to_owned(),
+            (Some(group), _) => groups::label(group).to_owned(),
+            (None, Kind::Iso) => "ISO images".to_owned(),
+            (None, _) => "Local files".to_owned(),
+        }
+    }
+
+    /// The folder that the paths of its disks start with.
+    pub fn folder(&self) -> PathBuf {
+        match self.kind {
+            Kind::Lvm => Path::new("/dev").join(&self.place),
+            Kind::Ext | Kind::Iso => PathBuf::from(&self.place),
+        }
+    }
+
+    /// # Errors
+    /// Its disks cannot be reached.
+    pub fn attached(&self) -> Result<(), XeError> {
+        if self.size.is_some() || self.kind == Kind::Iso {
+            return Ok(());
+        }
+        let what = match self.kind {
+            Kind::Lvm => format!("The volume group {} is not there", self.place),
+            Kind::Ext | Kind::Iso => format!("Nothing is mounted at {}", self.place),
+        };
+        Err(XeError::failure(
+            "SR_NOT_ATTACHED",
+            format!("{what}: is the disk there? sr-forget takes the repository out and keeps what is on it."),
+        )
+        .with("sr", self.uuid.clone()))
+    }
 }
 
 /// A virtual disk.
@@ -81,19 +136,33 @@ pub struct Disk {
 /// All repositories of this host.
 pub fn repositories(system: &dyn System) -> Result<Vec<Repository>, XeError> {
     let host = host_uuid(system);
-    let group = volume_group(system).map_err(|e| XeError::system(&e))?;
-    let mut all: Vec<_> = group
-        .into_iter()
-        .map(|group| Repository {
-            uuid: group.uuid,
-            kind: Kind::Lvm,
-            place: STORAGE_VG.to_owned(),
-            size: Some(group.size),
-            used: Some(group.size.saturating_sub(group.free)),
-            device: None,
-        })
-        .collect();
-    all.extend(ext::repositories(system)?);
+    let found = lvm::volume_groups(system)?;
+    let mut files = ext::repositories(system)?;
+    let mut all = Vec::new();
+    for name in groups::names(system)? {
+        let group = found.iter().find(|group| group.name == name);
+        let partial = group.is_some_and(|group| group.partial);
+        let of_group = |repository: &Repository| repository.group() == Some(name.as_str());
+        all.push(match files.iter().position(of_group) {
+            Some(index) => Repository {
+                partial,
+                ..files.remove(index)
+            },
+            None => Repository {
+                uuid: match group {
+                    Some(group) => group.uuid.clone(),
+                    None => derived_uuid(host, "sr", &name).to_string(),
+                },
+                kind: Kind::Lvm,
+                size: group.map(|group| group.size),
+                used: group.map(|group| group.size.saturating_sub(group.free)),
+                device: None,
+                partial,
+                place: name,
+            },
+        });
+    }
+    all.extend(files);
     if system.exists(Path::new(ISO_FOLDER)) {
         let space = ext::space(system, ISO_FOLDER);
         all.push(Repository {
@@ -103,6 +172,7 @@ pub fn repositories(system: &dyn System) -> Result<Vec<Repository>, XeError> {
             size: space.map(|(size, _)| size),
             used: space.map(|(_, used)| used),
             device: None,
+            partial: false,
         });
     }
     Ok(all)
@@ -140,6 +210,7 @@ pub fn repository(system: &dyn System, uuid: &str) -> Result<Repository, XeError
 /// Makes a disk of at least `size` bytes, full of nothing in particular where it is a volume (what was there before), of
 /// zeros where it is a file.
 pub fn create(system: &dyn System, repository: &Repository, size: u64) -> Result<Disk, XeError> {
+    repository.attached()?;
     let uuid = uuid::Uuid::new_v4().to_string();
     if let (Some(all), Some(used)) = (repository.size, repository.used)
         && repository.kind == Kind::Lvm
@@ -153,7 +224,7 @@ pub fn create(system: &dyn System, repository: &Repository, size: u64) -> Result
         .with("free", all.saturating_sub(used).to_string()));
     }
     let path = match repository.kind {
-        Kind::Lvm => lvm::create(system, &uuid, size)?,
+        Kind::Lvm => lvm::create(system, &repository.place, &uuid, size)?,
         Kind::Ext => ext::create(system, repository, &uuid, size)?,
         Kind::Iso => {
             return Err(XeError::failure(
@@ -216,11 +287,12 @@ pub fn make_file(system: &dyn System, path: &Path, size: u64) -> Result<(), XeEr
     ext::extend(system, path, size)
 }
 
-/// The repository for disks that nobody said a place for: the volume group, else the first one that takes disks.
+/// The repository for disks that nobody said a place for: the one on the disk of the host, else the first one that takes
+/// disks.
 pub fn default_repository(system: &dyn System) -> Result<Repository, XeError> {
     repositories(system)?
         .into_iter()
-        .find(|repository| repository.kind != Kind::Iso)
+        .find(|repository| repository.kind != Kind::Iso && repository.attached().is_ok())
         .ok_or_else(|| {
             XeError::failure(
                 "DEFAULT_SR_NOT_FOUND",
@@ -255,12 +327,38 @@ pub fn create_repository(
     Ok(uuid)
 }
 
-/// Takes a repository of files away, and its volume where it has one.
+/// Takes an empty repository away, and its volume or volume group where it has one.
 pub fn remove_repository(system: &dyn System, repository: &Repository) -> Result<(), XeError> {
-    ext::forget(system, repository)?;
-    let volume = lvm::repository_volume(&repository.uuid);
-    match system.exists(&volume) {
-        true => lvm::remove(system, &volume),
-        false => Ok(()),
+    if repository.kind == Kind::Ext {
+        ext::forget(system, repository)?;
     }
+    let Some(group) = repository.group() else {
+        let volume = lvm::repository_volume(&repository.uuid);
+        return match system.exists(&volume) {
+            true => lvm::remove(system, &volume),
+            false => Ok(()),
+        };
+    };
+    if let Some(volume) = &repository.device {
+        lvm::remove(system, Path::new(volume))?;
+    }
+    lvm::remove_group(system, group)?;
+    groups::forget(system, group)
+}
+
+/// Takes a repository out of the host; its disks stay where they are.
+pub fn forget_repository(system: &dyn System, repository: &Repository) -> Result<(), XeError> {
+    if repository.kind == Kind::Ext {
+        ext::forget(system, repository)?;
+    }
+    let Some(group) = repository.group() else {
+        return Ok(());
+    };
+    if lvm::volume_groups(system)?
+        .iter()
+        .any(|found| found.name == group)
+    {
+        lvm::deactivate_group(system, group)?;
+    }
+    groups::forget(system, group)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use steps::{Command, System};
 
 /// Commands whose output is in it. One that fails is in it with its error.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 31] = [
     &["uname", "-a"],
     &["uptime"],
     &["xl", "info"],
@@ -42,6 +42,8 @@ const COMMANDS: [&[&str]; 30] = [
     &["lscpu"],
     &["hcl-checker", "check"],
     &["cat", "/proc/mdstat"],
+    // Shows no passwords, which its file may hold.
+    &["xe", "host-update-policy-get"],
 ];
 
 /// Files that are in it.
@@ -56,10 +58,11 @@ const FILES: [&str; 7] = [
 ];
 
 /// Folders whose files are in it, with how their names end.
-const FOLDERS: [(&str, &str); 7] = [
+const FOLDERS: [(&str, &str); 8] = [
     ("/etc/systemd/network", ""),
     ("/etc/libvirt/libxl", ".xml"),
     ("/var/lib/bedplate/hotfix", ".json"),
+    ("/var/lib/bedplate/updates", ".json"),
     ("/var/lib/bedplate/xe/labels", ".json"),
     ("/var/lib/bedplate/xe/snapshots", ".xml"),
     ("/var/log/xen", ".log"),

@@ -6,6 +6,7 @@ mod host;
 mod network;
 mod repository;
 mod task;
+mod update;
 mod vif;
 mod vm_disk;
 mod vm_export;
@@ -14,6 +15,7 @@ mod vm_life;
 mod vm_snapshot;
 
 pub use host::DISABLED;
+pub(crate) use host::disable;
 pub use task::is_long;
 
 use crate::XeError;
@@ -22,12 +24,13 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 11] = [
+    let classes: [&'static [Verb]; 12] = [
         disk::VERBS,
         host::VERBS,
         network::VERBS,
         repository::VERBS,
         task::VERBS,
+        update::VERBS,
         vif::VERBS,
         vm_disk::VERBS,
         vm_export::VERBS,

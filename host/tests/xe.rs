@@ -69,7 +69,7 @@ fn lists_filter_choose_fields_and_print_minimal_or_json() {
         "guest\n"
     );
     assert_eq!(run("vm-list name-label=nobody").unwrap(), "");
-    assert_eq!(run("sr-list --minimal").unwrap(), "\n");
+    assert_eq!(run("sr-list type=iso --minimal").unwrap(), "\n");
     assert_eq!(
         run("host-list software-version:xen=4.20.2 --minimal params=hostname").unwrap(),
         "node-1\n"

@@ -27,6 +27,8 @@ pub struct Order {
     pub license_keys: PathBuf,
     /// What the firmware and GRUB are to accept boot files by.
     pub boot_keys: BootKeys,
+    /// Files that this release has beside those of the checkout, as a tree; for releases that are made to test with.
+    pub overlay: Option<PathBuf>,
 }
 
 /// Folder of the programs that need the image's C library.
@@ -56,26 +58,36 @@ const QUICK: [&str; 4] = [
 /// When cargo fails.
 pub fn build_programs(paths: &Paths, effort: Effort) -> Result<()> {
     eprintln!("building the programs of the image");
-    let build = |packages: &[&str]| {
-        let mut cargo =
-            Tool::host(paths, "cargo").args(["build", "--release", "--locked", "--manifest-path"]);
+    let build = |packages: &[&str], profile: &str| {
+        let mut cargo = Tool::host(paths, "cargo").args([
+            "build",
+            "--profile",
+            profile,
+            "--locked",
+            "--manifest-path",
+        ]);
         cargo = cargo.arg(paths.workspace.join("Cargo.toml"));
         for package in packages {
             cargo = cargo.args(["-p", *package]);
         }
         cargo
     };
-    let mut dynamic =
-        build(&["installer", "host"]).env("CARGO_TARGET_DIR", paths.target.to_string_lossy());
+    let mut dynamic = build(&["installer", "host"], "release")
+        .env("CARGO_TARGET_DIR", paths.target.to_string_lossy());
     if effort == Effort::Quick {
         // Only what is in the workspace is compiled otherwise than for a release: the crates of others are there already.
         dynamic = dynamic.env("CARGO_INCREMENTAL", "1").args(QUICK);
     }
     dynamic.run()?;
     // One at a time: built together, the initrd's init would get the checker with all that the init leaves out of it.
-    for package in ["init", "hcl-checker"] {
+    // The profile `bench` is the slower one to compile and the quicker one to run; cargo puts it into the same folder.
+    let checker = match effort {
+        Effort::Shipped => "bench",
+        Effort::Quick => "release",
+    };
+    for (package, profile) in [("init", "release"), ("hcl-checker", checker)] {
         // A target of its own keeps build scripts of the static build apart from the others.
-        build(&[package])
+        build(&[package], profile)
             .args(["--target", PLATFORM])
             .env(
                 "CARGO_TARGET_DIR",
@@ -115,7 +127,11 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         license_keys: &order.license_keys,
         boot_variables: &signed_variables(&order.boot_keys, epoch)?,
     };
-    finish_tree::lay_over(paths, &order.version, epoch, folders, trust)?;
+    let overlays: Vec<PathBuf> = [Some(paths.overlay()), order.overlay.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
+    finish_tree::lay_over(paths, &order.version, epoch, &overlays, folders, trust)?;
     let packages = installed_packages(paths)?;
     let xen = xen_version(&packages)?;
     let tree = std::fs::read_to_string(settled(paths))?

@@ -10,12 +10,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 5] = [
+pub const PROGRAMS: [(&str, &str); 6] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
     ("bedplate-health", "usr/bin/bedplate-health"),
     ("bedplate-license", "usr/bin/bedplate-license"),
     ("bedplate-mirror", "usr/bin/bedplate-mirror"),
+    ("bedplate-update", "usr/bin/bedplate-update"),
 ];
 
 /// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.
@@ -184,7 +185,8 @@ fn add_libvirt_cpu_model(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts our files and programs into the tree and sets what starts at boot.
+/// Puts our files and programs into the tree and sets what starts at boot. `overlays` are folders of files, a later one over
+/// an earlier one.
 ///
 /// # Errors
 /// When a program has not been built, or the tree does not take a file.
@@ -192,6 +194,7 @@ pub fn lay_over(
     paths: &Paths,
     version: &str,
     epoch: u64,
+    overlays: &[PathBuf],
     programs: Programs<'_>,
     trust: Trust<'_>,
 ) -> Result<()> {
@@ -206,7 +209,9 @@ pub fn lay_over(
     }
     copy_whole(paths, &settled_etc(paths), &tree.join("etc"))?;
     let mut added = Vec::new();
-    copy_tree(&paths.overlay(), &paths.overlay(), &tree, &mut added)?;
+    for overlay in overlays {
+        copy_tree(overlay, overlay, &tree, &mut added)?;
+    }
     let all = PROGRAMS
         .iter()
         .map(|program| (programs.dynamic, program))

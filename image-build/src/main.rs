@@ -50,6 +50,9 @@ enum Command {
         /// Folder of the keys whose public parts the image trusts [default: target/keys].
         #[arg(long)]
         keys: Option<PathBuf>,
+        /// Folder of files to lay over the root image, for releases that are made to test with.
+        #[arg(long, value_name = "DIR")]
+        overlay: Option<PathBuf>,
     },
     /// Signs the release and makes a bootable ISO around it.
     Iso {
@@ -196,6 +199,7 @@ fn run(cli: Cli) -> Result<()> {
             version,
             quick,
             keys,
+            overlay,
         } => {
             let paths = Paths::find()?;
             let keys = keys.unwrap_or(paths.keys());
@@ -222,6 +226,7 @@ fn run(cli: Cli) -> Result<()> {
                     trusted_root,
                     license_keys,
                     boot_keys: BootKeys::read(&keys)?,
+                    overlay,
                 },
             )?;
             println!(
@@ -444,7 +449,9 @@ fn embed_answers(
 ) -> Result<()> {
     let content = match &answers {
         Some(path) => {
-            std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?
+            let content = std::fs::read(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            embed::with_scripts(path, content)?
         }
         None => Vec::new(),
     };

@@ -4,6 +4,7 @@ mod boot;
 mod hook;
 mod network;
 mod source;
+mod storage;
 mod webhook;
 
 pub use boot::BootChoice;
@@ -14,6 +15,7 @@ pub use network::{
 };
 
 pub use source::SourceChoice;
+pub use storage::{StorageChoice, StorageKind};
 pub use webhook::WebhookChoice;
 
 use crate::selector::DiskSelector;
@@ -29,6 +31,8 @@ use std::fmt;
 pub struct Choices {
     /// Which disk, and whether it may be wiped.
     pub disk: DiskChoice,
+    /// Storage repositories on disks of their own.
+    pub storage: Vec<StorageChoice>,
     /// Name, logins, clock.
     pub system: SystemChoice,
     /// How the host is started.
@@ -58,6 +62,12 @@ pub struct Choices {
 pub struct DiskChoice {
     /// How the disk is found. Exactly one disk must match; exactly two where a mirror has no [`DiskChoice::second`].
     pub select: DiskSelector,
+    /// What is looked for where no disk matches [`DiskChoice::select`], in this order.
+    pub fallbacks: Vec<DiskSelector>,
+    /// Bytes of the state partition; none for what follows from the size of the disk.
+    pub state_size: Option<u64>,
+    /// How the storage repository on the disk keeps the disks of guests.
+    pub storage: StorageKind,
     /// Install on two disks that hold the same.
     pub mirror: bool,
     /// How the second disk of a mirror is found. Exactly one disk must match.

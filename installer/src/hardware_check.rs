@@ -14,12 +14,17 @@ use hcl_checker::verdict::{Verdict, judge};
 use slots::names::ANSWER_LABEL;
 use std::io::{self, Write};
 use std::time::Duration;
-use steps::StepError;
 use steps::step::error_chain;
 use steps::system::System;
+use steps::{Command, StepError};
 
 /// How long slow serial lines may take over the report.
 const DRAIN: Duration = Duration::from_secs(30);
+/// The console of the screen.
+const SCREEN: &str = "/dev/tty1";
+/// Of Debian's console fonts with Latin letters (package console-setup-linux) this one has the halves of a block, which the code
+/// is drawn with; those that are loaded by default have the whole block only.
+const BLOCKS: &str = "/usr/share/consolefonts/Vietnamese-Terminus16.psf.gz";
 
 /// A machine that was looked at.
 #[derive(Debug)]
@@ -60,6 +65,13 @@ impl Checked {
             ),
         ])
     }
+}
+
+/// Gives the screen a font that has the upper and lower half of a block. Without one the code is still right on serial lines.
+fn load_blocks(system: &dyn System) {
+    let load = Command::new("setfont").args(["-C", SCREEN, BLOCKS]);
+    // A machine without a screen has no such console; what happened is in the log.
+    let _ = system.run(&load);
 }
 
 /// Shows the verdict, and leaves the report on the volume labelled BEDPLATE or shows the code. A stick that cannot be
@@ -107,6 +119,7 @@ pub fn show(
         "{reason}\nTo keep all of it: label a stick {ANSWER_LABEL} (`fatlabel /dev/sdX1 {ANSWER_LABEL}`), plug it in, and check \
          again. This is the summary as a code:\n"
     ))?;
+    load_blocks(system);
     say(&code::draw(&code::summary(
         &checked.facts,
         &checked.verdict,

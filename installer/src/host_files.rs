@@ -8,12 +8,14 @@ pub use hooks::first_boot_files;
 pub use network::network_files;
 pub use settings::{UNITS, enable_files, settings_files};
 
-use crate::choices::AddressChoice;
+use crate::choices::{AddressChoice, StorageKind};
 use crate::plan::Plan;
 use serde::Serialize;
 use slots::gpt::Guids;
 use slots::layout::PartitionKind;
-use slots::names::{ESP_LINK, PART_STORAGE, STORAGE_VG};
+use slots::names::{
+    ESP_LINK, LOCAL_STORAGE, PART_STORAGE, STORAGE_FILES, STORAGE_FILES_LV, STORAGE_VG,
+};
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -55,6 +57,8 @@ pub enum Content {
 pub struct HostIdentity {
     /// PARTUUIDs of the disk, or of both of a mirror.
     pub members: Vec<Guids>,
+    /// PARTUUIDs of the partitions of disks that are storage repositories.
+    pub extra_storage: Vec<Uuid>,
     /// Random identity of the host: machine-id(5).
     pub machine_id: Uuid,
     /// SHA-256 of the plan.
@@ -137,11 +141,11 @@ pub fn etc_files(
                 group: 0,
             },
         },
-        text("fstab", fstab(&identity.partition(PartitionKind::Esp))),
         text(
-            "lvm/lvmlocal.conf",
-            lvm(&identity.partition(PartitionKind::Storage)),
+            "fstab",
+            fstab(&identity.partition(PartitionKind::Esp)) + &storage_mounts(plan),
         ),
+        text("lvm/lvmlocal.conf", lvm(plan, identity)),
         text("bedplate/install.json", install_json(plan, identity)),
     ];
     if let Some(token) = &plan.license {
@@ -234,15 +238,49 @@ fn fstab(esp: &str) -> String {
     )
 }
 
+/// The name, volume group and kind of each storage repository of the host.
+fn storage_of(plan: &Plan) -> Vec<(&str, String, StorageKind)> {
+    let local = (LOCAL_STORAGE, STORAGE_VG.to_owned(), plan.disk.storage);
+    let extra = plan
+        .storage
+        .iter()
+        .map(|storage| (storage.name.as_str(), storage.name.group(), storage.kind));
+    std::iter::once(local).chain(extra).collect()
+}
+
+/// The lines of fstab for storage repositories that keep files. systemd makes the folders.
+fn storage_mounts(plan: &Plan) -> String {
+    storage_of(plan)
+        .iter()
+        .filter(|(.., kind)| *kind == StorageKind::Ext)
+        .map(|(name, group, _)| {
+            format!(
+                "/dev/{group}/{STORAGE_FILES_LV}\t{STORAGE_FILES}/{name}\text4\tnofail,x-systemd.device-timeout=300s\t0\t2\n"
+            )
+        })
+        .collect()
+}
+
 /// Another disk with a Bedplate (one half of an old mirror, the disk of another host) has a volume group of the same name,
 /// and LVM refuses to work with two. lvm.conf(5): a device is taken where any of its names is accepted, and left out where
 /// any is refused and none accepted; one that no pattern fits is taken.
-fn lvm(storage: &str) -> String {
+fn lvm(plan: &Plan, identity: &HostIdentity) -> String {
+    let quoted = |list: Vec<String>| list.join(", ");
+    let groups = storage_of(plan)
+        .into_iter()
+        .map(|(_, group, _)| format!("\"{group}\""));
+    let groups = quoted(groups.collect());
+    let extra = identity
+        .extra_storage
+        .iter()
+        .map(|uuid| format!("/dev/disk/by-partuuid/{uuid}"));
+    let own = std::iter::once(identity.partition(PartitionKind::Storage)).chain(extra);
+    let own = quoted(own.map(|device| format!("\"a|^{device}$|\"")).collect());
     format!(
-        "# dom0 activates its own storage repository and nothing of its guests.\n\
-         activation {{\n\tauto_activation_volume_list = [ \"{STORAGE_VG}\" ]\n}}\n\
-         # The storage partition of this host, and no other disk's that is called the same.\n\
-         devices {{\n\tglobal_filter = [ \"a|^{storage}$|\", \
+        "# dom0 activates its own storage repositories and nothing of its guests.\n\
+         activation {{\n\tauto_activation_volume_list = [ {groups} ]\n}}\n\
+         # The storage partitions of this host, and no other disk's that is called the same.\n\
+         devices {{\n\tglobal_filter = [ {own}, \
          \"r|^/dev/disk/by-partlabel/{PART_STORAGE}$|\" ]\n}}\n"
     )
 }

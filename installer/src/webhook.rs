@@ -3,7 +3,6 @@
 //! Nothing here can fail an installation, and a server that does not answer holds it up for half a minute at most before
 //! the report.
 
-use crate::answer_source::curl_reason;
 use crate::answers::MachineIdentity;
 use crate::choices::WebhookChoice;
 use serde::Serialize;
@@ -11,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use steps::event::{Event, EventKind};
+use steps::fetch::curl_reason;
 use steps::sink::Sink;
 use steps::step::error_chain;
 use steps::system::{Command, RunError, System};

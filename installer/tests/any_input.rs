@@ -12,11 +12,11 @@ use hcl_checker::verdict::Level;
 use installer::answers;
 use installer::choices::{
     AddressChoice, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
-    Ipv6Choice, UplinkChoice,
+    Ipv6Choice, StorageChoice, StorageKind, UplinkChoice,
 };
-use installer::plan::{Input, build};
+use installer::plan::{Input, build, holds_bedplate};
 use installer::selector::{DiskSelector, TRANSPORTS};
-use installer::values::Mac;
+use installer::values::{Mac, StorageName};
 use proptest::prelude::*;
 
 fn known<T: Clone + std::fmt::Debug + 'static>(
@@ -250,12 +250,32 @@ fn any_bridge() -> impl Strategy<Value = BridgeChoice> {
 
 fn any_choices() -> impl Strategy<Value = Choices> {
     let bridges = prop::collection::vec(any_bridge(), 1..4);
-    let disk = (selector(), prop::option::of(selector()), any::<[bool; 3]>());
-    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror]), mut bridges, warn)| {
+    let more = (
+        prop::collection::vec(selector(), 0..2),
+        prop::option::of(0..200u64 << 30),
+        any::<bool>(),
+    );
+    let storage = prop::collection::vec((selector(), 1..3usize, any::<bool>()), 0..3);
+    let disk = (
+        selector(),
+        prop::option::of(selector()),
+        any::<[bool; 3]>(),
+        more,
+        storage,
+    );
+    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror], (fallbacks, state_size, ext), storage), mut bridges, warn)| {
         let key = common::KEY;
         let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
         let mut choices = choices(&text);
-        choices.disk = DiskChoice { select, mirror, second: second.filter(|_| mirror), wipe, reinstall };
+        choices.disk = DiskChoice { select, fallbacks, state_size, storage: if ext { StorageKind::Ext } else { StorageKind::Lvm }, mirror, second: second.filter(|_| mirror), wipe, reinstall };
+        let storage = storage.into_iter().enumerate();
+        choices.storage = storage.map(|(n, (select, count, wipe))| StorageChoice {
+            name: StorageName::parse(&format!("sr-{n}")).unwrap(),
+            kind: StorageKind::Lvm,
+            select,
+            count,
+            wipe,
+        }).collect();
         choices.network.management = bridges.remove(0);
         choices.network.bridges = bridges;
         if warn {
@@ -299,7 +319,9 @@ proptest! {
             prop_assert_eq!(taken.len(), 1);
             let disk = taken[0];
             let select = choices.disk.second.as_ref().filter(|_| n == 1).unwrap_or(&choices.disk.select);
-            prop_assert!(select.mismatches(disk).is_empty());
+            let fits = |select: &DiskSelector| select.mismatches(disk).is_empty();
+            prop_assert!(fits(select) || n == 0 && choices.disk.fallbacks.iter().any(fits)
+                || n == 1 && choices.disk.second.is_none() && choices.disk.fallbacks.iter().any(fits));
             prop_assert_ne!(Some(disk.path.as_str()), medium);
             prop_assert!(disk.partitions.iter().all(|partition| Some(partition.path.as_str()) != medium));
             prop_assert!(!disk.is_in_use());
@@ -313,6 +335,23 @@ proptest! {
         if let [(first, _), (second, _)] = members.as_slice() {
             prop_assert_ne!(&first.path, &second.path);
         }
+        let mut paths: Vec<&str> = members.iter().map(|(identity, _)| identity.path.as_str()).collect();
+        for (storage, choice) in plan.storage.iter().zip(&choices.storage) {
+            prop_assert_eq!(storage.disks.len(), choice.count);
+            for planned in &storage.disks {
+                let disk = disks.iter().find(|disk| disk.path == planned.identity.path).unwrap();
+                prop_assert!(choice.select.mismatches(disk).is_empty());
+                prop_assert!(!disk.is_in_use() && !holds_bedplate(disk));
+                prop_assert!(choice.wipe || disk.holds_data() == Known::Value(false));
+                prop_assert_ne!(Some(disk.path.as_str()), medium);
+                prop_assert!(planned.layout.partitions.iter().all(|part| part.end() <= planned.identity.size));
+                paths.push(&planned.identity.path);
+            }
+        }
+        let count = paths.len();
+        paths.sort_unstable();
+        paths.dedup();
+        prop_assert_eq!(paths.len(), count, "a disk is taken twice");
         let overridden = choices.hcl != HclPolicy::Refuse;
         prop_assert!(level.allows_install() || overridden);
         prop_assert!(!plan.describe().to_string().is_empty());

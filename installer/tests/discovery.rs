@@ -178,7 +178,7 @@ fn a_pin_is_trust_as_well_and_is_held_against_the_server() {
             .err()
             .unwrap(),
         format!(
-            "cannot get the answers from {URL} (1 attempts): curl: (90) SSL: public key does not match pinned public key"
+            "cannot get the answers from {URL} (1 attempt): curl: (90) SSL: public key does not match pinned public key"
         )
     );
 }
@@ -248,7 +248,7 @@ fn what_the_network_gives_is_never_more_than_a_url() {
             format!(
                 "the answers from {URL} must be signed, and their signature cannot be fetched; make it with `installer \
                  sign-answers` and put it beside them, with .sig behind the name: cannot get the answers from {URL}.sig (1 \
-                 attempts): curl: (22) The requested URL returned error: 404"
+                 attempt): curl: (22) The requested URL returned error: 404"
             ),
         ),
         (

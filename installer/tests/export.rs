@@ -9,12 +9,13 @@ use installer::answers::{self, export::to_toml};
 use installer::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
     HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NameChoice, NetworkChoice, SourceChoice,
-    StaticAddress, StaticAddress6, SystemChoice, UplinkChoice, WebhookChoice,
+    StaticAddress, StaticAddress6, StorageChoice, StorageKind, SystemChoice, UplinkChoice,
+    WebhookChoice,
 };
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{
     ArgumentOf, BearerToken, BootArgument, Cidr, Cidr6, HostnamePattern, Keymap, LicenseToken,
-    Locale, Mac, PasswordHash, Pin, PlanHash, Script, SshKey, Timezone, Unit, WebUrl,
+    Locale, Mac, PasswordHash, Pin, PlanHash, Script, SshKey, StorageName, Timezone, Unit, WebUrl,
 };
 use proptest::prelude::*;
 use slots::Console;
@@ -56,6 +57,19 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                     rotational,
                 };
                 DiskChoice {
+                    fallbacks: vec![
+                        DiskSelector {
+                            wwn: Some("naa.6".into()),
+                            ..DiskSelector::default()
+                        };
+                        usize::from(!mirror && wipe)
+                    ],
+                    state_size: reinstall.then_some(20 << 30),
+                    storage: if wipe {
+                        StorageKind::Ext
+                    } else {
+                        StorageKind::Lvm
+                    },
                     mirror,
                     second: mirror.then(|| DiskSelector {
                         wwn: Some("naa.5".into()),
@@ -67,6 +81,30 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                 }
             },
         )
+}
+
+fn storage() -> impl Strategy<Value = Vec<StorageChoice>> {
+    let one = (any::<[bool; 2]>(), 1..5usize, "[A-Za-z0-9]{1,8}");
+    prop::collection::vec(one, 0..3).prop_map(|list| {
+        let choice =
+            |(number, ([ext, wipe], count, serial)): (usize, ([bool; 2], usize, String))| {
+                StorageChoice {
+                    name: StorageName::parse(&format!("sr-{number}")).unwrap(),
+                    kind: if ext {
+                        StorageKind::Ext
+                    } else {
+                        StorageKind::Lvm
+                    },
+                    select: DiskSelector {
+                        serial: Some(serial),
+                        ..DiskSelector::default()
+                    },
+                    count,
+                    wipe,
+                }
+            };
+        list.into_iter().enumerate().map(choice).collect()
+    })
 }
 
 fn system() -> impl Strategy<Value = SystemChoice> {
@@ -281,7 +319,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         "[a-z]{1,8}".prop_map(|reason| HclPolicy::Allow { reason }),
     ];
     (
-        disk(),
+        (disk(), storage()),
         system(),
         bridge("xenbr0"),
         prop::collection::vec(bridge("xenbr1"), 0..2),
@@ -298,7 +336,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
     )
         .prop_map(
             |(
-                disk,
+                (disk, storage),
                 system,
                 management,
                 bridges,
@@ -310,6 +348,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
             )| {
                 Choices {
                     disk,
+                    storage,
                     system,
                     boot,
                     network: NetworkChoice {

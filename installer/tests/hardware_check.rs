@@ -65,7 +65,15 @@ fn the_report_is_left_on_the_stick() {
 
 #[test]
 fn without_a_stick_a_code_is_shown() {
-    let text = shown(&RecordingSystem::new());
+    let system = RecordingSystem::new();
+    let text = shown(&system);
+    // The screen's usual font has no halves of a block: the code could not be read from it.
+    assert!(
+        system.command_lines().iter().any(|line| line
+            == "setfont -C /dev/tty1 /usr/share/consolefonts/Vietnamese-Terminus16.psf.gz"),
+        "{:?}",
+        system.command_lines()
+    );
     assert!(text.contains("no file system labelled BEDPLATE"), "{text}");
     assert!(text.contains('\u{2588}'), "{text}");
 }

@@ -138,7 +138,7 @@ fn what_is_no_release_of_ours_is_refused_with_a_reason() {
         refused(&format!("{url}/x")),
         format!(
             "cannot fetch the release that [source] names; nothing was written: cannot get the release from \
-             {url}/x/metadata/1.root.json (1 attempts): curl: (22) The requested URL returned error: 404"
+             {url}/x/metadata/1.root.json (1 attempt): curl: (22) The requested URL returned error: 404"
         )
     );
 
@@ -303,7 +303,7 @@ fn a_pin_stands_for_the_authorities_and_for_no_other_server() {
     assert!(error.contains("curl: (60)"), "{error}");
     let wrong = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let error = attempt(Some(wrong)).err().unwrap();
-    assert!(error.contains("(1 attempts): curl: (90)"), "{error}");
+    assert!(error.contains("(1 attempt): curl: (90)"), "{error}");
 
     // This server answers 200 to what it does not have, so only the first file is fetched as it should be.
     let error = attempt(Some(&pin)).err().unwrap();

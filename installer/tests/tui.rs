@@ -237,6 +237,50 @@ fn every_screen_at_both_sizes() {
     assert!(matches!(player.app.leave, Some(Leave::Over(_))));
 }
 
+#[test]
+fn storage_on_more_disks_is_chosen_taken_back_and_its_loss_agreed_to() {
+    let system = system();
+    let mut player = Player::new(&system);
+    player.reach_disks();
+    let at = |player: &Player<'_>, path: &str| {
+        let disks = player.app.disks();
+        disks.iter().position(|disk| disk.path == path).unwrap()
+    };
+    // In use, and the disk of another Bedplate: neither becomes storage.
+    for path in ["/dev/sde", "/dev/nvme1n1"] {
+        player.app.set_focus(at(&player, path));
+        player.key(Key::Char('s'));
+        assert!(player.app.draft.storage.is_empty(), "{path}");
+        assert!(player.app.message.is_some(), "{path}");
+    }
+    for (path, times) in [("/dev/sdb", 1), ("/dev/sdc", 2), ("/dev/nvme0n1", 1)] {
+        player.app.set_focus(at(&player, path));
+        player.keys(&vec![Key::Char('s'); times]);
+    }
+    assert_eq!(player.app.draft.storage, ["/dev/sdb", "/dev/nvme0n1"]);
+    player.app.set_focus(at(&player, "/dev/sdb"));
+    player.snapshot("04-disks-storage");
+    // The disk that the host goes on is no storage of its own any more.
+    player.take_disk("/dev/nvme0n1");
+    assert_eq!(player.app.draft.storage, ["/dev/sdb"]);
+    player.keys(&[Key::Enter, Key::F(10)]);
+    player.fill_system();
+    player.keys(&[Key::F(10), Key::F(10)]);
+    assert_eq!(
+        player.app.screen,
+        Screen::Summary,
+        "{:?}",
+        player.app.message
+    );
+    player.key(Key::Enter);
+    // The host's own disk is empty, and yet the whole word is asked for.
+    player.text("yes");
+    player.key(Key::Enter);
+    assert_eq!(player.app.screen, Screen::Confirm);
+    player.key(Key::Ctrl('u'));
+    player.snapshot("10-confirm-storage");
+}
+
 fn event(ms: u64, kind: EventKind) -> Message {
     Message::Event(Event {
         v: 1,
@@ -756,7 +800,7 @@ fn any_key() -> impl Strategy<Value = Key> {
             Key::Esc, Key::BackTab, Key::Backspace, Key::Delete, Key::Home, Key::End, Key::PageUp, Key::PageDown,
             Key::F(1), Key::F(2), Key::F(5), Key::F(9), Key::Ctrl('u'), Key::Ctrl('w'),
         ]),
-        2 => prop::sample::select("WIPEyesl10./:a".chars().collect::<Vec<_>>()).prop_map(Key::Char),
+        2 => prop::sample::select("WIPEyesSl10./:a".chars().collect::<Vec<_>>()).prop_map(Key::Char),
     ]
 }
 
@@ -769,7 +813,7 @@ proptest! {
         let mut player = Player::new(&system);
         for key in keys {
             let ready = player.app.screen == Screen::Confirm && player.app.plan().is_some_and(|plan| {
-                let word = if plan.disk.wipe { "WIPE" } else { "yes" };
+                let word = if plan.wipes() { "WIPE" } else { "yes" };
                 player.app.marks.consent.text() == word
             });
             let before = player.started.iter().filter(|job| **job == "install").count();

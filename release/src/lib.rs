@@ -12,6 +12,7 @@ mod artifact_file;
 pub mod delta;
 mod directory_transport;
 mod error;
+mod fetch_metadata;
 #[cfg(test)]
 mod hostile_tests;
 mod hotfix_file;
@@ -24,6 +25,7 @@ mod publish;
 mod verified_reader;
 
 pub use error::Error;
+pub use fetch_metadata::{MAX_ALL_METADATA, MAX_METADATA, MetadataError, fetch_metadata};
 pub use hotfix_file::{pack_hotfix, unpack_hotfix};
 pub use hotfix_info::{DELTA_ARTIFACTS, DeltaInfo, Guidance, HotfixInfo, HotfixKind, data_size};
 pub use keys::{KeyDates, generate, trusted_root_path};

@@ -145,6 +145,24 @@ pub enum LayoutError {
         /// What the disk says.
         found: u32,
     },
+    /// The wish for a state partition leaves too little.
+    #[error(
+        "a state partition of {wanted} bytes leaves too little for the storage repository; {most} bytes at most fit this disk"
+    )]
+    StateTooLarge {
+        /// Bytes that are wanted.
+        wanted: u64,
+        /// Bytes that it may have.
+        most: u64,
+    },
+    /// Too small for a storage repository of its own.
+    #[error(
+        "the disk has {size} bytes, and a storage repository needs {MIN_STORAGE_SIZE} and room for the partition table; take a larger disk"
+    )]
+    TooSmallForStorage {
+        /// Bytes of the disk.
+        size: u64,
+    },
     /// Two disks of a mirror with different sectors.
     #[error(
         "one disk has logical sectors of {first} bytes and the other of {second}, and the two disks of a mirror must have the same; reformat one of them or take another"
@@ -160,6 +178,18 @@ pub enum LayoutError {
 impl Layout {
     /// The layout of a disk of `disk_size` bytes with logical sectors of `sector_size` bytes.
     pub fn plan(disk_size: u64, sector_size: u32) -> Result<Layout, LayoutError> {
+        Self::plan_with(disk_size, sector_size, None)
+    }
+
+    /// The same with a state partition of `state_size` bytes, rounded up to [`ALIGNMENT`].
+    ///
+    /// # Errors
+    /// Also where that leaves less than [`MIN_STORAGE_SIZE`] for the storage repository.
+    pub fn plan_with(
+        disk_size: u64,
+        sector_size: u32,
+        state_size: Option<u64>,
+    ) -> Result<Layout, LayoutError> {
         if !matches!(sector_size, 512 | 4096) {
             return Err(LayoutError::SectorSize { found: sector_size });
         }
@@ -167,14 +197,24 @@ impl Layout {
             return Err(LayoutError::TooSmall { size: disk_size });
         }
         let end = (disk_size - TABLE_ROOM) / ALIGNMENT * ALIGNMENT;
-        let state = disk_size / STATE_SHARE / ALIGNMENT * ALIGNMENT;
+        let share = disk_size / STATE_SHARE / ALIGNMENT * ALIGNMENT;
+        let state = match state_size {
+            None => share.clamp(MIN_STATE_SIZE, MAX_STATE_SIZE),
+            Some(wanted) => {
+                let most = MIN_STATE_SIZE + (disk_size - MIN_DISK_SIZE) / ALIGNMENT * ALIGNMENT;
+                if wanted > most {
+                    return Err(LayoutError::StateTooLarge { wanted, most });
+                }
+                wanted.max(MIN_STATE_SIZE).next_multiple_of(ALIGNMENT)
+            }
+        };
         let mut start = TABLE_ROOM;
         let partitions = PartitionKind::ALL.map(|kind| {
             let size = match kind {
                 PartitionKind::Esp => ESP_SIZE,
                 PartitionKind::Bios => BIOS_SIZE,
                 PartitionKind::SlotA | PartitionKind::SlotB => SLOT_SIZE,
-                PartitionKind::State => state.clamp(MIN_STATE_SIZE, MAX_STATE_SIZE),
+                PartitionKind::State => state,
                 PartitionKind::Storage => end - start,
             };
             let partition = Partition { kind, start, size };
@@ -185,6 +225,26 @@ impl Layout {
             disk_size,
             sector_size,
             partitions: partitions.to_vec(),
+        })
+    }
+
+    /// The layout of a disk that is a storage repository and nothing else.
+    pub fn plan_storage(disk_size: u64, sector_size: u32) -> Result<Layout, LayoutError> {
+        if !matches!(sector_size, 512 | 4096) {
+            return Err(LayoutError::SectorSize { found: sector_size });
+        }
+        if disk_size < 2 * TABLE_ROOM + MIN_STORAGE_SIZE {
+            return Err(LayoutError::TooSmallForStorage { size: disk_size });
+        }
+        let end = (disk_size - TABLE_ROOM) / ALIGNMENT * ALIGNMENT;
+        Ok(Layout {
+            disk_size,
+            sector_size,
+            partitions: vec![Partition {
+                kind: PartitionKind::Storage,
+                start: TABLE_ROOM,
+                size: end - TABLE_ROOM,
+            }],
         })
     }
 
@@ -231,6 +291,47 @@ mod tests {
                 / GIB
         };
         assert_eq!([20, 128, 256, 1024, 100_000].map(state), [8, 8, 16, 64, 64]);
+    }
+
+    #[test]
+    fn a_wish_for_the_state_is_met_exactly_or_refused() {
+        let size = 100 * GIB;
+        let plan = |wanted| Layout::plan_with(size, 512, Some(wanted));
+        let state = |layout: Layout| layout.get(PartitionKind::State).unwrap().size;
+        assert_eq!(state(plan(20 * GIB + 1).unwrap()), 20 * GIB + MIB);
+        // The disk, less tables, boot, slots and the smallest storage repository.
+        let most = size - 2 * MIB - GIB - MIB - 8 * GIB - GIB;
+        assert_eq!(state(plan(most).unwrap()), most);
+        assert_eq!(
+            plan(most)
+                .unwrap()
+                .get(PartitionKind::Storage)
+                .unwrap()
+                .size,
+            MIN_STORAGE_SIZE
+        );
+        assert_eq!(
+            plan(most + 1),
+            Err(LayoutError::StateTooLarge {
+                wanted: most + 1,
+                most
+            })
+        );
+    }
+
+    #[test]
+    fn a_storage_disk_is_one_partition() {
+        let layout = Layout::plan_storage(10 * GIB + 5, 4096).unwrap();
+        let [part] = layout.partitions.as_slice() else {
+            panic!("{layout:?}")
+        };
+        assert_eq!((part.start, part.end()), (MIB, 10 * GIB - MIB));
+        let least = GIB + 2 * MIB;
+        assert!(Layout::plan_storage(least, 512).is_ok());
+        assert_eq!(
+            Layout::plan_storage(least - 1, 512),
+            Err(LayoutError::TooSmallForStorage { size: least - 1 })
+        );
     }
 
     #[test]

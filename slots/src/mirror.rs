@@ -39,14 +39,18 @@ impl Layout {
     ///
     /// # Errors
     /// A disk takes no layout, or the two have different sectors.
-    pub fn plan_mirror(first: (u64, u32), second: (u64, u32)) -> Result<[Layout; 2], LayoutError> {
+    pub fn plan_mirror(
+        first: (u64, u32),
+        second: (u64, u32),
+        state_size: Option<u64>,
+    ) -> Result<[Layout; 2], LayoutError> {
         if first.1 != second.1 {
             return Err(LayoutError::OtherSectors {
                 first: first.1,
                 second: second.1,
             });
         }
-        let smaller = Layout::plan(first.0.min(second.0), first.1)?;
+        let smaller = Layout::plan_with(first.0.min(second.0), first.1, state_size)?;
         Ok([first, second].map(|(disk_size, _)| smaller.on_disk(disk_size)))
     }
 
@@ -66,7 +70,7 @@ mod tests {
 
     #[test]
     fn both_disks_have_the_partitions_of_the_smaller_one() {
-        let [large, small] = Layout::plan_mirror((100 * GIB, 512), (40 * GIB, 512)).unwrap();
+        let [large, small] = Layout::plan_mirror((100 * GIB, 512), (40 * GIB, 512), None).unwrap();
         assert_eq!(small, Layout::plan(40 * GIB, 512).unwrap());
         assert_eq!(large.partitions, small.partitions);
         assert_eq!(large.disk_size, 100 * GIB);
@@ -75,14 +79,14 @@ mod tests {
     #[test]
     fn disks_that_do_not_fit_together() {
         assert_eq!(
-            Layout::plan_mirror((40 * GIB, 512), (40 * GIB, 4096)),
+            Layout::plan_mirror((40 * GIB, 512), (40 * GIB, 4096), None),
             Err(LayoutError::OtherSectors {
                 first: 512,
                 second: 4096
             })
         );
         assert_eq!(
-            Layout::plan_mirror((40 * GIB, 512), (MIN_DISK_SIZE - 1, 512)),
+            Layout::plan_mirror((40 * GIB, 512), (MIN_DISK_SIZE - 1, 512), None),
             Err(LayoutError::TooSmall {
                 size: MIN_DISK_SIZE - 1
             })

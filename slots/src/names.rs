@@ -23,6 +23,12 @@ pub const ESP_LABEL: &str = "BP-ESP";
 pub const STATE_LABEL: &str = "bedplate-state";
 /// LVM volume group of the local storage repository.
 pub const STORAGE_VG: &str = "bedplate";
+/// In a volume group whose storage repository keeps files: the logical volume with their file system.
+pub const STORAGE_FILES_LV: &str = "files";
+/// On the host: where the file systems of such storage repositories are mounted, each in a folder of its name.
+pub const STORAGE_FILES: &str = "/srv/storage";
+/// Name of the storage repository on the disk of the host.
+pub const LOCAL_STORAGE: &str = "local";
 /// Filesystem label that marks a volume with an answer file `answers.toml` in its root.
 pub const ANSWER_LABEL: &str = "BEDPLATE";
 /// Volume identifiers of the ISO start with this (ISO 9660 d-characters), followed by the version.

@@ -1,6 +1,7 @@
 //! Steps, events, runner, report; running system commands.
 
 pub mod event;
+pub mod fetch;
 pub mod hook;
 pub mod report;
 pub mod runner;

@@ -1,27 +1,153 @@
-//! A hotfix on an installed host: uploaded and applied with `xe`, tried, good, and gone back from by hand.
+//! Hotfixes on an installed host: uploaded and applied with `xe`, tried, good; one that is not good is gone back from by the
+//! host itself, another one by hand.
 
 use crate::case::Run;
 use crate::host::Host;
 use crate::host_checks::{self, Check};
-use crate::installation::{Entries, Hardware, Wishes, install};
-use crate::next_release;
+use crate::installation::{Entries, Hardware, ROOT_OPEN, Wishes, install};
+use crate::next_release::{self, Defect, Next};
 use crate::qemu::{Bus, Nic};
+use crate::tiny_guest;
 use anyhow::{Context, Result, ensure};
+use std::path::Path;
+use std::time::Duration;
 
 const HOSTNAME: &str = "bp-hotfix";
 /// What DHCP gives in QEMU's network.
 const DHCP_ADDRESS: &str = "10.0.2.15";
+/// The next release.
+const NEXT: &str = "0.1.97";
 /// The tested release.
 const FIRST: &str = env!("CARGO_PKG_VERSION");
+const GUEST: &str = "tiny";
+/// Until the hypervisor restarts a host that hangs, from the initrd on (`slots::boot_options`).
+const WATCHDOG: Duration = Duration::from_secs(900);
+/// Says a host that restarts.
+const RESTARTS: &str = "reboot: Restarting system";
 
-/// Runs the case.
+/// A good hotfix, with a guest that is back after it, and one whose toolstack does not start.
 ///
 /// # Errors
 /// What does not work.
 pub fn run(run: &mut Run) -> Result<()> {
-    let hotfix = run.phase("make the next release and its hotfix", |run| {
-        next_release::hotfix(run)
+    let hotfixes = run.phase("make the next releases and their hotfixes", |run| {
+        next_release::hotfixes(
+            run,
+            &[Next::good(NEXT), Next::bad("0.1.98", Defect::Toolstack)],
+        )
     })?;
+    let [good, broken] = &hotfixes[..] else {
+        anyhow::bail!("two hotfixes were to be made");
+    };
+    let mut host = first_boot(run)?;
+    run.phase("start a guest that starts with the host", |run| {
+        start_guest(run, &host)
+    })?;
+    let uuid = run.phase("upload, check and apply the hotfix", |run| {
+        apply(run, &host, good)
+    })?;
+    stop_guest(run, &host)?;
+    host.restart(run, None, "the next release")?;
+    run.phase("the next release is good, settings are kept", |run| {
+        look(run, &host, NEXT, "next-release")?;
+        expect_state(run, &host, &uuid, "applied")?;
+        kept(run, &host)
+    })?;
+    run.phase("the guest is back", |run| guest_runs(run, &host))?;
+    let broken = run.phase("apply the hotfix that breaks the toolstack", |run| {
+        apply(run, &host, broken)
+    })?;
+    stop_guest(run, &host)?;
+    fall_back(run, &mut host, Defect::Toolstack)?;
+    run.phase("the host went back by itself and says why", |run| {
+        look(run, &host, NEXT, "fallen-back")?;
+        expect_state(run, &host, &uuid, "applied")?;
+        expect_state(run, &host, &broken, "failed")?;
+        let reason = field(run, &host, &broken, "reason")?;
+        run.note(&reason);
+        ensure!(
+            reason.contains("toolstack"),
+            "the reason does not name the toolstack: `{reason}`"
+        );
+        kept(run, &host)
+    })?;
+    run.phase("the guest is back again", |run| guest_runs(run, &host))?;
+    host.power_off(run)
+}
+
+/// A good hotfix, and back from it by hand.
+///
+/// # Errors
+/// What does not work.
+pub fn by_hand(run: &mut Run) -> Result<()> {
+    let hotfixes = run.phase("make the next release and its hotfix", |run| {
+        next_release::hotfixes(run, &[Next::good(NEXT)])
+    })?;
+    let mut host = first_boot(run)?;
+    let uuid = run.phase("upload, check and apply the hotfix", |run| {
+        apply(run, &host, &hotfixes[0])
+    })?;
+    host.restart(run, None, "the next release")?;
+    run.phase("the next release is good, settings are kept", |run| {
+        look(run, &host, NEXT, "next-release")?;
+        expect_state(run, &host, &uuid, "applied")?;
+        kept(run, &host)
+    })?;
+    run.phase("go back by hand", |run| {
+        let said = host.ssh.run("xe host-rollback", run.bench.limit(20))?;
+        run.note(said.trim());
+        Ok(())
+    })?;
+    host.restart(run, None, "back again")?;
+    run.phase("the first release runs again", |run| {
+        look(run, &host, FIRST, "back-again")?;
+        expect_state(run, &host, &uuid, "rolled-back")?;
+        kept(run, &host)
+    })?;
+    host.power_off(run)
+}
+
+/// Releases that lose the network, panic and hang: the host is back in the one before each, by itself.
+///
+/// # Errors
+/// What does not work.
+pub fn falls_back(run: &mut Run) -> Result<()> {
+    const RELEASES: [Next; 3] = [
+        Next::bad("0.1.96", Defect::Network),
+        Next::bad("0.1.97", Defect::Panic),
+        Next::bad("0.1.98", Defect::Hang),
+    ];
+    let hotfixes = run.phase("make the releases and their hotfixes", |run| {
+        next_release::hotfixes(run, &RELEASES)
+    })?;
+    let mut host = first_boot(run)?;
+    for (release, hotfix) in RELEASES.iter().zip(&hotfixes) {
+        let Some(defect) = release.defect else {
+            continue;
+        };
+        let name = format!("{defect:?}").to_lowercase();
+        let uuid = run.phase(&format!("{name}: apply the hotfix"), |run| {
+            apply(run, &host, hotfix)
+        })?;
+        fall_back(run, &mut host, defect)?;
+        run.phase(&format!("{name}: the host says why"), |run| {
+            look(run, &host, FIRST, &name)?;
+            expect_state(run, &host, &uuid, "failed")?;
+            let reason = field(run, &host, &uuid, "reason")?;
+            run.note(&reason);
+            ensure!(!reason.is_empty(), "there is no reason");
+            ensure!(
+                defect != Defect::Network || reason.contains("network"),
+                "the reason does not name the network: `{reason}`"
+            );
+            kept(run, &host)
+        })?;
+    }
+    host.power_off(run)
+}
+
+/// Installs the tested release and waits until it is good.
+fn first_boot(run: &mut Run) -> Result<Host> {
     let hardware = Hardware {
         uefi: true,
         secure_boot: false,
@@ -37,33 +163,11 @@ pub fn run(run: &mut Run) -> Result<()> {
     };
     let installation = install(run, hardware, wishes)?;
     let machine = installation.boot(run, Entries::Lost, "host")?;
-    let mut host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
+    let host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
     run.phase("the host is good and runs the tested release", |run| {
         look(run, &host, FIRST, "first-boot")
     })?;
-    run.phase("upload, check and apply the hotfix", |run| {
-        apply(run, &host, &hotfix)
-    })?;
-    host.restart(run, None, "the next release")?;
-    run.phase("the next release is good, settings are kept", |run| {
-        look(run, &host, next_release::VERSION, "next-release")?;
-        let states = patch_states(run, &host)?;
-        ensure!(states == "applied", "the hotfix is `{states}`");
-        kept(run, &host)
-    })?;
-    run.phase("go back by hand", |run| {
-        let said = host.ssh.run("xe host-rollback", run.bench.limit(20))?;
-        run.note(said.trim());
-        Ok(())
-    })?;
-    host.restart(run, None, "back again")?;
-    run.phase("the first release runs again", |run| {
-        look(run, &host, FIRST, "back-again")?;
-        let states = patch_states(run, &host)?;
-        ensure!(states == "rolled-back", "the hotfix is `{states}`");
-        kept(run, &host)
-    })?;
-    host.power_off(run)
+    Ok(host)
 }
 
 /// Everything that a host must show, and the release that it runs.
@@ -77,7 +181,8 @@ fn look(run: &Run, host: &Host, version: &'static str, name: &str) -> Result<()>
     host_checks::run_all(run, &host.ssh, &checks, name)
 }
 
-fn apply(run: &Run, host: &Host, hotfix: &std::path::Path) -> Result<()> {
+/// Applies a hotfix and returns its UUID.
+fn apply(run: &Run, host: &Host, hotfix: &Path) -> Result<String> {
     let limit = run.bench.limit(30);
     let ssh = &host.ssh;
     ssh.run(
@@ -94,21 +199,30 @@ fn apply(run: &Run, host: &Host, hotfix: &std::path::Path) -> Result<()> {
         "`xe patch-precheck` printed `{advice}`"
     );
     ssh.run(&format!("xe patch-apply uuid={uuid}"), limit * 3)?;
-    let states = patch_states(run, host)?;
-    ensure!(states == "restart-needed", "the hotfix is `{states}`");
+    expect_state(run, host, uuid, "restart-needed")?;
     std::fs::write(
         run.file("patch-list.txt"),
         ssh.run("xe patch-list params=all", limit)?,
     )
-    .context("patch-list.txt cannot be written")
+    .context("patch-list.txt cannot be written")?;
+    Ok(uuid.to_owned())
 }
 
-/// The states of all hotfixes.
-fn patch_states(run: &Run, host: &Host) -> Result<String> {
-    let states = host
-        .ssh
-        .run("xe patch-list params=state --minimal", run.bench.limit(10))?;
-    Ok(states.trim().to_owned())
+/// A field of a hotfix.
+fn field(run: &Run, host: &Host, uuid: &str, field: &str) -> Result<String> {
+    let line = format!("xe patch-param-get uuid={uuid} param-name={field}");
+    let value = host.ssh.run(&line, run.bench.limit(10))?;
+    Ok(value.trim().to_owned())
+}
+
+fn expect_state(run: &Run, host: &Host, uuid: &str, wanted: &str) -> Result<()> {
+    let state = field(run, host, uuid, "state")?;
+    ensure!(
+        state == wanted,
+        "the hotfix is `{state}` and should be `{wanted}`: {}",
+        field(run, host, uuid, "reason")?
+    );
+    Ok(())
 }
 
 fn kept(run: &Run, host: &Host) -> Result<()> {
@@ -117,4 +231,87 @@ fn kept(run: &Run, host: &Host) -> Result<()> {
         .run("cat /etc/kept /root/kept", run.bench.limit(10))?;
     ensure!(kept == "kept\nkept\n", "settings are not kept: `{kept}`");
     Ok(())
+}
+
+/// A PV guest with a kernel of its own, known to libvirt, that starts with the host.
+fn start_guest(run: &Run, host: &Host) -> Result<()> {
+    let limit = run.bench.limit(30);
+    let ssh = &host.ssh;
+    let initrd = tiny_guest::initrd(run)?;
+    ssh.put(&initrd, "/var/lib/guest.cpio", limit)?;
+    let domain = format!(
+        "<domain type='xen'><name>{GUEST}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>\
+         <os><type arch='x86_64' machine='xenpv'>linux</type><kernel>/var/lib/guest-vmlinuz</kernel>\
+         <initrd>/var/lib/guest.cpio</initrd><cmdline>console=hvc0 quiet -- 100000</cmdline></os>\
+         <devices><console type='pty'><target type='xen'/></console></devices></domain>\n"
+    );
+    ssh.feed("cat > /root/guest.xml", domain.as_bytes(), limit)?;
+    ssh.run(
+        &format!(
+            "cp /boot/efi/bedplate/*/vmlinuz /var/lib/guest-vmlinuz && virsh -q -c xen:///system define /root/guest.xml && \
+             virsh -q -c xen:///system autostart {GUEST} && virsh -q -c xen:///system start {GUEST} && sync"
+        ),
+        limit,
+    )?;
+    guest_runs(run, host)
+}
+
+/// The guest does not react to being shut down, so that the host would wait for it.
+fn stop_guest(run: &Run, host: &Host) -> Result<()> {
+    host.ssh
+        .run(
+            &format!("virsh -q -c xen:///system destroy {GUEST}"),
+            run.bench.limit(20),
+        )
+        .map(drop)
+}
+
+fn guest_runs(run: &Run, host: &Host) -> Result<()> {
+    let states = host.ssh.run(
+        &format!(
+            "for i in $(seq 60); do virsh -q -c xen:///system domstate {GUEST} | grep -q running && break; sleep 1; done; \
+             virsh -q -c xen:///system domstate {GUEST}; xl list {GUEST}"
+        ),
+        run.bench.limit(30),
+    )?;
+    ensure!(
+        states.starts_with("running"),
+        "the guest does not run:\n{states}"
+    );
+    Ok(())
+}
+
+/// Restarts into the release that is not good, and waits until the host is back in the one before it.
+fn fall_back(run: &mut Run, host: &mut Host, defect: Defect) -> Result<()> {
+    let phase = |what: &str| format!("{defect:?}: {what}").to_lowercase();
+    run.phase(&phase("going down"), |run| {
+        host.machine.serial.skip();
+        // The connection may be cut before the command says that it worked.
+        let _ = host
+            .ssh
+            .output("systemctl reboot", b"", run.bench.limit(10));
+        host.machine
+            .serial
+            .expect(&[RESTARTS], run.bench.limit(40))?;
+        Ok(())
+    })?;
+    run.phase(&phase("loader, hypervisor, initrd"), |run| {
+        host.machine
+            .serial
+            .expect(&[ROOT_OPEN], run.bench.limit(90))?;
+        Ok(())
+    })?;
+    run.phase(&phase("until it is given up"), |run| {
+        let end = match defect {
+            Defect::Toolstack | Defect::Network => "did not pass",
+            Defect::Panic => "Kernel panic",
+            // Xen says so (xen/common/sched/core.c, domain_watchdog_timeout).
+            Defect::Hang => "Watchdog timer",
+        };
+        // Of the hypervisor's watchdog, which does not run slower in a slow machine.
+        let limit = run.bench.limit(120) + WATCHDOG;
+        host.machine.serial.expect(&[end], limit)?;
+        Ok(())
+    })?;
+    host.wait_up(run, None, &phase("fallen back").replace(':', ""))
 }

@@ -1,5 +1,7 @@
 //! The end-to-end cases.
 
+mod certify;
+mod check_hardware;
 mod damaged_medium;
 mod guests;
 mod hooks;
@@ -11,6 +13,8 @@ mod refusals;
 mod screens;
 mod secure_boot;
 mod smoke;
+mod storage;
+mod updates;
 mod xe_guests;
 
 use crate::case::Run;
@@ -29,7 +33,7 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub static ALL: [Case; 15] = [
+pub static ALL: &[Case] = &[
     Case {
         name: "smoke",
         about: "Xen and a tiny PV dom0 without any disk: the harness and the emulated processor work",
@@ -68,7 +72,7 @@ pub static ALL: [Case; 15] = [
     },
     Case {
         name: "hotfix",
-        about: "UEFI: a hotfix uploaded and applied with xe, tried, good, and gone back from by hand",
+        about: "UEFI: a hotfix applied with xe is tried and good, a guest is back; one without toolstack falls back by itself",
         long: true,
         run: hotfix::run,
     },
@@ -79,16 +83,52 @@ pub static ALL: [Case; 15] = [
         run: secure_boot::run,
     },
     Case {
+        name: "updates",
+        about: "BIOS: a repository with a newer release; an unlicensed host is told, a licensed one installs it and restarts by itself",
+        long: true,
+        run: updates::run,
+    },
+    Case {
+        name: "falls-back",
+        about: "UEFI: hotfixes that lose the network, panic and hang: the host goes back by itself and says why",
+        long: true,
+        run: hotfix::falls_back,
+    },
+    Case {
+        name: "rollback",
+        about: "UEFI: a hotfix applied with xe, good, and gone back from by hand",
+        long: true,
+        run: hotfix::by_hand,
+    },
+    Case {
         name: "mirror",
         about: "BIOS, two disks: either alone boots, a half that comes back is made whole, two histories are never merged",
         long: true,
         run: mirror::run,
     },
     Case {
+        name: "storage",
+        about: "BIOS, three disks: storage repositories of volumes and of files on disks of their own, used and taken away",
+        long: true,
+        run: storage::run,
+    },
+    Case {
         name: "xe-guests",
         about: "BIOS: guests made with xe, seen by virsh, snapshot, export and import, back after a restart of the host",
         long: true,
         run: xe_guests::run,
+    },
+    Case {
+        name: "certify",
+        about: "BIOS: a certification with guests, disk, network, virtual functions, restart and crash, to the entry for the list",
+        long: true,
+        run: certify::run,
+    },
+    Case {
+        name: "check-hardware",
+        about: "\"Check this hardware\" by BIOS and by UEFI: the report on a stick, and without one a code that is read from the screen",
+        long: true,
+        run: check_hardware::run,
     },
     Case {
         name: "medium-xen",

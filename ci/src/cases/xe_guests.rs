@@ -199,13 +199,14 @@ fn exported(run: &mut Run, host: &Host) -> Result<()> {
             "xe vm-export vm='{NAME}' filename=/root/guest.xe compress=true && \
              head -c -1000 /root/guest.xe > /root/cut.xe && \
              ! xe vm-import filename=/root/cut.xe new-name-label=cut 2>/root/said && head -c 20 /root/said && echo && \
-             xe vm-import filename=/root/guest.xe new-name-label=again >/dev/null && \
+             ! xe vm-import filename=/root/guest.xe new-name-label=again 2>/root/said && head -c 18 /root/said && echo && \
+             xe vm-import filename=/root/guest.xe new-name-label=again trust=true >/dev/null && \
              head -c 6 $(xe vdi-list vm-name-labels:contains=again params=location --minimal) && echo && \
              xe vdi-list --minimal | tr ',' '\\n' | wc -l"
         ),
     )?;
     ensure!(
-        said.trim() == "IMPORT_ERROR_CORRUPT\nbefore\n2",
+        said.trim() == "IMPORT_ERROR_CORRUPT\nIMPORT_NOT_TRUSTED\nbefore\n2",
         "the export is not what comes back, or a cut one leaves something behind:\n{said}"
     );
     say(run, host, "xe vm-start vm=again")?;

@@ -133,16 +133,30 @@ fn judge_xen(text: &str, outcome: &mut Outcome) {
     tell("Xen", &bad, outcome);
 }
 
+/// The first of them, each once: one broken device may fill a log with the same line.
 fn tell(whose: &str, bad: &[&str], outcome: &mut Outcome) {
+    let mut different: Vec<(&str, usize)> = Vec::new();
+    for &line in bad {
+        match different.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, times)) => *times += 1,
+            None => different.push((line, 1)),
+        }
+    }
     outcome.expect(bad.is_empty(), || {
-        let more = bad.len().saturating_sub(TOLD);
+        let more = different.len().saturating_sub(TOLD);
         let more = if more > 0 {
             format!(" and {more} more")
         } else {
             String::new()
         };
-        let first: Vec<&str> = bad.iter().copied().take(TOLD).collect();
-        format!("{whose}: {}{more}", first.join(" | "))
+        let first = different
+            .iter()
+            .take(TOLD)
+            .map(|(line, times)| match times {
+                1 => (*line).to_owned(),
+                _ => format!("{line} ({times} times)"),
+            });
+        format!("{whose}: {}{more}", first.collect::<Vec<_>>().join(" | "))
     });
 }
 
@@ -190,6 +204,21 @@ mod tests {
         assert_eq!(judge(fine), Status::Passed);
         let fault = "(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:03:00.0 d0 addr 00000000\n";
         assert_eq!(judge(fault), Status::Failed);
+    }
+
+    #[test]
+    fn one_line_again_and_again_is_told_once() {
+        let text = "<3>[ 1.0] usb 1-1: reset\n<3>[ 2.0] ata1: timeout\n<3>[ 3.0] usb 1-1: reset\n";
+        let outcome = kernel(text);
+        assert_eq!(
+            outcome.reason,
+            "kernel: usb 1-1: reset (2 times) | ata1: timeout"
+        );
+        let counted = outcome
+            .measurements
+            .iter()
+            .find(|one| one.name == "errors of the kernel");
+        assert_eq!(counted.map(|one| one.observed.as_str()), Some("3"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use evidence::Evidence;
 pub use guests::GuestKind;
 pub use interrupt::Stop;
 pub use memory::MemoryTest;
-pub use nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest};
+pub use nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest, Way};
 pub use options::{CrashOf, Options, PeerAt};
 pub use outcome::{Measurement, Outcome, Status, TestResult};
 pub use plan::{Action, Plan, PlannedTest, Task, is_required};

@@ -28,48 +28,64 @@ pub struct LinkTest {
     pub interface: String,
 }
 
+/// The way of a test's traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// The interface that is tested.
+    pub interface: String,
+    /// The bridge that has its addresses, where it is a port of one: dom0 has its own address there.
+    pub bridge: Option<String>,
+    /// The other end.
+    pub peer: PeerAt,
+}
+
+impl Way {
+    /// The interface with the addresses, which connections go through.
+    fn through(&self) -> &str {
+        self.bridge.as_deref().unwrap_or(&self.interface)
+    }
+
+    /// For people: where something was measured.
+    fn source(&self, what: &str) -> String {
+        let bridge = self.bridge.as_ref();
+        let below = bridge.map_or(String::new(), |bridge| format!(", a port of {bridge}"));
+        let Self {
+            interface, peer, ..
+        } = self;
+        format!("{what} to {} through {interface}{below}", peer.address)
+    }
+}
+
 /// Data in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThroughputTest {
-    /// The interface.
-    pub interface: String,
-    /// The other end.
-    pub peer: PeerAt,
+    /// Its way.
+    pub way: Way,
     /// Seconds in each direction.
     pub seconds: u64,
-    /// Mbit/s that must be reached; none where the link tells no speed.
-    pub expected_mbit: Option<u32>,
 }
 
 /// Datagrams, counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossTest {
-    /// The interface.
-    pub interface: String,
-    /// The other end.
-    pub peer: PeerAt,
+    /// Its way.
+    pub way: Way,
     /// Seconds.
     pub seconds: u64,
-    /// Rate, Mbit/s of payload.
-    pub mbit: u32,
 }
 
 /// MTU 9000.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JumboTest {
-    /// The interface.
-    pub interface: String,
-    /// The other end.
-    pub peer: PeerAt,
+    /// Its way.
+    pub way: Way,
 }
 
 /// A VLAN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VlanTest {
-    /// The interface below.
-    pub interface: String,
-    /// The other end.
-    pub peer: PeerAt,
+    /// Its way.
+    pub way: Way,
     /// The VLAN's number.
     pub id: u16,
 }
@@ -89,6 +105,24 @@ fn file(interface: &str, name: &str) -> String {
 
 fn number(system: &dyn System, interface: &str, name: &str) -> Option<u64> {
     read_text(system, &file(interface, name)).ok()?.parse().ok()
+}
+
+/// Mbit/s of a link, from now: an interface that was down when the plan was made told none.
+fn link_speed(system: &dyn System, interface: &str) -> Option<u32> {
+    let speed = number(system, interface, "speed")?;
+    u32::try_from(speed).ok().filter(|&speed| speed > 0)
+}
+
+/// Mbit/s that TCP must reach: four fifths of the link. Beyond 10 Gbit/s one process is no fair measure of a card, so
+/// 8 Gbit/s are asked of every faster one; without a known link speed, nothing is.
+fn expected_mbit(speed: Option<u32>) -> Option<u32> {
+    speed.map(|speed| (speed / 5 * 4).min(8000))
+}
+
+/// Mbit/s of datagrams that are sent to count them: a tenth of the link, so that no healthy link loses any. A link that
+/// tells no speed may be one of 100 Mbit/s.
+fn paced_mbit(speed: Option<u32>) -> u32 {
+    (speed.unwrap_or(100) / 10).clamp(1, 200)
 }
 
 /// Brings it up where it is down, and waits for its link.
@@ -138,11 +172,15 @@ pub(super) fn link(bench: &mut Bench<'_>, test: &LinkTest) -> Result<Outcome, Te
 }
 
 /// The way to the peer, with the address that was asked for.
-fn route(bench: &mut Bench<'_>, interface: &str, peer: &PeerAt) -> Result<Route, TestError> {
-    if !bring_up(bench, interface)? {
-        return Err(TestError::CannotRun(format!("{interface} has no link")));
+fn route(bench: &mut Bench<'_>, way: &Way) -> Result<Route, TestError> {
+    if !bring_up(bench, &way.interface)? {
+        return Err(TestError::CannotRun(format!(
+            "{} has no link",
+            way.interface
+        )));
     }
-    if let Some(address) = &peer.own_address {
+    let interface = way.through();
+    if let Some(address) = &way.peer.own_address {
         let show = ip(&["-oneline", "address", "show", "dev", interface]);
         let has = bench.system.run(&show)?;
         if !has.text().split_whitespace().any(|word| word == address) {
@@ -154,7 +192,7 @@ fn route(bench: &mut Bench<'_>, interface: &str, peer: &PeerAt) -> Result<Route,
     }
     Ok(Route {
         interface: interface.to_owned(),
-        peer: peer.address.clone(),
+        peer: way.peer.address.clone(),
     })
 }
 
@@ -170,9 +208,10 @@ pub(super) fn throughput(
     bench: &mut Bench<'_>,
     test: &ThroughputTest,
 ) -> Result<Outcome, TestError> {
-    let interface = &test.interface;
-    let route = route(bench, interface, &test.peer)?;
+    let interface = &test.way.interface;
+    let route = route(bench, &test.way)?;
     let session = Session::open(&route)?;
+    let least = expected_mbit(link_speed(bench.system, interface));
     let before = errors(bench.system, interface);
     let time = duration(test.seconds);
     let stop = bench.stop.clone();
@@ -185,16 +224,16 @@ pub(super) fn throughput(
     let down = session.download(time, &|| !stop.is_asked())?;
     bench.go_on()?;
 
-    let expected = match test.expected_mbit {
+    let expected = match least {
         Some(mbit) => format!("{mbit} Mbit/s at least"),
         None => String::new(),
     };
-    let source = format!("TCP to {} through {interface}", test.peer.address);
+    let source = test.way.source("TCP");
     for (name, carried) in [("sent", up), ("received", down)] {
         let mbit = carried.mbit();
         outcome.measured(name, format!("{mbit} Mbit/s"), &expected, &source);
         outcome.expect(carried.bytes > 0, || format!("nothing was {name}"));
-        if let Some(least) = test.expected_mbit {
+        if let Some(least) = least {
             outcome.expect(mbit >= u64::from(least), || {
                 format!("{name} {mbit} Mbit/s, which is less than {least}")
             });
@@ -213,14 +252,15 @@ pub(super) fn throughput(
 
 /// Sends datagrams at a rate that the link carries with ease, and counts them.
 pub(super) fn loss(bench: &mut Bench<'_>, test: &LossTest) -> Result<Outcome, TestError> {
-    let route = route(bench, &test.interface, &test.peer)?;
+    let route = route(bench, &test.way)?;
     let mut session = Session::open(&route)?;
-    let per_second = u64::from(test.mbit) * 1_000_000 / 8 / DATAGRAM as u64;
+    let mbit = paced_mbit(link_speed(bench.system, &test.way.interface));
+    let per_second = u64::from(mbit) * 1_000_000 / 8 / DATAGRAM as u64;
     let count = per_second.max(1) * test.seconds.max(1);
     let stop = bench.stop.clone();
     let counted = session.datagrams(count, DATAGRAM, per_second.max(1), &|| !stop.is_asked())?;
     bench.go_on()?;
-    let source = format!("UDP to {} through {}", test.peer.address, test.interface);
+    let source = test.way.source("UDP");
     let mut outcome = Outcome::new();
     judge_loss(&mut outcome, counted, &source);
     Ok(outcome)
@@ -286,8 +326,7 @@ fn sum_of_columns(text: &str, names: &[&str]) -> u64 {
 
 /// Sends frames of 9000 bytes both ways, none of them in pieces.
 pub(super) fn jumbo(bench: &mut Bench<'_>, test: &JumboTest) -> Result<Outcome, TestError> {
-    let interface = &test.interface;
-    let route = route(bench, interface, &test.peer)?;
+    let route = route(bench, &test.way)?;
     let mut outcome = Outcome::new();
     let mut session = Session::open(&route)?;
     match session.mtu(JUMBO_MTU) {
@@ -299,35 +338,20 @@ pub(super) fn jumbo(bench: &mut Bench<'_>, test: &JumboTest) -> Result<Outcome, 
         }
         Err(error) => return Err(error.into()),
     }
-    let mtu = number(bench.system, interface, "mtu").and_then(|mtu| u32::try_from(mtu).ok());
-    let Some(from) = mtu else {
-        return Err(TestError::Trouble(format!("{interface} tells no MTU")));
-    };
-    if from != JUMBO_MTU {
-        let change = bench.change(Change::Mtu {
-            interface: interface.clone(),
-            from,
-            to: JUMBO_MTU,
-        });
-        match change {
-            Ok(()) => {}
-            Err(TestError::Trouble(reason)) => {
-                outcome.fail(format!(
-                    "{interface} does not take MTU {JUMBO_MTU}: {reason}"
-                ));
-                return Ok(outcome);
-            }
-            Err(other) => return Err(other),
+    // A bridge after its port: it may be no larger.
+    for interface in [Some(&test.way.interface), test.way.bridge.as_ref()] {
+        let Some(interface) = interface else { continue };
+        if let Err(reason) = raise_mtu(bench, interface)? {
+            outcome.fail(reason);
+            return Ok(outcome);
         }
-        // Some drivers set the port up anew.
-        wait_for_link(bench, interface)?;
+        outcome.measured(
+            "MTU",
+            JUMBO_MTU.to_string(),
+            JUMBO_MTU.to_string(),
+            file(interface, "mtu"),
+        );
     }
-    outcome.measured(
-        "MTU",
-        JUMBO_MTU.to_string(),
-        JUMBO_MTU.to_string(),
-        file(interface, "mtu"),
-    );
     let headers = if session.is_v6() {
         IPV6_AND_UDP
     } else {
@@ -338,10 +362,7 @@ pub(super) fn jumbo(bench: &mut Bench<'_>, test: &JumboTest) -> Result<Outcome, 
     let stop = bench.stop.clone();
     let counted = session.datagrams(100, size, 100, &|| !stop.is_asked())?;
     bench.go_on()?;
-    let source = format!(
-        "UDP of {size} bytes to {} through {interface}",
-        test.peer.address
-    );
+    let source = test.way.source(&format!("UDP of {size} bytes"));
     judge_loss(&mut outcome, counted, &source);
     let pieces = fragments(bench.system, session.is_v6())?.saturating_sub(before);
     outcome.measured(
@@ -356,9 +377,37 @@ pub(super) fn jumbo(bench: &mut Bench<'_>, test: &JumboTest) -> Result<Outcome, 
     Ok(outcome)
 }
 
+/// Gives an interface MTU 9000. The reason, where it does not take that.
+fn raise_mtu(bench: &mut Bench<'_>, interface: &str) -> Result<Result<(), String>, TestError> {
+    let mtu = number(bench.system, interface, "mtu").and_then(|mtu| u32::try_from(mtu).ok());
+    let Some(from) = mtu else {
+        return Err(TestError::Trouble(format!("{interface} tells no MTU")));
+    };
+    if from == JUMBO_MTU {
+        return Ok(Ok(()));
+    }
+    let change = bench.change(Change::Mtu {
+        interface: interface.to_owned(),
+        from,
+        to: JUMBO_MTU,
+    });
+    match change {
+        Ok(()) => {}
+        Err(TestError::Trouble(reason)) => {
+            return Ok(Err(format!(
+                "{interface} does not take MTU {JUMBO_MTU}: {reason}"
+            )));
+        }
+        Err(other) => return Err(other),
+    }
+    // Some drivers set the port up anew.
+    wait_for_link(bench, interface)?;
+    Ok(Ok(()))
+}
+
 /// Sends through a VLAN that exists for this test only.
 pub(super) fn vlan(bench: &mut Bench<'_>, test: &VlanTest) -> Result<Outcome, TestError> {
-    let route_below = route(bench, &test.interface, &test.peer)?;
+    let route_below = route(bench, &test.way)?;
     let mut control = Session::open(&route_below)?;
     match control.vlan(test.id) {
         Ok(()) => {}
@@ -407,7 +456,7 @@ pub(super) fn vlan(bench: &mut Bench<'_>, test: &VlanTest) -> Result<Outcome, Te
 
 fn make_vlan(bench: &mut Bench<'_>, test: &VlanTest, name: &str) -> Result<(), TestError> {
     let change = Change::Vlan {
-        parent: test.interface.clone(),
+        parent: test.way.through().to_owned(),
         name: name.to_owned(),
         id: test.id,
     };
@@ -423,6 +472,7 @@ fn make_vlan(bench: &mut Bench<'_>, test: &VlanTest, name: &str) -> Result<(), T
 mod tests {
     use super::*;
     use crate::certify::Status;
+    use steps::RecordingSystem;
 
     #[test]
     fn loss_is_judged_in_each_direction() {
@@ -444,6 +494,26 @@ mod tests {
         assert_eq!(reason, "1 of 100 datagrams were lost on the way out");
         assert!(judge(100, 100, 99).1.contains("way back"));
         assert_eq!(judge(0, 0, 0).0, Status::Failed);
+    }
+
+    #[test]
+    fn the_speed_of_the_link_decides_what_is_asked_and_sent() {
+        let with = |speed: &str| {
+            let system = RecordingSystem::new().file("/sys/class/net/eth0/speed", speed);
+            link_speed(&system, "eth0")
+        };
+        // -1 is what many drivers tell without a link, or of a link without a speed.
+        assert_eq!(
+            [with("1000\n"), with("-1\n"), with("")],
+            [Some(1000), None, None]
+        );
+        assert_eq!(expected_mbit(Some(1000)), Some(800));
+        assert_eq!(expected_mbit(Some(25_000)), Some(8000));
+        assert_eq!(expected_mbit(None), None);
+        assert_eq!(
+            [Some(1000), Some(100_000), None].map(paced_mbit),
+            [100, 200, 10]
+        );
     }
 
     #[test]

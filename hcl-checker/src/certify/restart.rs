@@ -19,6 +19,12 @@ const WANTED: &str = "/etc/systemd/system/multi-user.target.wants/hcl-checker-re
 const DUMPS: [&str; 3] = ["/var/crash", "/var/lib/systemd/pstore", "/sys/fs/pstore"];
 /// Dumps up to this size are hashed; a dump of all memory is told by name and size.
 const HASHED: u64 = steps::system::MAX_FILE;
+/// Dumps up to this size are kept as evidence: the last words of a kernel are, an image of its memory is not.
+const KEPT: u64 = 1 << 20;
+/// Folders within folders that are looked into: systemd-pstore makes two, for the time and for the part.
+const DEPTH: usize = 4;
+/// What a kernel says as it panics, in its log.
+const LAST_WORDS: &str = "Kernel panic";
 /// What dom0 sees of the memory may differ a little from boot to boot: one part in so many.
 const MEMORY_DIFFERS: u64 = 64;
 
@@ -81,15 +87,20 @@ fn unit(program: &Path, folder: &Path) -> String {
 fn dumps(system: &dyn System) -> Vec<String> {
     let mut found = Vec::new();
     for folder in DUMPS {
-        for name in system.list_dir(Path::new(folder)).unwrap_or_default() {
-            let path = format!("{folder}/{name}");
-            match system.list_dir(Path::new(&path)) {
-                Ok(inner) => found.extend(inner.iter().map(|name| format!("{path}/{name}"))),
-                Err(_) => found.push(path),
-            }
-        }
+        files(system, folder, DEPTH, &mut found);
     }
     found
+}
+
+fn files(system: &dyn System, folder: &str, depth: usize, found: &mut Vec<String>) {
+    for name in system.list_dir(Path::new(folder)).unwrap_or_default() {
+        let path = format!("{folder}/{name}");
+        if depth > 0 && system.list_dir(Path::new(&path)).is_ok() {
+            files(system, &path, depth - 1, found);
+        } else {
+            found.push(path);
+        }
+    }
 }
 
 /// Goes on after the machine came back.
@@ -132,7 +143,7 @@ pub(super) fn resumed(
     Ok(outcome)
 }
 
-/// Takes down which dumps are new, with their digests.
+/// Takes down which dumps are new, with their digests, and keeps the small ones.
 fn collect(
     bench: &mut Bench<'_>,
     waiting: &Waiting,
@@ -143,14 +154,28 @@ fn collect(
         .filter(|path| !waiting.dumps.contains(path))
         .collect();
     let mut list = String::new();
-    for path in &new {
-        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let digest = match bench.system.read_file(Path::new(path)) {
-            Ok(content) if bytes <= HASHED => super::evidence::sha256(&content),
-            _ => "too large to be hashed".to_owned(),
+    let mut last_words = None;
+    for (number, path) in new.iter().enumerate() {
+        // A file that is too large to be read is told as that.
+        let content = bench.system.read_file(Path::new(path));
+        let (bytes, digest) = match &content {
+            Ok(content) => (content.len().to_string(), super::evidence::sha256(content)),
+            Err(error) => (
+                format!("more than {HASHED}"),
+                format!("not hashed ({error})"),
+            ),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(list, "{digest}  {bytes}  {path}");
+        if let Ok(content) = content
+            && content.len() as u64 <= KEPT
+        {
+            let name = path.rsplit('/').next().unwrap_or("dump");
+            bench.keep(&format!("{}-{name}", number + 1), &content)?;
+            let text = String::from_utf8_lossy(&content);
+            let said = text.lines().find(|line| line.contains(LAST_WORDS));
+            last_words = last_words.or(said.map(|line| (line.to_owned(), path.clone())));
+        }
     }
     bench.keep("dumps.txt", list.as_bytes())?;
     outcome.measured(
@@ -159,6 +184,9 @@ fn collect(
         "1 at least",
         DUMPS.join(", "),
     );
+    if let Some((line, path)) = last_words {
+        outcome.measured("last words in the dump", line, "", path);
+    }
     outcome.expect(!new.is_empty(), || {
         format!("the crash left no dump in {}", DUMPS.join(", "))
     });
@@ -229,6 +257,7 @@ fn disk(disk: &Disk) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certify::bench::testing::Fixture;
     use crate::facts::{Nic, PciFunction};
 
     #[test]
@@ -245,6 +274,52 @@ mod tests {
             line,
             r#"ExecStart="/opt/my tools/hcl-checker" certify --resume --out "/srv/50%%\"$$x""#
         );
+    }
+
+    #[test]
+    fn new_dumps_are_kept_however_deep_they_lie() {
+        let mut fixture = Fixture::new();
+        let text =
+            "<4>[ 90.1] CPU: 0\n<0>[ 90.2] Kernel panic - not syncing: sysrq triggered crash\n";
+        fixture.system = fixture
+            .system
+            .file("/var/crash/old/vmcore", "an older one")
+            .file("/var/lib/systemd/pstore/1764170000/001/dmesg.txt", text)
+            .file("/var/lib/systemd/pstore/1764170000/dmesg-erst-1", text);
+        let waiting = Waiting {
+            test: "crash.kernel".to_owned(),
+            boot_id: "one".to_owned(),
+            since: 0,
+            dumps: vec!["/var/crash/old/vmcore".to_owned()],
+        };
+        let mut outcome = Outcome::new();
+        fixture
+            .with(|bench| collect(bench, &waiting, &mut outcome))
+            .expect("collected");
+        assert_eq!(outcome.reason, "");
+        assert_eq!(outcome.measurements[0].observed, "2");
+        assert!(
+            outcome.measurements[1]
+                .observed
+                .ends_with("sysrq triggered crash")
+        );
+        let names: Vec<&str> = fixture
+            .state
+            .evidence
+            .iter()
+            .map(|kept| kept.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            ["test-1-dmesg.txt", "test-2-dmesg-erst-1", "test-dumps.txt"]
+        );
+
+        let mut nothing = Outcome::new();
+        let mut fixture = Fixture::new();
+        fixture
+            .with(|bench| collect(bench, &waiting, &mut nothing))
+            .expect("collected");
+        assert!(nothing.reason.starts_with("the crash left no dump"));
     }
 
     #[test]

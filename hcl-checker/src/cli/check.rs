@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Facts of the biggest servers have a few megabytes.
-const FACTS_LIMIT: u64 = 256 << 20;
+const FACTS_LIMIT: u64 = hcl_checker::fleet::LONGEST;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {

@@ -75,6 +75,7 @@ pub struct Cpu {
     /// a device node.
     pub virtualization_locked: Known<bool>,
     /// Weaknesses by the running kernel's knowledge, and what it does about each. dom0 cannot tell what Xen does.
+    #[serde(deserialize_with = "super::list::few")]
     pub vulnerabilities: Known<Vec<Vulnerability>>,
 }
 

@@ -63,6 +63,7 @@ pub struct Disk {
     /// NVMe qualified name of the subsystem; `Absent` for disks that are no NVMe.
     pub subsystem_nqn: Known<String>,
     /// Its partitions, in the order of the table.
+    #[serde(deserialize_with = "super::list::plain")]
     pub partitions: Vec<Partition>,
     /// Signatures on the disk as a whole; `Absent` where udev found none that it knows.
     pub content: Known<Content>,

@@ -22,6 +22,7 @@ pub struct Memory {
     /// Where the memory modules were read.
     pub dimms_source: String,
     /// Slots for memory with their modules, the empty ones too.
+    #[serde(deserialize_with = "super::list::few")]
     pub dimms: Known<Vec<Dimm>>,
     /// How errors are found and mended.
     pub error_correction: Known<ErrorCorrection>,

@@ -23,6 +23,7 @@ mod from_lscpu;
 mod from_lspci;
 mod iommu_group;
 mod limit;
+mod list;
 mod memory;
 mod mounts;
 mod nic;
@@ -97,12 +98,16 @@ pub struct Facts {
     /// The hypervisor that runs; `Absent` outside of dom0.
     pub xen: Known<Xen>,
     /// Expansion slots by the firmware's table.
+    #[serde(deserialize_with = "list::few")]
     pub slots: Known<Vec<Slot>>,
     /// Every PCI function, by address.
+    #[serde(deserialize_with = "list::functions")]
     pub pci: Known<Vec<PciFunction>>,
     /// Disks and optical drives, by kernel name.
+    #[serde(deserialize_with = "list::few")]
     pub disks: Known<Vec<Disk>>,
     /// Network interfaces with a device behind them, by name.
+    #[serde(deserialize_with = "list::few")]
     pub nics: Known<Vec<Nic>>,
 }
 

@@ -7,6 +7,7 @@ use super::slot::Slot;
 use super::{attribute, is_pci_address, limit, link, number};
 use crate::hex;
 use crate::known::Known;
+use crate::pci_names;
 use crate::root::Root;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -104,12 +105,7 @@ impl PciIds {
 
     /// Name of the subclass by the public database of PCI ids: `Ethernet controller`.
     pub fn class_name(&self) -> Option<&'static str> {
-        use pci_ids::FromId;
-        let class = pci_ids::Class::from_id(self.base_class())?;
-        let subclass = class
-            .subclasses()
-            .find(|sub| u16::from(sub.id()) == self.subclass() & 0xff);
-        Some(subclass.map_or(class.name(), |subclass| subclass.name()))
+        pci_names::class(self.base_class(), self.subclass() as u8)
     }
 
     /// The modalias that the kernel makes of them; what is not known of the card is 0 there.

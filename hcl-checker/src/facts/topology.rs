@@ -31,8 +31,10 @@ pub struct Topology {
     /// NUMA nodes; not the same as sockets (two EPYC 7451 have eight).
     pub numa_nodes: Known<u32>,
     /// The nodes themselves.
+    #[serde(deserialize_with = "super::list::few")]
     pub nodes: Known<Vec<NumaNode>>,
     /// Every way in which sockets were counted.
+    #[serde(deserialize_with = "super::list::plain")]
     pub socket_counts: Vec<SocketCount>,
 }
 

@@ -198,7 +198,9 @@ fn lint_entry(entry: &Entry, today: Date, problems: &mut Problems) {
     if entry.require.microcode_min.is_some() && !matches!(entry.matches, Match::Cpu(_)) {
         problems.add(id, "wants microcode for something that is no CPU");
     }
-    if is_pci && !entry.is_deny() && entry.require.driver.is_none() {
+    // Chipsets are driven by the kernel and by Xen themselves.
+    let driven = is_pci && entry.class != DeviceClass::Platform;
+    if driven && !entry.is_deny() && entry.require.driver.is_none() {
         problems.add(
             id,
             "names no driver; without one the shipped kernel cannot be judged",

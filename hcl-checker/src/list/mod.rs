@@ -131,35 +131,40 @@ impl List {
     /// The entry that decides about a PCI function.
     pub fn for_pci(&self, function: &PciFunction) -> Option<&Entry> {
         let ids = function.ids.value()?;
-        let index = self.index.0.get_or_init(|| Index::of(&self.entries));
-        index
-            .candidates(ids)
-            .filter_map(|number| self.entries.get(number))
-            .filter(|entry| matches!(&entry.matches, Match::Pci(pci) if pci.matches(function)))
-            .filter(|entry| entry.is_of(RELEASE))
-            .max_by_key(|entry| entry.precedence())
+        self.deciding(
+            self.index().candidates(ids),
+            |entry| matches!(&entry.matches, Match::Pci(pci) if pci.matches(function)),
+        )
     }
 
     /// The entry that decides about a CPU.
     pub fn for_cpu(&self, cpu: &Cpu) -> Option<&Entry> {
-        self.deciding(|entry| match &entry.matches {
-            Match::Cpu(pattern) => pattern.matches(cpu),
-            Match::Pci(_) | Match::Dmi(_) => false,
-        })
+        self.deciding(
+            self.index().cpus.iter().copied(),
+            |entry| matches!(&entry.matches, Match::Cpu(pattern) if pattern.matches(cpu)),
+        )
     }
 
     /// The entry that decides about a system.
     pub fn for_system(&self, dmi: &Dmi) -> Option<&Entry> {
-        self.deciding(|entry| match &entry.matches {
-            Match::Dmi(pattern) => pattern.matches(dmi),
-            Match::Pci(_) | Match::Cpu(_) => false,
-        })
+        self.deciding(
+            self.index().systems.iter().copied(),
+            |entry| matches!(&entry.matches, Match::Dmi(pattern) if pattern.matches(dmi)),
+        )
     }
 
-    /// Of those that match the one that goes first, see [`Entry::precedence`].
-    fn deciding(&self, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        self.entries
-            .iter()
+    fn index(&self) -> &Index {
+        self.index.0.get_or_init(|| Index::of(&self.entries))
+    }
+
+    /// Of the candidates that match the one that goes first, see [`Entry::precedence`].
+    fn deciding(
+        &self,
+        candidates: impl Iterator<Item = u32>,
+        matches: impl Fn(&Entry) -> bool,
+    ) -> Option<&Entry> {
+        candidates
+            .filter_map(|number| self.entries.get(number as usize))
             .filter(|entry| matches(entry) && entry.is_of(RELEASE))
             .max_by_key(|entry| entry.precedence())
     }

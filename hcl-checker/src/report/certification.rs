@@ -1,6 +1,6 @@
 //! Whether a machine passed: a pure function of context, verdict and tests.
 
-use crate::certify::{Status, TestResult, is_required};
+use crate::certify::{Status, Surroundings, TestResult, is_required};
 use crate::facts::Context;
 use crate::verdict::Level;
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,13 @@ impl CertificationResult {
 }
 
 impl Certification {
-    /// What follows from context, verdict and tests.
-    pub fn of(context: Option<&Context>, verdict: Level, tests: &[TestResult]) -> Self {
+    /// What follows from context, surroundings, verdict and tests.
+    pub fn of(
+        context: Option<&Context>,
+        surroundings: &Surroundings,
+        verdict: Level,
+        tests: &[TestResult],
+    ) -> Self {
         let mut failed = Vec::new();
         let mut missing = Vec::new();
         for test in tests {
@@ -59,6 +64,8 @@ impl Certification {
             failed.push("the list says that this machine is unsupported".to_owned());
         }
         match context {
+            Some(Context::Dom0) if surroundings.xen_is_guest => missing
+                .push("Xen runs in a virtual machine here, which is never certified".to_owned()),
             Some(Context::Bare | Context::Dom0) => {}
             Some(Context::Guest { hypervisor }) => missing.push(format!(
                 "this is a virtual machine ({hypervisor}), which is never certified"
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn a_skipped_test_never_passes() {
         let of = |context: Option<&Context>, tests: &[TestResult]| {
-            Certification::of(context, Level::Compatible, tests).result
+            Certification::of(context, &Surroundings::default(), Level::Compatible, tests).result
         };
         let good = [
             test("memory", Status::Passed),
@@ -138,7 +145,15 @@ mod tests {
             hypervisor: "KVM".to_owned(),
         };
         assert_eq!(of(Some(&guest), &good), CertificationResult::Incomplete);
-        let denied = Certification::of(Some(&Context::Bare), Level::Unsupported, &good);
+        let nested = Surroundings {
+            xen_is_guest: true,
+            ..Surroundings::default()
+        };
+        let nested = Certification::of(Some(&Context::Dom0), &nested, Level::Compatible, &good);
+        assert_eq!(nested.result, CertificationResult::Incomplete);
+        assert_eq!(nested.missing.len(), 1, "{nested:?}");
+        let here = Surroundings::default();
+        let denied = Certification::of(Some(&Context::Bare), &here, Level::Unsupported, &good);
         assert_eq!(denied.result, CertificationResult::Failed);
     }
 }

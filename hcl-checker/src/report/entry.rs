@@ -125,7 +125,7 @@ fn tested(report: &Report) -> Result<Vec<(&'static str, &PciFunction)>, Vec<Stri
         };
         let (class, address) = match task {
             Task::Throughput(task) => {
-                let nic = nics.iter().find(|nic| nic.name == task.interface);
+                let nic = nics.iter().find(|nic| nic.name == task.way.interface);
                 ("nic", nic.and_then(|nic| nic.pci_address.value()))
             }
             Task::Storage(task) => {

@@ -210,6 +210,7 @@ impl Report {
         let drivers = drivers.map(|index| KernelDrivers::of(index, &facts, list));
         let (verdict, checks) = judged(&facts, list, drivers.as_ref());
         let tests: Vec<TestResult> = redaction.apply(&state.results)?;
+        let surroundings = redaction.apply(&state.surroundings)?;
         let xen = facts.xen.clone().and_then(|xen| xen.version);
         Ok(Self {
             schema: SCHEMA.to_owned(),
@@ -226,9 +227,9 @@ impl Report {
                 serials,
             },
             options: redaction.apply(&state.options)?,
-            surroundings: redaction.apply(&state.surroundings)?,
+            certification: Certification::of(facts.context.value(), &surroundings, verdict, &tests),
+            surroundings,
             evidence: redaction.names(&state.evidence),
-            certification: Certification::of(facts.context.value(), verdict, &tests),
             drivers,
             checks,
             tests,

@@ -160,8 +160,12 @@ impl Verification {
         if report.xen != xen {
             self.problem("xen: not that of its facts");
         }
-        let certification =
-            Certification::of(report.context.value(), report.verdict, &report.tests);
+        let certification = Certification::of(
+            report.context.value(),
+            &report.surroundings,
+            report.verdict,
+            &report.tests,
+        );
         if certification != report.certification {
             self.problem(format!(
                 "certification: it says {}, its tests say {}{}",

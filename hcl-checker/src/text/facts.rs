@@ -49,6 +49,16 @@ fn context(context: &Known<Context>) -> String {
     }
 }
 
+/// Names that belong together; where none of them is known the reason once.
+fn names(names: &[&Known<String>]) -> String {
+    let first = names.first().map(ToString::to_string).unwrap_or_default();
+    if names.iter().all(|name| name.value().is_none()) {
+        return first;
+    }
+    let shown: Vec<String> = names.iter().map(ToString::to_string).collect();
+    shown.join(" ")
+}
+
 /// The facts as text.
 pub(super) fn facts(facts: &Facts, style: Style) -> String {
     let mut text = String::new();
@@ -62,14 +72,11 @@ pub(super) fn facts(facts: &Facts, style: Style) -> String {
     };
     line("context", context(&facts.context));
     let dmi = &facts.dmi;
-    line("system", format!("{} {}", dmi.system_vendor, dmi.product));
-    line("board", format!("{} {}", dmi.board_vendor, dmi.board));
+    line("system", names(&[&dmi.system_vendor, &dmi.product]));
+    line("board", names(&[&dmi.board_vendor, &dmi.board]));
     line(
         "bios",
-        format!(
-            "{} {} ({})",
-            dmi.bios_vendor, dmi.bios_version, dmi.bios_date
-        ),
+        names(&[&dmi.bios_vendor, &dmi.bios_version, &dmi.bios_date]),
     );
     let kind = facts.firmware.kind.clone().map(|kind| match kind {
         FirmwareKind::Uefi => "UEFI",

@@ -6,6 +6,7 @@ use crate::drivers::DriverIndex;
 use crate::facts::{Disk, Facts, NicKind, PciFunction, PciIds};
 use crate::known::Known;
 use crate::list::{Entry, List};
+use crate::pci_names;
 use std::collections::BTreeSet;
 
 /// PCI classes: storage, network, and Fibre Channel, which is a kind of serial bus there.
@@ -30,14 +31,14 @@ impl Judge<'_> {
         };
         let storage = self.storage(functions, disks);
         let network = self.network(functions);
-        let seen: BTreeSet<String> = storage
+        let seen: BTreeSet<&str> = storage
             .iter()
             .chain(&network)
             .filter_map(address_of)
             .collect();
         let others = functions
             .iter()
-            .filter(|function| !seen.contains(&function.address));
+            .filter(|function| !seen.contains(function.address.as_str()));
         // Of bridges, graphics and the hundreds of parts of a CPU only those count that somebody wrote an entry about.
         let others = others.filter_map(|function| {
             let entry = self
@@ -421,9 +422,9 @@ fn essential(finding: Finding) -> Finding {
     }
 }
 
-fn address_of(finding: &Finding) -> Option<String> {
+fn address_of(finding: &Finding) -> Option<&str> {
     match &finding.subject {
-        Subject::Pci(address) => Some(address.clone()),
+        Subject::Pci(address) => Some(address),
         _ => None,
     }
 }
@@ -483,7 +484,10 @@ fn no_nic(facts: &Facts) -> Finding {
             "/sys/bus/pci/devices, /sys/class/net",
         )
         .expected("a network controller for the management network")
-        .advice("install one, or switch it on in the firmware's setup")
+        .advice(match unread {
+            Some(_) => "run the check on the machine itself, or give what is missing",
+            None => "install one, or switch it on in the firmware's setup",
+        })
 }
 
 /// The driver that is bound now.
@@ -501,11 +505,9 @@ pub(crate) fn device_name(function: &PciFunction) -> String {
         return format!("PCI function {}", function.address);
     };
     let numbers = format!("[{:04x}:{:04x}]", ids.vendor, ids.device);
-    if let Some(device) = pci_ids::Device::from_vid_pid(ids.vendor, ids.device) {
-        return format!("{} {} {numbers}", device.vendor().name(), device.name());
-    }
-    match pci_ids::Vendors::iter().find(|vendor| vendor.id() == ids.vendor) {
-        Some(vendor) => format!("{} device {numbers}", vendor.name()),
+    let device = pci_names::device(ids.vendor, ids.device).unwrap_or("device");
+    match pci_names::vendor(ids.vendor) {
+        Some(vendor) => format!("{vendor} {device} {numbers}"),
         None => format!("device {numbers}"),
     }
 }

@@ -172,3 +172,21 @@ fn an_entry_of_another_release_is_passed_over() {
     assert!(rules("\"0.1\"") && rules("\"0.0\", \"0.1.0\"") && rules("\"0\""));
     assert!(!rules("\"0.2\"") && !rules("\"0.10\"") && !rules("\"0.1.0.1\""));
 }
+
+/// Xen itself goes by the revision: from 0x22 on the chipset is mended.
+#[test]
+fn a_chipset_whose_interrupt_remapping_is_broken() {
+    let list = List::built_in().expect("list");
+    let tree: Tree = nvme_uefi();
+    tree.pci("0000:00:00.0", [0x8086, 0x3406, 0, 0], 0x06_0000, None);
+    for (revision, told) in [("0x13\n", true), ("0x21\n", true), ("0x22\n", false)] {
+        tree.file("sys/devices/pci0000:00/0000:00:00.0/revision", revision);
+        let verdict = judge(&tree.facts(), &list, None);
+        let mut warned = verdict.of(Severity::Warns);
+        let chipset = warned.find(|finding| finding.rule == "intel-5500-5520-iommu");
+        assert_eq!(chipset.is_some(), told, "{revision}");
+        assert!(
+            chipset.is_none_or(|chipset| !chipset.essential && chipset.advice.contains("IOMMU"))
+        );
+    }
+}

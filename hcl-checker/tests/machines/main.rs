@@ -3,6 +3,7 @@
 mod constraints;
 mod facts;
 mod hostile;
+mod hostile_program;
 mod program;
 mod samples;
 mod tree;

@@ -2,6 +2,7 @@
 //! its memory is in proportion to the input.
 
 use super::allocations::peak;
+use super::tree::Tree;
 use super::{Random, damaged, samples, seconds, seed, tables};
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::{Dump, Dumps};
@@ -169,6 +170,18 @@ fn parsers() -> Vec<Parser> {
                 "proc/meminfo",
             ],
         ),
+        within(
+            samples::nvme_uefi(),
+            "udev",
+            vec![UDEV.as_bytes().to_vec()],
+            &["run/udev/data/b259:0"],
+        ),
+        within(
+            dom0(),
+            "Xen",
+            vec![XL_INFO.as_bytes().to_vec(), XEN_CPUID.as_bytes().to_vec()],
+            &["run/hcl-checker/xl-info", "run/hcl-checker/xen-cpuid"],
+        ),
         dump("lspci", &LSPCI, lspci),
         dump("dmidecode", &[DMIDECODE], |dump| Dumps {
             dmidecode: Some(dump),
@@ -224,8 +237,17 @@ fn parsers() -> Vec<Parser> {
 
 /// Facts are read from a tree that holds the input in these files and nothing else.
 fn tree(name: &'static str, seeds: Vec<Vec<u8>>, files: &[impl AsRef<Path>]) -> Parser {
-    let folder = tempfile::tempdir().expect("temp dir");
-    let paths: Vec<_> = files.iter().map(|file| folder.path().join(file)).collect();
+    within(Tree::empty(), name, seeds, files)
+}
+
+/// Facts are read from a machine whose files of these names hold the input.
+fn within(
+    machine: Tree,
+    name: &'static str,
+    seeds: Vec<Vec<u8>>,
+    files: &[impl AsRef<Path>],
+) -> Parser {
+    let paths: Vec<_> = files.iter().map(|file| machine.path().join(file)).collect();
     for path in &paths {
         fs::create_dir_all(path.parent().expect("folder")).expect("mkdir");
     }
@@ -236,10 +258,19 @@ fn tree(name: &'static str, seeds: Vec<Vec<u8>>, files: &[impl AsRef<Path>]) -> 
             for path in &paths {
                 fs::write(path, input).expect("write");
             }
-            let facts = Facts::read(&Root::at(folder.path()).expect("root"));
+            let facts = Facts::read(&Root::at(machine.path()).expect("root"));
             drop(serde_json::to_vec(&facts).expect("serialize"));
         }),
     }
+}
+
+/// A machine that is seen from the first domain of Xen.
+fn dom0() -> Tree {
+    let machine = samples::nvme_uefi();
+    machine
+        .file("sys/hypervisor/type", "xen\n")
+        .file("proc/xen/capabilities", "control_d\n");
+    machine
 }
 
 /// `modules.alias` and `modules.dep` of a kernel.
@@ -311,6 +342,23 @@ const CPUID: &str = "CPU:\n   0x00000000 0x00: eax=0x00000016 ebx=0x756e6547 ecx
 0x0000000b 0x00: eax=0x00000001 ebx=0x00000002 ecx=0x00000100 edx=0x00000000\n   \
 0x0000000b 0x01: eax=0x00000006 ebx=0x00000030 ecx=0x00000201 edx=0x00000000\n   \
 0x80000000 0x00: eax=0x80000008 ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n";
+
+/// A disk with a file system (systemd's `sd-device`: a letter for each kind of line).
+const UDEV: &str = "S:disk/by-id/nvme-Samsung_S1\nS:disk/by-path/pci-0000:01:00.0-nvme-1\nW:3\nI:1234567\nE:ID_SERIAL=S1\n\
+E:ID_MODEL=PM9A1\nE:ID_MODEL_ENC=PM9A1\\x20x\nE:ID_WWN=eui.0025\nE:ID_FS_TYPE=ext4\nE:ID_FS_LABEL_ENC=a\\x2fb\n\
+E:ID_PART_TABLE_TYPE=gpt\nG:systemd\nV:1\n";
+
+/// `xl info -n` (Xen's tools/xl/xl_info.c).
+const XL_INFO: &str = "host                   : h\nrelease                : 6.12\nnr_cpus                : 4\n\
+virt_caps              : pv hvm hvm_directio hap\ntotal_memory           : 32687\nfree_memory            : 1024\n\
+xen_version            : 4.20.2\nxen_commandline        : com1=115200\ncpu_topology           :\n\
+cpu:    core    socket     node\n  0:       0        0        0\n  1:       1        1        1\ndevice topology        :\n\
+device           node\nnuma_info              :\nnode:    memsize    memfree    distances\n   0:     17408       1024      10,20\n";
+
+/// `xen-cpuid` (Xen's tools/misc/xen-cpuid.c).
+const XEN_CPUID: &str = "Xen reports there are maximum 120 leaves and 3 MSRs\nRaw policy: 48 leaves, 3 MSRs\n\n\
+Raw                             bfebfbff:77fefbff:2c100800:00000121:0000000f:d39ffffb:0800000c:00000100\n\
+Host                            bfebfbff:77fefbff:2c100800:00000121:0000000f:d39ffffb:0800000c:00000100\n";
 
 /// `-nn`, `-nnk`, `-vmmnnk` and `-vvnn`.
 const LSPCI: [&str; 4] = [

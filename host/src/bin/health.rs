@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use host::health::{self, HealthReport, Retry};
+use host::health::{self, HealthReport};
 use host::hotfix::{self, Places, RealMachine, Site, Verdict};
 use host::local::boot_record;
 use host::mirror;
@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use steps::event::Outcome;
 use steps::sink::{Console, FanOut};
 use steps::{Emitter, RealSystem, System};
@@ -59,17 +59,17 @@ enum Command {
     Issue,
 }
 
-/// Seconds between two rounds of checks.
-const PAUSE: u32 = 3;
+/// Between two rounds of checks.
+const PAUSE: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<ExitCode> {
     let system = RealSystem::silent();
     match Args::parse().command {
         Command::Check { esp, wait } => {
-            let mut pause = || std::thread::sleep(Duration::from_secs(PAUSE.into()));
-            let mut retry = Retry {
-                rounds: 1 + wait / PAUSE,
-                pause: &mut pause,
+            let started = Instant::now();
+            let mut retry = || {
+                std::thread::sleep(PAUSE);
+                started.elapsed() < Duration::from_secs(wait.into())
             };
             // As the boot loader left it: the check changes it.
             let before = hotfix::boot_state(&esp).unwrap_or_default();

@@ -8,6 +8,7 @@ use crate::local::{
     MANAGEMENT_BRIDGE, addresses, boot_record, hardware_uuid, host_uuid, short_text,
 };
 use crate::record::{Field, Record, Value};
+use crate::updates::{UPDATES, update_map};
 use std::collections::BTreeMap;
 use std::path::Path;
 use steps::{Command, System};
@@ -34,6 +35,7 @@ pub(super) const CLASS: Class = Class {
         // Filled in by the commands, which know the machine and the time: see `licensing`.
         Field::more(EDITION),
         Field::map(LICENSE_PARAMS),
+        Field::map(UPDATES),
     ],
     labeled: true,
     single: true,
@@ -59,6 +61,9 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
             "root-id",
             boot.as_ref().map(|boot| boot.root.id().to_owned()),
         );
+    if wanted.any(&[UPDATES]) {
+        record = record.with(UPDATES, update_map(system));
+    }
     if wanted.any(&["address"]) {
         record = record.with(
             "address",

@@ -5,6 +5,7 @@ use crate::XeError;
 use crate::hotfix::{PatchRecord, PatchState, Places, patch_uuid};
 use crate::local::{boot_record, host_uuid};
 use crate::record::{Field, Record, Value};
+use crate::updates::add_to_patches;
 use slots::BootRecord;
 use steps::System;
 
@@ -56,6 +57,7 @@ fn read(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
         let on = if runs { hosts.clone() } else { Vec::new() };
         records.push(hotfix(record, runs).with("hosts", Value::Set(on)));
     }
+    add_to_patches(system, &mut records);
     Ok(records)
 }
 

@@ -39,26 +39,24 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
     };
     let host = host_uuid(system).map(|uuid| uuid.to_string());
     let record = |repository: &storage::Repository| {
-        let (name, description) = match repository.kind {
-            Kind::Lvm => (
-                "Local storage",
-                format!("LVM volume group {}", repository.place),
-            ),
-            Kind::Ext => (
-                "Local files",
-                match repository.size {
-                    Some(_) => format!("ext4 at {}", repository.place),
-                    None => format!("ext4, NOT mounted at {}", repository.place),
-                },
-            ),
-            Kind::Iso => ("ISO images", format!("Images in {}", repository.place)),
+        let place = &repository.place;
+        let there = repository.size.is_some();
+        let mut description = match repository.kind {
+            Kind::Lvm if there => format!("LVM volume group {place}"),
+            Kind::Lvm => format!("LVM volume group {place}, which is NOT there"),
+            Kind::Ext if there => format!("ext4 at {place}"),
+            Kind::Ext => format!("ext4, NOT mounted at {place}"),
+            Kind::Iso => format!("Images in {place}"),
         };
+        if repository.partial {
+            description.push_str(", a disk is MISSING");
+        }
         let own = disks
             .iter()
             .filter(|disk| disk.repository == repository.uuid);
         Record::new()
             .with("uuid", repository.uuid.clone())
-            .with("name-label", name)
+            .with("name-label", repository.name())
             .with("name-description", description)
             .with("host", host.clone())
             .with("type", repository.kind.name())
@@ -87,9 +85,14 @@ mod tests {
     use steps::RecordingSystem;
 
     #[test]
-    fn no_group_is_an_empty_list_and_no_lvm_is_a_failure() {
-        let empty = RecordingSystem::new().prints("vgs", r#"{"report":[{"vg":[]}]}"#);
-        assert_eq!(read(&empty, &Wanted(&[])).unwrap(), []);
+    fn a_group_that_is_gone_is_shown_as_such_and_no_lvm_is_a_failure() {
+        let gone = RecordingSystem::new().prints("vgs", r#"{"report":[{"vg":[]}]}"#);
+        let shown = read(&gone, &Wanted(&[])).unwrap();
+        assert_eq!(
+            shown[0].text("name-description").as_deref(),
+            Some("LVM volume group bedplate, which is NOT there")
+        );
+        assert_eq!(*shown[0].get("physical-size"), Value::Unknown);
         let broken = RecordingSystem::new().fails("vgs", 5, "no locking");
         assert!(
             read(&broken, &Wanted(&[]))

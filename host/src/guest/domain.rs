@@ -59,6 +59,14 @@ impl Domain {
         Domain { root }
     }
 
+    pub(super) fn root(&self) -> &Element {
+        &self.root
+    }
+
+    pub(super) fn root_mut(&mut self) -> &mut Element {
+        &mut self.root
+    }
+
     /// As text.
     pub fn print(&self) -> String {
         super::xml::print(&self.root)
@@ -292,14 +300,14 @@ impl Domain {
         }
     }
 
-    /// Takes the media whose path fits out of the optical drives.
+    /// Takes the media whose path fits out of the optical drives, and those that are no path.
     pub fn eject(&mut self, fits: impl Fn(&str) -> bool) {
         for node in &mut child(&mut self.root, "devices").children {
             if let XMLNode::Element(device) = node
                 && device.name == "disk"
                 && let Some(drive) = GuestDisk::read(device)
                 && drive.cdrom
-                && drive.source.as_deref().is_some_and(&fits)
+                && drive.source.as_deref().is_none_or(&fits)
             {
                 *device = GuestDisk {
                     source: None,

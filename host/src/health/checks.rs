@@ -1,10 +1,10 @@
 //! The checks. Each says pass, fail or unknown, and why; unknown is never pass.
 
+use super::storage::check as storage;
 use crate::error::chain;
 use crate::local::{MANAGEMENT_BRIDGE, addresses, short_text};
-use crate::storage::volume_group;
 use serde::{Deserialize, Serialize};
-use slots::names::{STATE_MOUNT, STORAGE_VG};
+use slots::names::STATE_MOUNT;
 use slots::{BootRecord, Mode};
 use std::path::Path;
 use std::time::Duration;
@@ -73,30 +73,22 @@ impl Check {
     }
 }
 
-/// How long to wait for what comes up late: daemons that are still starting, an address that is still asked for.
-pub struct Retry<'a> {
-    /// Rounds in all, at least 1. What passed is not checked again.
-    pub rounds: u32,
-    /// Waits between two rounds.
-    pub pause: &'a mut dyn FnMut(),
-}
+/// Waits a moment for what comes up late: daemons that are still starting, an address that is still asked for. Says whether
+/// the time is not up yet. By time and not by rounds: one whose commands hang takes minutes.
+pub type Retry<'a> = dyn FnMut() -> bool + 'a;
 
 type CheckFn = fn(&dyn System) -> Check;
 
 const CHECKS: [CheckFn; 7] = [xen, toolstack, libvirt, network, storage, etc, state];
 
-/// Runs all checks, in order; those that did not pass again after a pause, until the rounds are used up.
+/// Runs all checks, in order; those that did not pass again after a pause, until the time is up.
 pub fn run_checks(
     system: &dyn System,
     boot: &Result<BootRecord, String>,
     retry: &mut Retry<'_>,
 ) -> Vec<Check> {
     let mut results: Vec<Check> = CHECKS.iter().map(|check| check(system)).collect();
-    for _ in 1..retry.rounds {
-        if results.iter().all(|result| result.outcome.is_good()) {
-            break;
-        }
-        (retry.pause)();
+    while !results.iter().all(|result| result.outcome.is_good()) && retry() {
         for (result, check) in results.iter_mut().zip(CHECKS) {
             if !result.outcome.is_good() {
                 *result = check(system);
@@ -146,7 +138,7 @@ fn answers(system: &dyn System, name: &str, command: &Command, good: &str) -> Ch
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" | ")
 }
 
@@ -183,22 +175,6 @@ fn network(system: &dyn System) -> Check {
             NAME,
             format!("there is no management bridge {MANAGEMENT_BRIDGE}"),
         ),
-    }
-}
-
-fn storage(system: &dyn System) -> Check {
-    const NAME: &str = "storage";
-    match volume_group(system) {
-        Ok(Some(group)) if group.partial => Check::fail(
-            NAME,
-            format!("a disk of the volume group {STORAGE_VG} is missing"),
-        ),
-        Ok(Some(group)) => Check::pass(
-            NAME,
-            format!("{} of {} free", gib(group.free), gib(group.size)),
-        ),
-        Ok(None) => Check::fail(NAME, format!("there is no volume group {STORAGE_VG}")),
-        Err(e) => Check::unknown(NAME, one_line(&chain(&e))),
     }
 }
 

@@ -1,10 +1,9 @@
 //! What the console shows above the login prompt.
 
-use super::{HealthReport, RUN_REPORT, checks::gib};
+use super::{HealthReport, RUN_REPORT, storage};
 use crate::hotfix::{PatchRecord, PatchState, Places};
 use crate::local::{MANAGEMENT_BRIDGE, boot_record, short_text};
 use crate::mirror;
-use crate::storage::volume_group;
 use std::fmt::Write;
 use std::path::Path;
 use steps::{Command, System};
@@ -36,9 +35,9 @@ pub fn issue_text(system: &dyn System) -> String {
         "SSH key",
         &escape(&ssh_fingerprint(system).unwrap_or_else(|| "none yet".to_owned())),
     );
-    let storage = match volume_group(system) {
-        Ok(Some(group)) => format!("{} of {} free", gib(group.free), gib(group.size)),
-        Ok(None) => "no storage repository".to_owned(),
+    let storage = match storage::installed(system).map(|all| storage::free(&all)) {
+        Ok(free) if free.is_empty() => "no storage repository".to_owned(),
+        Ok(free) => free,
         Err(_) => "unknown".to_owned(),
     };
     line("Storage", &escape(&storage));

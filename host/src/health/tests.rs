@@ -55,6 +55,48 @@ fn good_host() -> RecordingSystem {
         .prints("vgs", crate::storage::lvm::VGS)
 }
 
+const MORE_GROUPS: &str = r#"{"report":[{"vg":[
+    {"vg_name":"bedplate-fast","vg_uuid":"f","vg_attr":"wz--n-","vg_size":"4294967296","vg_free":"3221225472","lv_count":"1"},
+    {"vg_name":"bedplate-archive","vg_uuid":"a","vg_attr":"wz--n-","vg_size":"8589934592","vg_free":"0","lv_count":"1"},
+    {"vg_name":"bedplate","vg_uuid":"l","vg_attr":"wz--n-","vg_size":"2147483648","vg_free":"1073741824","lv_count":"1"}]}]}"#;
+
+/// The same with storage repositories on two more disks.
+fn more_storage() -> RecordingSystem {
+    good_host()
+        .file("/etc/lvm/lvmlocal.conf", crate::storage::groups::LVMLOCAL)
+        .file(
+            "/etc/fstab",
+            "/dev/bedplate-archive/files /srv/storage/archive ext4 nofail 0 2\n\
+             UUID=1 /srv/xen/cccccccc-1111-4111-8111-111111111111 ext4 nofail 0 2\n",
+        )
+        .prints("vgs", MORE_GROUPS)
+        .prints(
+            "df",
+            "Mounted on 1B-blocks Used\n/srv/storage/archive 8589934592 4294967296\n",
+        )
+}
+
+#[test]
+fn all_storage_that_was_installed_is_looked_at_and_shown() {
+    let (system, esp) = (more_storage(), esp(&state(None, Some(RUNNING), 0)));
+    let report = check_once(&system, &esp);
+    assert!(report.passed, "{report}");
+    let free = "local: 1.0 GiB of 2.0 GiB free, fast: 3.0 GiB of 4.0 GiB free, archive: 4.0 GiB of 8.0 GiB free";
+    let check = report.checks.iter().find(|check| check.name == "storage");
+    assert_eq!(check.unwrap().reason, free);
+    assert!(issue_text(&system).contains(free));
+    let missing = check_once(
+        &more_storage().prints("vgs", crate::storage::lvm::VGS),
+        &esp,
+    );
+    assert!(
+        missing.to_string().contains(
+            "there is no volume group bedplate-fast: bring its disk back, or take the repository out by xe sr-forget"
+        ),
+        "{missing}"
+    );
+}
+
 fn esp(state: &BootState) -> TempDir {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("grub")).unwrap();
@@ -85,14 +127,7 @@ fn on(dir: &TempDir, file: &str) -> BootState {
 }
 
 fn check_once(system: &RecordingSystem, esp: &TempDir) -> HealthReport {
-    check(
-        system,
-        esp.path(),
-        &mut Retry {
-            rounds: 1,
-            pause: &mut || panic!("no second round"),
-        },
-    )
+    check(system, esp.path(), &mut || false)
 }
 
 #[test]
@@ -256,6 +291,21 @@ fn one_thing_amiss_and_the_root_is_not_marked() {
         ),
         ("storage", Outcome::Unknown, good_host().misses("vgs")),
         (
+            "storage",
+            Outcome::Fail,
+            more_storage().prints("vgs", crate::storage::lvm::VGS),
+        ),
+        (
+            "storage",
+            Outcome::Fail,
+            more_storage().prints("vgs", &MORE_GROUPS.replacen("wz--n-", "wz-pn-", 1)),
+        ),
+        (
+            "storage",
+            Outcome::Fail,
+            more_storage().prints("df", "Mounted on 1B-blocks Used\n/ 1000 10\n"),
+        ),
+        (
             "etc",
             Outcome::Fail,
             good_host().file("/proc/self/mounts", "overlay /etc overlay ro 0 0\n"),
@@ -304,13 +354,13 @@ fn what_is_late_is_waited_for_and_what_never_comes_is_not() {
     let report = check(
         &late,
         esp(&state(Some(RUNNING), None, 0)).path(),
-        &mut Retry {
-            rounds: 4,
-            pause: &mut || rounds += 1,
+        &mut || {
+            rounds += 1;
+            rounds < 4
         },
     );
     assert!(!report.passed);
-    assert_eq!(rounds, 3);
+    assert_eq!(rounds, 4);
     let asked = |what: &str| {
         late.command_lines()
             .iter()

@@ -22,13 +22,15 @@ mod version;
 pub use after_boot::{Verdict, after_boot, deadline};
 pub use apply::{Applied, apply};
 pub use clean::{clean, destroy};
-pub use lock::lock;
+pub use lock::{Lock, lock};
 pub use machine::{Machine, RealMachine};
 pub use places::Places;
+pub(crate) use precheck::sources;
 pub use precheck::{Prepared, Source, boot_state, precheck};
 pub use record::{PatchRecord, PatchState, patch_uuid};
 pub use rollback::{RolledBack, rollback};
 pub use upload::upload;
+pub(crate) use upload::{free, out_of_space, remove_folder, require_room, take_fetched};
 pub use version::is_older;
 
 use crate::XeError;

@@ -20,6 +20,16 @@ pub struct Places {
     pub sys_block: PathBuf,
     /// Held while something is changed.
     pub lock: PathBuf,
+    /// What automatic updates remember.
+    pub updates: PathBuf,
+    /// What the administrator decided about automatic updates.
+    pub update_policy: PathBuf,
+    /// The time zone of the host, as tzfile(5) describes it.
+    pub zone: PathBuf,
+    /// What the console shows above the login prompt about updates.
+    pub update_issue: PathBuf,
+    /// What a login shows about updates.
+    pub update_motd: PathBuf,
 }
 
 impl Default for Places {
@@ -32,6 +42,11 @@ impl Default for Places {
             boot_record: names::BOOT_RECORD.into(),
             sys_block: "/sys/class/block".into(),
             lock: "/run/bedplate/hotfix.lock".into(),
+            updates: "/var/lib/bedplate/updates".into(),
+            update_policy: "/etc/bedplate/updates.toml".into(),
+            zone: "/etc/localtime".into(),
+            update_issue: "/run/issue.d/70-bedplate-updates.issue".into(),
+            update_motd: "/run/motd.d/70-bedplate-updates".into(),
         }
     }
 }
@@ -50,6 +65,11 @@ impl Places {
     /// The identity of a root that was good on this host.
     pub fn root(&self, id: &str) -> PathBuf {
         self.store.join("roots").join(format!("{id}.json"))
+    }
+
+    /// What is remembered about updates between two runs.
+    pub fn update_state(&self) -> PathBuf {
+        self.updates.join("state.json")
     }
 
     /// The versions of the newest metadata that was good on this host.

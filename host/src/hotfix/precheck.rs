@@ -1,7 +1,7 @@
 //! Whether a hotfix can be applied to this host, and how: decided before anything is written.
 
 use super::disk::{Slots, slots};
-use super::{PatchRecord, PatchState, Site, internal, is_older, seen};
+use super::{PatchRecord, PatchState, Site, internal, is_older, patch_uuid, seen};
 use crate::XeError;
 use crate::error::chain;
 use crate::local::boot_record_at;
@@ -144,7 +144,7 @@ pub fn precheck(site: &Site<'_>, uuid: &str) -> Result<Prepared, XeError> {
         sources: Vec::new(),
     };
     room(site, &prepared)?;
-    prepared.sources = sources(site, &prepared)?;
+    prepared.sources = sources(site, &prepared.boot, &prepared.release, &Path::is_file)?;
     Ok(prepared)
 }
 
@@ -228,45 +228,57 @@ pub(super) fn other_boot_folders(
         .collect())
 }
 
-fn sources(site: &Site<'_>, prepared: &Prepared) -> Result<Vec<(Artifact, Source)>, XeError> {
-    let folder = site.places.boot_files(prepared.boot.root.id());
+/// Where each artifact comes from on a host that runs `boot`. `offers` says whether the file of an artifact or a delta can be had.
+pub(crate) fn sources(
+    site: &Site<'_>,
+    boot: &BootRecord,
+    release: &OpenRelease,
+    offers: &dyn Fn(&Path) -> bool,
+) -> Result<Vec<(Artifact, Source)>, XeError> {
+    let folder = site.places.boot_files(boot.root.id());
     let mut sources = Vec::new();
     for artifact in DELTA_ARTIFACTS {
         let has = match BOOT_FILES.iter().find(|(known, _)| *known == artifact) {
             Some((_, name)) => file_sha256(site, &folder.join(name)).ok(),
-            None => Some(prepared.boot.root.image_sha256.clone()),
+            None => Some(boot.root.image_sha256.clone()),
         };
-        sources.push((artifact, source(prepared, artifact, has.as_deref())?));
+        let source = source(boot, release, artifact, has.as_deref(), offers)?;
+        sources.push((artifact, source));
     }
     Ok(sources)
 }
 
-fn source(prepared: &Prepared, artifact: Artifact, has: Option<&str>) -> Result<Source, XeError> {
-    let release = &prepared.release;
+fn source(
+    boot: &BootRecord,
+    release: &OpenRelease,
+    artifact: Artifact,
+    has: Option<&str>,
+    offers: &dyn Fn(&Path) -> bool,
+) -> Result<Source, XeError> {
     // A root that is the same would be the same release; the slot is written all the same.
     if artifact != Artifact::Root && has == Some(release.info(artifact).sha256.as_str()) {
         return Ok(Source::Unchanged);
     }
     let delta = has
         .and_then(|has| release.delta(artifact, has))
-        .filter(|delta| release.delta_path(delta).is_file());
+        .filter(|delta| offers(&release.delta_path(delta)));
     if let Some(delta) = delta {
         return Ok(Source::Delta(delta.clone()));
     }
-    if release.path(artifact).is_file() {
+    if offers(&release.path(artifact)) {
         return Ok(Source::Full);
     }
     Err(failed(
         BUILD,
-        &prepared.record.uuid,
+        &patch_uuid(&release.manifest.root.verity.root_hash),
         format!(
             "The hotfix has no {} for this host: it holds neither the whole file nor a delta from {}. Get the hotfix that \
              holds the full image.",
             artifact.target_name(),
-            prepared.boot.root.version
+            boot.root.version
         ),
     )
-    .with("running", prepared.boot.root.version.clone())
+    .with("running", boot.root.version.clone())
     .with("found", has.unwrap_or("unreadable").to_owned()))
 }
 

@@ -11,6 +11,9 @@ use steps::System;
 /// What the TUF client remembers beside metadata: the time of its last run. Not kept: a file in the operator's hand is
 /// accepted whatever the clock of the host says.
 const CLOCK: &str = "latest_known_time.json";
+/// The timestamp of a repository on the network is signed anew every week, and its version is the time of that: a release that was
+/// made before, and comes as a file, would be refused. Which release is newer is in the other metadata.
+const TIMESTAMP: &str = "timestamp.json";
 
 /// Copies the metadata in `from` to `to`, which is created. Where there is none, there is nothing to remember.
 pub(super) fn copy(system: &dyn System, from: &Path, to: &Path) -> Result<(), XeError> {
@@ -20,7 +23,7 @@ pub(super) fn copy(system: &dyn System, from: &Path, to: &Path) -> Result<(), Xe
             return Ok(());
         }
         for name in system.list_dir(from)? {
-            if name != CLOCK && name.ends_with(".json") {
+            if name != CLOCK && name != TIMESTAMP && name.ends_with(".json") {
                 system.copy_file(&from.join(&name), &to.join(&name), 0o600)?;
             }
         }

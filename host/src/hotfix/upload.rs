@@ -4,7 +4,7 @@ use super::seen;
 use super::{PatchRecord, Site, internal, lock};
 use crate::XeError;
 use crate::error::chain;
-use release::{Policy, unpack_hotfix};
+use release::{Guidance, HotfixInfo, HotfixKind, OpenRelease, Policy, unpack_hotfix};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -33,10 +33,7 @@ pub fn upload(site: &Site<'_>, path: &Path) -> Result<PatchRecord, XeError> {
         return Err(unreadable(io::Error::other("it is no regular file")));
     }
     remove_strays(site)?;
-    let free = free(site)?;
-    if meta.len().saturating_add(RESERVE) > free {
-        return Err(out_of_space(site, meta.len(), free));
-    }
+    require_room(site, meta.len())?;
     let folder = free_name(site);
     let dir = site.places.store.join(&folder);
     let taken = take(site, BufReader::new(file), meta.len(), &folder, &dir);
@@ -91,6 +88,12 @@ fn take(
         )
     })?;
     let record = PatchRecord::uploaded(&release.manifest, info, size, folder.to_owned(), site.now);
+    keep(site, record)
+}
+
+/// Keeps the record of files that are in the store.
+fn keep(site: &Site<'_>, record: PatchRecord) -> Result<PatchRecord, XeError> {
+    let system = site.system;
     let known = PatchRecord::all(system, site.places)?
         .into_iter()
         .find(|known| known.uuid == record.uuid);
@@ -103,7 +106,7 @@ fn take(
         // Its files were cleaned: they are there again, and what happened to it stays.
         Some(mut known) => {
             known.folder = record.folder;
-            known.size = size;
+            known.size = record.size;
             known.save(system, site.places)?;
             Ok(known)
         }
@@ -114,7 +117,37 @@ fn take(
     }
 }
 
-fn free(site: &Site<'_>) -> Result<u64, XeError> {
+/// Takes in a release that was fetched into `folder` of the store, verified: from now on it is a hotfix like every other.
+pub(crate) fn take_fetched(
+    site: &Site<'_>,
+    release: &OpenRelease,
+    folder: &str,
+    size: u64,
+) -> Result<PatchRecord, XeError> {
+    let _lock = lock(site.places, "host-update")?;
+    let info = release.hotfix.clone().unwrap_or(HotfixInfo {
+        kind: HotfixKind::Feature,
+        notes: String::new(),
+        cves: Vec::new(),
+        guidance: Guidance::RestartHost,
+    });
+    let folder = folder.to_owned();
+    keep(
+        site,
+        PatchRecord::uploaded(&release.manifest, info, size, folder, site.now),
+    )
+}
+
+/// Refuses where `need` bytes would not leave room enough in the store; the error says what to clean.
+pub(crate) fn require_room(site: &Site<'_>, need: u64) -> Result<(), XeError> {
+    let free = free(site)?;
+    match need.saturating_add(RESERVE) > free {
+        true => Err(out_of_space(site, need, free)),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn free(site: &Site<'_>) -> Result<u64, XeError> {
     let store = &site.places.store;
     site.system
         .create_dir_all(store)
@@ -123,7 +156,7 @@ fn free(site: &Site<'_>) -> Result<u64, XeError> {
 }
 
 /// Says what to clean.
-fn out_of_space(site: &Site<'_>, need: u64, free: u64) -> XeError {
+pub(crate) fn out_of_space(site: &Site<'_>, need: u64, free: u64) -> XeError {
     let records = PatchRecord::all(site.system, site.places).unwrap_or_default();
     let kept: Vec<_> = records
         .iter()
@@ -171,7 +204,7 @@ fn remove_strays(site: &Site<'_>) -> Result<(), XeError> {
 }
 
 /// Removes a folder with all that is in it; one that does not exist is no error.
-pub(super) fn remove_folder(site: &Site<'_>, dir: &Path) -> Result<(), XeError> {
+pub(crate) fn remove_folder(site: &Site<'_>, dir: &Path) -> Result<(), XeError> {
     let command = Command::new("rm").args(["-r", "-f", "--one-file-system", "--"]);
     site.system
         .run(&command.arg(dir))

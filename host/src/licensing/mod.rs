@@ -133,7 +133,7 @@ fn released(system: &dyn System) -> u64 {
 }
 
 /// The kernel's own answer, which setting the clock by hand takes back at once (adjtimex(2), STA_UNSYNC).
-fn is_synchronized(system: &dyn System) -> bool {
+pub(crate) fn is_synchronized(system: &dyn System) -> bool {
     let show = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]);
     system.run(&show).is_ok_and(|output| output.text() == "yes")
 }

@@ -3,10 +3,11 @@
 use super::{Disk, Kind, Repository};
 use crate::XeError;
 use crate::local::{derived_uuid, host_uuid};
+use slots::names::STORAGE_FILES;
 use std::path::{Path, PathBuf};
 use steps::{Command, System};
 
-/// Below it every ext repository is mounted at its UUID.
+/// Below it every repository that `xe` made is mounted at its UUID.
 pub const MOUNTS: &str = "/srv/xen";
 const FSTAB: &str = "/etc/fstab";
 
@@ -18,11 +19,16 @@ pub(super) fn repositories(system: &dyn System) -> Result<Vec<Repository>, XeErr
     let fstab = system
         .read_file(Path::new(FSTAB))
         .map_err(|e| XeError::system(&e))?;
+    let host = host_uuid(system);
     let lines = parse_fstab(&String::from_utf8_lossy(&fstab));
     Ok(lines
         .into_iter()
-        .map(|(device, uuid)| {
-            let place = format!("{MOUNTS}/{uuid}");
+        .map(|(device, place)| {
+            let own = Path::new(&place).strip_prefix(MOUNTS).ok();
+            let uuid = match own {
+                Some(uuid) => uuid.display().to_string(),
+                None => derived_uuid(host, "sr", &place).to_string(),
+            };
             let space = mounted_space(system, &place);
             Repository {
                 uuid,
@@ -31,20 +37,24 @@ pub(super) fn repositories(system: &dyn System) -> Result<Vec<Repository>, XeErr
                 used: space.map(|(_, used)| used),
                 place,
                 device: Some(device),
+                partial: false,
             }
         })
         .collect())
 }
 
-/// Devices and UUIDs of the repositories.
+/// Devices and folders of the repositories: those that `xe` made have a UUID for a name, those of the installation are in a
+/// folder of theirs.
 fn parse_fstab(text: &str) -> Vec<(String, String)> {
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let device = words.next().filter(|word| !word.starts_with('#'))?;
-            let uuid = words.next()?.strip_prefix(MOUNTS)?.strip_prefix('/')?;
-            uuid::Uuid::try_parse(uuid).ok()?;
-            Some((device.to_owned(), uuid.to_owned()))
+            let place = words.next()?;
+            let (folder, name) = place.rsplit_once('/')?;
+            let made = folder == MOUNTS && uuid::Uuid::try_parse(name).is_ok();
+            let installed = folder == STORAGE_FILES && !name.is_empty();
+            (made || installed).then(|| (device.to_owned(), place.to_owned()))
         })
         .collect()
 }
@@ -137,16 +147,6 @@ pub(super) fn create(
     uuid: &str,
     size: u64,
 ) -> Result<PathBuf, XeError> {
-    if repository.size.is_none() {
-        return Err(XeError::failure(
-            "SR_NOT_ATTACHED",
-            format!(
-                "Nothing is mounted at {}: is the disk there?",
-                repository.place
-            ),
-        )
-        .with("sr", repository.uuid.clone()));
-    }
     let path = Path::new(&repository.place).join(format!("{uuid}.raw"));
     extend(system, &path, size)?;
     Ok(path)
@@ -263,6 +263,7 @@ mod tests {
             size: Some(1 << 30),
             used: Some(0),
             device: None,
+            partial: false,
         }
     }
 
@@ -296,7 +297,7 @@ mod tests {
             .prints("df", "Mounted on 1B-blocks Used\n/ 1000 10\n");
         let found = repositories(&system).unwrap();
         assert_eq!(found[0].size, None);
-        let error = create(&system, &found[0], "1", 1).unwrap_err();
+        let error = super::super::create(&system, &found[0], 1).unwrap_err();
         assert_eq!(error.code, "SR_NOT_ATTACHED");
     }
 

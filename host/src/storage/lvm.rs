@@ -1,4 +1,4 @@
-//! The volume group of the host: logical volumes as virtual disks.
+//! Volume groups of the host: logical volumes as virtual disks.
 
 use super::{Disk, Kind, Repository};
 use crate::XeError;
@@ -18,6 +18,8 @@ pub const REPOSITORY_PREFIX: &str = "sr-";
 /// A volume group as `vgs` reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeGroup {
+    /// Its name.
+    pub name: String,
     /// LVM's own identifier.
     pub uuid: String,
     /// Bytes of the group.
@@ -42,6 +44,7 @@ struct Groups {
 
 #[derive(Deserialize)]
 struct Group {
+    vg_name: String,
     vg_uuid: String,
     vg_attr: String,
     vg_size: String,
@@ -64,26 +67,24 @@ struct Volume {
     lv_path: String,
 }
 
-/// The local storage repository's volume group; none where there is none.
-pub fn volume_group(system: &dyn System) -> Result<Option<VolumeGroup>, steps::RunError> {
-    // A selection that matches nothing is no error for vgs; the name of a group that is not there would be.
-    let output = system.run(
-        &Command::new("vgs")
+/// All volume groups that the host sees, also those that are no storage repositories.
+pub fn volume_groups(system: &dyn System) -> Result<Vec<VolumeGroup>, XeError> {
+    // The name of a group that is not there would be an error for vgs, so all are listed.
+    let output = run(
+        system,
+        Command::new("vgs")
             .args(["--reportformat", "json", "--units", "b", "--nosuffix"])
-            .args(["-o", "vg_uuid,vg_attr,vg_size,vg_free,lv_count"])
-            .args(["--select", &format!("vg_name={STORAGE_VG}")]),
+            .args(["-o", "vg_name,vg_uuid,vg_attr,vg_size,vg_free,lv_count"]),
     )?;
-    Ok(parse_groups(&output.stdout))
+    let report: Report<Groups> = serde_json::from_slice(&output.stdout)
+        .map_err(|e| XeError::failure("INTERNAL_ERROR", format!("`vgs` printed no report: {e}")))?;
+    let groups = report.report.into_iter().flat_map(|groups| groups.vg);
+    Ok(groups.filter_map(parse_group).collect())
 }
 
-fn parse_groups(json: &[u8]) -> Option<VolumeGroup> {
-    let report: Report<Groups> = serde_json::from_slice(json).ok()?;
-    let group = report
-        .report
-        .into_iter()
-        .flat_map(|groups| groups.vg)
-        .next()?;
+fn parse_group(group: Group) -> Option<VolumeGroup> {
     Some(VolumeGroup {
+        name: group.vg_name,
         uuid: group.vg_uuid,
         size: group.vg_size.parse().ok()?,
         free: group.vg_free.parse().ok()?,
@@ -95,12 +96,16 @@ fn parse_groups(json: &[u8]) -> Option<VolumeGroup> {
 
 /// The volumes that are disks.
 pub(super) fn disks(system: &dyn System, repository: &Repository) -> Result<Vec<Disk>, XeError> {
+    // The name of a group that is not there would be an error.
+    if repository.size.is_none() {
+        return Ok(Vec::new());
+    }
     let output = run(
         system,
         Command::new("lvs")
             .args(["--reportformat", "json", "--units", "b", "--nosuffix"])
             .args(["-o", "lv_uuid,lv_name,lv_size,origin,origin_size,lv_path"])
-            .arg(STORAGE_VG),
+            .arg(&repository.place),
     )?;
     let host = host_uuid(system);
     let uuid_of = |volume: &Volume| identity(volume, host);
@@ -160,23 +165,22 @@ fn parse_volumes(
         .collect()
 }
 
-/// The device of the volume for a disk with this UUID.
-fn device(uuid: &str) -> PathBuf {
-    Path::new("/dev")
-        .join(STORAGE_VG)
-        .join(format!("{PREFIX}{uuid}"))
-}
-
-/// Makes a volume; what looked like a file system or the like in its place is wiped.
-pub fn create_command(name: &str, size: u64) -> Command {
+/// The command that makes a volume; what looked like a file system or the like in its place is wiped.
+fn create_command(group: &str, name: &str, size: u64) -> Command {
     Command::new("lvcreate")
         .args(["--quiet", "--yes", "--wipesignatures", "y", "--zero", "y"])
-        .args(["--size", &format!("{size}b"), "--name", name, STORAGE_VG])
+        .args(["--size", &format!("{size}b"), "--name", name, group])
 }
 
-pub(super) fn create(system: &dyn System, uuid: &str, size: u64) -> Result<PathBuf, XeError> {
-    run(system, create_command(&format!("{PREFIX}{uuid}"), size))?;
-    Ok(device(uuid))
+pub(super) fn create(
+    system: &dyn System,
+    group: &str,
+    uuid: &str,
+    size: u64,
+) -> Result<PathBuf, XeError> {
+    let name = format!("{PREFIX}{uuid}");
+    run(system, create_command(group, &name, size))?;
+    Ok(Path::new("/dev").join(group).join(name))
 }
 
 /// The device of the volume that holds the repository with this UUID.
@@ -194,7 +198,7 @@ pub(super) fn create_repository_volume(
 ) -> Result<PathBuf, XeError> {
     run(
         system,
-        create_command(&format!("{REPOSITORY_PREFIX}{uuid}"), size),
+        create_command(STORAGE_VG, &format!("{REPOSITORY_PREFIX}{uuid}"), size),
     )?;
     Ok(repository_volume(uuid))
 }
@@ -214,6 +218,34 @@ pub fn remove_volume(system: &dyn System, path: &Path) -> Result<(), XeError> {
     remove(system, path)
 }
 
+/// Takes a group without volumes away, and what makes disks its members.
+pub(super) fn remove_group(system: &dyn System, group: &str) -> Result<(), XeError> {
+    let members = run(
+        system,
+        Command::new("pvs")
+            .args(["--noheadings", "-o", "pv_name", "--select"])
+            .arg(format!("vg_name={group}")),
+    )?;
+    // Without --yes, so that volumes that came in between keep the group.
+    run(system, Command::new("vgremove").args(["--quiet", group]))?;
+    run(
+        system,
+        Command::new("pvremove")
+            .args(["--quiet", "--yes"])
+            .args(members.text().split_whitespace()),
+    )
+    .map(drop)
+}
+
+/// Has nothing of the group in use any more.
+pub(super) fn deactivate_group(system: &dyn System, group: &str) -> Result<(), XeError> {
+    run(
+        system,
+        Command::new("vgchange").args(["--quiet", "--activate", "n", group]),
+    )
+    .map(drop)
+}
+
 pub(super) fn extend(system: &dyn System, path: &Path, size: u64) -> Result<(), XeError> {
     let command = Command::new("lvextend")
         .args(["--quiet", "--size", &format!("{size}b")])
@@ -227,14 +259,15 @@ pub(super) fn extend(system: &dyn System, path: &Path, size: u64) -> Result<(), 
 
 /// Makes a snapshot of a volume with room for every change, so that it never becomes invalid. Returns its device.
 pub fn snapshot(system: &dyn System, origin: &Path, uuid: &str) -> Result<PathBuf, XeError> {
+    let name = format!("{PREFIX}{uuid}");
     run(
         system,
         Command::new("lvcreate")
             .args(["--quiet", "--yes", "--snapshot", "--extents", "100%ORIGIN"])
-            .args(["--name", &format!("{PREFIX}{uuid}")])
+            .args(["--name", &name])
             .arg(origin),
     )?;
-    Ok(device(uuid))
+    Ok(origin.with_file_name(name))
 }
 
 /// Brings a volume back to what its snapshot shows, and makes the snapshot anew, as merging uses it up. The volume must not
@@ -274,7 +307,7 @@ fn run(system: &dyn System, command: Command) -> Result<steps::Output, XeError> 
 }
 
 #[cfg(test)]
-pub(crate) const VGS: &str = r#"{"report":[{"vg":[{"vg_uuid":"k3xQ2a-1111-2222-3333-4444-5555-abcdef",
+pub(crate) const VGS: &str = r#"{"report":[{"vg":[{"vg_name":"bedplate","vg_uuid":"k3xQ2a-1111-2222-3333-4444-5555-abcdef",
     "vg_attr":"wz--n-","vg_size":"21470642176","vg_free":"21470642176","lv_count":"0"}]}],"log":[]}"#;
 
 /// From a host with LVM 2.03.31.
@@ -302,28 +335,30 @@ mod tests {
             uuid: "sr".into(),
             kind: Kind::Lvm,
             place: STORAGE_VG.into(),
-            size: None,
+            size: Some(1 << 30),
             used: None,
             device: None,
+            partial: false,
         }
     }
 
     #[test]
     fn sizes_are_bytes_and_a_missing_disk_shows() {
-        let group = volume_group(&RecordingSystem::new().prints("vgs", VGS))
+        let group = volume_groups(&RecordingSystem::new().prints("vgs", VGS))
             .unwrap()
-            .unwrap();
+            .remove(0);
         assert_eq!(
             (group.size, group.free, group.partial),
             (21_470_642_176, 21_470_642_176, false)
         );
         let partial = VGS.replace("wz--n-", "wz-pn-");
         assert!(
-            volume_group(&RecordingSystem::new().prints("vgs", &partial))
+            volume_groups(&RecordingSystem::new().prints("vgs", &partial))
                 .unwrap()
-                .unwrap()
+                .remove(0)
                 .partial
         );
+        assert!(volume_groups(&RecordingSystem::new().prints("vgs", "")).is_err());
     }
 
     #[test]
@@ -386,9 +421,12 @@ mod tests {
             5,
             "  Volume group \"bedplate\" has insufficient free space (3 extents): 16 required.",
         );
-        assert_eq!(create(&full, "1", 1).unwrap_err().code, "SR_FULL");
+        assert_eq!(
+            create(&full, "bedplate", "1", 1).unwrap_err().code,
+            "SR_FULL"
+        );
         let other = RecordingSystem::new().fails("lvcreate", 5, "no locking");
-        let error = create(&other, "1", 1).unwrap_err();
+        let error = create(&other, "bedplate", "1", 1).unwrap_err();
         assert_eq!(error.code, "SR_BACKEND_FAILURE");
         assert!(error.message.contains("no locking"));
     }

@@ -3,7 +3,7 @@
 use super::uuid_of;
 use crate::XeError;
 use crate::change::Change;
-use crate::guest::{libvirt, snapshots};
+use crate::guest::{Domain, libvirt, snapshots};
 use crate::labels;
 use crate::record::Record;
 use crate::selection::one;
@@ -163,11 +163,27 @@ fn refuse_running(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
 
 /// Refuses to destroy a disk that has snapshots: LVM would take them along.
 pub(super) fn refuse_snapshots(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
+    refuse_other_snapshots(asked, disk, &[])
+}
+
+/// The same, but for the disks of these snapshots of virtual machines.
+pub(super) fn refuse_other_snapshots(
+    asked: &Asked<'_>,
+    disk: &Disk,
+    known: &[Domain],
+) -> Result<(), XeError> {
     let system = asked.around.system;
     let all = storage::disks(system, &storage::repositories(system)?)?;
+    let is_known = |other: &&Disk| {
+        known
+            .iter()
+            .flat_map(Domain::disks)
+            .any(|disk| disk.source.as_deref().map(Path::new) == Some(&other.path))
+    };
     match all
         .iter()
-        .find(|other| other.snapshot_of.as_ref() == Some(&disk.uuid))
+        .filter(|other| other.snapshot_of.as_ref() == Some(&disk.uuid))
+        .find(|other| !is_known(other))
     {
         Some(snapshot) => Err(XeError::failure(
             "VDI_HAS_SNAPSHOTS",

@@ -25,7 +25,9 @@ pub(super) const VERBS: &[Verb] = &[
         name: "host-disable",
         summary: "Lets no guest be started by xe until host-enable or the next start of the host",
         args: &[],
-        run: Run::Each("host", |asked, _| disable(asked.around.system)),
+        run: Run::Each("host", |asked, _| {
+            disable(asked.around.system).map(|()| Outcome::Done)
+        }),
     },
     Verb {
         name: "host-enable",
@@ -116,7 +118,8 @@ pub(super) fn refuse_disabled(system: &dyn System) -> Result<(), XeError> {
     }
 }
 
-fn disable(system: &dyn System) -> Result<Outcome, XeError> {
+/// Lets no guest be started by `xe` until the next start of the host.
+pub(crate) fn disable(system: &dyn System) -> Result<(), XeError> {
     let path = Path::new(DISABLED);
     if let Some(folder) = path.parent() {
         system
@@ -125,7 +128,6 @@ fn disable(system: &dyn System) -> Result<Outcome, XeError> {
     }
     system
         .write_file(path, b"", 0o644)
-        .map(|()| Outcome::Done)
         .map_err(|e| XeError::system(&e))
 }
 

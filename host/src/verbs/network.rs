@@ -392,7 +392,13 @@ fn reconfigure(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             format!("networkd names no file of {} for {bridge}", files::FOLDER),
         )
     })?;
-    write(system, &[(path, files::addresses(&bridge, fixed.as_ref()))])?;
+    let text = crate::local::short_text(system, &path).ok_or_else(|| {
+        XeError::failure(
+            "INTERNAL_ERROR",
+            format!("{} cannot be read", path.display()),
+        )
+    })?;
+    write(system, &[(path, files::readdress(&text, fixed.as_ref()))])?;
     networkctl(system, &["reconfigure", &bridge])?;
     Ok(Outcome::Done)
 }

@@ -5,7 +5,9 @@ use crate::XeError;
 use crate::change::Change;
 use crate::labels;
 use crate::record::Record;
-use crate::storage::{self, Kind as Storage, create_repository, ext, remove_repository};
+use crate::storage::{
+    self, Kind as Storage, create_repository, forget_repository, remove_repository,
+};
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 
 pub(super) const VERBS: &[Verb] = &[
@@ -40,13 +42,13 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "sr-forget",
-        summary: "Takes a repository of files out of the host; its disks stay where they are",
+        summary: "Takes a repository out of the host; its disks stay where they are",
         args: &[],
         run: Run::Each("sr", forget),
     },
     Verb {
         name: "sr-destroy",
-        summary: "Takes an empty repository of files away, and frees what it had of the local storage",
+        summary: "Takes an empty repository away, and frees its disks or what it had of the local storage",
         args: &[],
         run: Run::Each("sr", destroy),
     },
@@ -81,35 +83,35 @@ fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     Ok(Outcome::Made(uuid))
 }
 
-fn files_only(asked: &Asked<'_>, record: &Record) -> Result<storage::Repository, XeError> {
+/// One that may go: nobody has a disk in it, and it is neither where the host is nor the folder of the images.
+fn removable(asked: &Asked<'_>, record: &Record) -> Result<storage::Repository, XeError> {
     let repository = storage::repository(asked.around.system, &uuid_of(record)?)?;
-    if repository.kind != Storage::Ext {
+    if repository.is_local() || repository.kind == Storage::Iso {
         return Err(XeError::failure(
             "SR_OPERATION_NOT_SUPPORTED",
             "This repository belongs to the installation and stays.",
         )
         .with("sr", repository.uuid));
     }
-    super::disk::refuse_users(asked, &repository.place)?;
+    super::disk::refuse_users(asked, &repository.folder().to_string_lossy())?;
     Ok(repository)
 }
 
 fn forget(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
-    let repository = files_only(asked, record)?;
-    ext::forget(asked.around.system, &repository)?;
+    let repository = removable(asked, record)?;
+    forget_repository(asked.around.system, &repository)?;
     Ok(Outcome::Done)
 }
 
 fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
-    let repository = files_only(asked, record)?;
-    if repository.size.is_none() {
+    let repository = removable(asked, record)?;
+    // Nobody knows which disks are in one that cannot be seen.
+    repository.attached()?;
+    if repository.partial {
         return Err(XeError::failure(
             "SR_NOT_ATTACHED",
-            format!(
-                "Nothing is mounted at {}, so nobody knows which disks are in it; mount it, or use sr-forget to keep them.",
-                repository.place
-            ),
+            "A disk of its volume group is missing: bring it back, or use sr-forget.",
         )
         .with("sr", repository.uuid));
     }

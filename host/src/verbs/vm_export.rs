@@ -51,6 +51,11 @@ pub(super) const VERBS: &[Verb] = &[
                 Kind::Flag,
                 "keep uuid and network addresses: it is the same machine, not a copy",
             ),
+            Arg::may(
+                "trust",
+                Kind::Flag,
+                "take also what the file says about programs, files and devices of this host: only where you trust its maker",
+            ),
         ],
         run: Run::Once(import),
     },
@@ -160,8 +165,7 @@ fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {
                 .position(|known| known.source == source)?;
             Some(made.get(at)?.path.to_string_lossy().into_owned())
         });
-        // An image of a medium that is not here would keep the guest from starting.
-        domain.eject(|path| !system.exists(Path::new(path)));
+        eject_foreign(asked, &mut domain)?;
         for (disk, known) in made.iter().zip(&manifest.disks) {
             name_disk(asked, &disk.uuid, &known.name_label)?;
         }
@@ -176,6 +180,24 @@ fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     })
 }
 
+/// Takes out media that are not here, which would keep the guest from starting, and those that are no image of a repository:
+/// a disk of the host can be read in an optical drive as well.
+fn eject_foreign(asked: &Asked<'_>, domain: &mut Domain) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let trusted = asked.flag("trust")?;
+    let images: Vec<_> = storage::disks(system, &storage::repositories(system)?)?
+        .into_iter()
+        .filter(|disk| disk.kind == Storage::Iso)
+        .map(|disk| disk.path)
+        .collect();
+    domain.eject(|path| {
+        let path = Path::new(path);
+        let is_image = images.iter().any(|image| image == path);
+        !(is_image || trusted && system.exists(path))
+    });
+    Ok(())
+}
+
 /// The definition of the new guest, with the sources of the old one.
 fn new_domain(
     asked: &Asked<'_>,
@@ -184,6 +206,7 @@ fn new_domain(
     preserve: bool,
 ) -> Result<Domain, XeError> {
     let mut domain = Domain::parse(&manifest.domain)?;
+    let trusted = asked.flag("trust")?;
     // It would be a disk of this host: of another guest, or of the host itself.
     let is_known = |disk: &GuestDisk| {
         let source = disk.source.as_deref();
@@ -203,6 +226,15 @@ fn new_domain(
         )
         .with("device", other.target)
         .with("location", other.source.unwrap_or_default()));
+    }
+    domain.forget_programs();
+    if let Some(what) = domain.foreign().filter(|_| !trusted) {
+        return Err(XeError::failure(
+            "IMPORT_NOT_TRUSTED",
+            "The file decides about a program, file or device of this host, which would be used as root; if you trust who made \
+             the file, say trust=true.",
+        )
+        .with("element", what));
     }
     if let Some(name) = asked.get("new-name-label") {
         domain.set_name(name);

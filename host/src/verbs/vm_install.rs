@@ -1,6 +1,6 @@
 //! Virtual machines made and taken away.
 
-use super::disk::{destroy_disk, fill, name_disk, refuse_snapshots, repository};
+use super::disk::{destroy_disk, fill, name_disk, refuse_other_snapshots, repository};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::{GuestDisk, GuestNic, is_mac};
@@ -328,13 +328,18 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         }
         confirm(asked, &list)?;
     }
-    for snapshot in &own_snapshots {
-        super::vm_snapshot::remove(asked, &snapshots::one(system, snapshot)?)?;
-    }
+    let own_snapshots = own_snapshots
+        .iter()
+        .map(|snapshot| snapshots::one(system, snapshot))
+        .collect::<Result<Vec<_>, _>>()?;
+    // All that can be refused is refused before anything is lost.
     for disk in &disks {
-        refuse_snapshots(asked, disk)?;
+        refuse_other_snapshots(asked, disk, &own_snapshots)?;
     }
     undefine(asked, record)?;
+    for snapshot in &own_snapshots {
+        super::vm_snapshot::remove(asked, snapshot)?;
+    }
     for disk in &disks {
         destroy_disk(asked, disk)?;
     }

@@ -17,7 +17,7 @@ Domain-0   0 1024 4 r----- 52.9 00000000-0000-0000-0000-000000000000 - -
 ";
 pub const RUNNING: &str =
     "web        3  256 1 -b----  1.2 11111111-2222-4333-8444-555555555555 - -\n";
-pub const VGS: &str = r#"{"report":[{"vg":[{"vg_uuid":"k3xQ2a","vg_attr":"wz--n-","vg_size":"21470642176",
+pub const VGS: &str = r#"{"report":[{"vg":[{"vg_name":"bedplate","vg_uuid":"k3xQ2a","vg_attr":"wz--n-","vg_size":"21470642176",
     "vg_free":"10737418240","lv_count":"1"}]}]}"#;
 pub const LVS: &str = r#"{"report":[{"lv":[
     {"lv_uuid":"a", "lv_name":"vdi-aaaaaaaa-1111-4111-8111-111111111111", "lv_size":"67108864", "origin":"",

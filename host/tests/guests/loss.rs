@@ -2,6 +2,7 @@
 
 use crate::bench::*;
 use std::io::Read;
+use steps::RecordingSystem;
 
 #[test]
 fn no_repository_takes_the_place_of_something_else() {
@@ -77,26 +78,104 @@ fn a_disk_that_would_not_be_copied_is_refused() {
     }
 }
 
-#[test]
-fn an_import_takes_no_disk_of_this_host() {
-    // The definition names a disk that the guest `web` has, and the file holds none.
-    let definition = DEFINITION
-        .replace("<name>web</name>", "<name>evil</name>")
-        .replace("11111111-2222", "99999999-2222");
+/// A file for vm-import with this definition and no disk, in a folder that lives as long as it is used.
+fn export_of(system: &RecordingSystem, definition: String) -> (tempfile::TempDir, String) {
     let manifest = host::export::Manifest::new(1, definition, Vec::new());
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("evil.xe");
-    let system = system();
-    let task = host::task::Task::short(&system);
+    let task = host::task::Task::short(system);
     let mut bytes = Vec::new();
     host::export::Writer::new(&manifest, Vec::new(), &task)
         .unwrap()
         .read_to_end(&mut bytes)
         .unwrap();
-    // A file is opened as a device of whole sectors.
     std::fs::write(&file, &bytes).unwrap();
-    let error = run(&system, &format!("vm-import filename={}", file.display())).unwrap_err();
+    let path = file.display().to_string();
+    (dir, path)
+}
+
+/// The guest of the bench under another name.
+fn evil() -> String {
+    DEFINITION
+        .replace("<name>web</name>", "<name>evil</name>")
+        .replace("11111111-2222", "99999999-2222")
+}
+
+/// The same without the disk.
+fn diskless() -> String {
+    let evil = evil();
+    let (from, to) = (
+        evil.find("<disk type='block'").unwrap(),
+        evil.find("<disk type='file'").unwrap(),
+    );
+    evil[..from].to_owned() + &evil[to..]
+}
+
+#[test]
+fn an_import_takes_no_disk_of_this_host() {
+    // The definition names a disk that the guest `web` has, and the file holds none.
+    let system = system();
+    let (_dir, file) = export_of(&system, evil());
+    let error = run(&system, &format!("vm-import filename={file}")).unwrap_err();
     assert_eq!(error.code, "IMPORT_ERROR_CORRUPT", "{error}");
     assert!(error.to_string().contains("device: xvda"), "{error}");
     assert_eq!(changes(&system), [""; 0]);
+}
+
+#[test]
+fn an_import_runs_no_program_of_the_file_unless_it_is_trusted() {
+    let hostile = diskless().replace("<devices>", "<bootloader>/tmp/evil</bootloader><devices>");
+    let system = system();
+    let (_dir, file) = export_of(&system, hostile);
+    let line = format!("vm-import filename={file}");
+    let error = run(&system, &line).unwrap_err();
+    assert_eq!(error.code, "IMPORT_NOT_TRUSTED", "{error}");
+    assert!(
+        error.to_string().contains("element: bootloader /tmp/evil"),
+        "{error}"
+    );
+    assert_eq!(changes(&system), [""; 0]);
+    run(&system, &format!("{line} trust=true")).unwrap();
+    assert_eq!(defined(&system).bootloader(), "/tmp/evil");
+}
+
+#[test]
+fn an_import_reads_no_file_of_the_host_in_an_optical_drive() {
+    let drive = |source: &str| {
+        diskless().replace(
+            "<target dev='hdd'",
+            &format!("<source file='{source}'/><target dev='hdd'"),
+        )
+    };
+    for (source, trust, kept) in [
+        ("/srv/iso/debian.iso", "false", true),
+        ("/boot/vmlinuz", "false", false),
+        ("/boot/vmlinuz", "true", true),
+        ("/none", "true", false),
+    ] {
+        let system = system();
+        let (_dir, file) = export_of(&system, drive(source));
+        run(&system, &format!("vm-import filename={file} trust={trust}")).unwrap();
+        let disks = defined(&system).disks();
+        assert_eq!(
+            disks[0].source.as_deref(),
+            kept.then_some(source),
+            "{source} {trust}"
+        );
+    }
+}
+
+#[test]
+fn snapshots_stay_where_the_guest_stays() {
+    let system = system();
+    let snapshot = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
+    let system = system.fails(&format!("{V} undefine"), 1, "error: it is busy");
+    run(&system, "vm-uninstall vm=web force=true").unwrap_err();
+    let list = run(&system, "snapshot-list params=uuid --minimal").unwrap();
+    assert_eq!(list.trim(), snapshot.trim());
+    let lost: Vec<_> = changes(&system)
+        .into_iter()
+        .filter(|line| line.starts_with("lvremove"))
+        .collect();
+    assert_eq!(lost, [""; 0]);
 }

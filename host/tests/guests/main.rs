@@ -8,3 +8,4 @@ mod install;
 mod life;
 mod loss;
 mod shell;
+mod storage;

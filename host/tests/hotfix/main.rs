@@ -1,4 +1,4 @@
-//! Hotfixes from the file to the next start, on disks in files: applied, refused, cut off, gone back from.
+//! Hotfixes from the file to the next start, on disks in files: applied, refused, cut off, gone back from; and fetched from a server.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod apply;
@@ -6,5 +6,8 @@ mod commands;
 mod hostile;
 mod maker;
 mod power_cut;
+mod server;
 mod site;
 mod trial;
+mod updates;
+mod updates_faults;

@@ -44,6 +44,11 @@ impl Host {
             boot_record: at("run/boot.json"),
             sys_block: at("sys"),
             lock: at("run/lock"),
+            updates: at("var/updates"),
+            update_policy: at("etc/updates.toml"),
+            zone: at("etc/localtime"),
+            update_issue: at("run/updates.issue"),
+            update_motd: at("run/updates.motd"),
         };
         fs::write(&places.trusted_root, maker::trusted_root(&keys)).unwrap();
         for (device, name) in [("sda3", "bedplate-a"), ("sda4", "bedplate-b")] {

@@ -8,7 +8,7 @@ use super::request::{Request, RequestError, from_command_line};
 use super::trust::Trust;
 use crate::answers::MAX_BYTES;
 use crate::laydown::Machine;
-use crate::values::{Mac, ValueError, WebUrl, shown_url};
+use crate::values::{Mac, ValueError, WebUrl};
 use sha2::{Digest, Sha256};
 use slots::answer_area::{self, AnswerAreaError};
 use slots::block::{Access, OpenError};
@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use steps::StepError;
+use steps::fetch::shown_url;
 use steps::system::{Command, FileError, Mount, MountError, RunError, System};
 
 /// Where a volume with answers is mounted while they are read.

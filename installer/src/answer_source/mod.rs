@@ -11,7 +11,7 @@ mod trust;
 
 pub use beside::{Origin, beside_file};
 pub use discover::{DHCP_OPTION, DNS_NAME, Discovery};
-pub use fetch::{Download, FetchError, curl_reason, fetch};
+pub use fetch::{FetchError, fetch};
 pub use find::{FindError, Finder, Found, file_system, labelled_volumes};
 pub use network::Network;
 pub use request::{Request, RequestError, from_command_line};

@@ -1,10 +1,10 @@
 //! What the operator said about where the answers are.
 
 use super::discover::Discovery;
-use crate::values::shown_url;
 use slots::names::CMDLINE_ANSWERS;
 use std::fmt;
 use std::path::PathBuf;
+use steps::fetch::shown_url;
 
 /// Where the answers are said to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -345,9 +345,15 @@ impl<'t> Document<'t> {
 
 /// The section at `path` as people write it: a table of a list has a number there.
 pub fn section(path: &str) -> String {
+    let written = |path: &str| {
+        let names = path
+            .split('.')
+            .filter(|name| name.parse::<usize>().is_err());
+        names.collect::<Vec<_>>().join(".")
+    };
     match split_index(path) {
-        Some((list, _)) => format!("[[{list}]]"),
-        None => format!("[{path}]"),
+        Some((list, _)) => format!("[[{}]]", written(list)),
+        None => format!("[{}]", written(path)),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::choices::{
     AddressChoice, After, BondMode, BootChoice, BridgeChoice, Choices, DiskChoice, HclPolicy,
     HookChoice, HookProgram, InterfaceChoice, Ipv6Choice, NetworkChoice, SourceChoice,
-    SystemChoice, UplinkChoice, WebhookChoice,
+    StorageChoice, SystemChoice, UplinkChoice, WebhookChoice,
 };
 use crate::selector::DiskSelector;
 use toml::{Table, Value};
@@ -13,6 +13,7 @@ use toml::{Table, Value};
 pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     let Choices {
         disk,
+        storage,
         system,
         boot,
         network,
@@ -30,6 +31,12 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     file.insert("on_success".into(), after(*on_success));
     file.insert("on_failure".into(), after(*on_failure));
     file.insert("disk".into(), Value::Table(disk_table(disk)));
+    if !storage.is_empty() {
+        let list = storage
+            .iter()
+            .map(|storage| Value::Table(storage_table(storage)));
+        file.insert("storage".into(), Value::Array(list.collect()));
+    }
     file.insert("system".into(), Value::Table(system_table(system)));
     let boot = boot_table(boot);
     if !boot.is_empty() {
@@ -76,7 +83,7 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
     let mut text = String::from(
         "# Choices made at the console of the Bedplate installer. docs/answers.md explains every key.\n",
     );
-    if disk.wipe {
+    if disk.wipe || storage.iter().any(|storage| storage.wipe) {
         text.push_str("# `wipe = true` is consent: whatever is on that disk then is lost without a question.\n");
     }
     text.push_str(&toml::to_string(&file)?);
@@ -101,6 +108,9 @@ fn after(after: After) -> Value {
 fn disk_table(disk: &DiskChoice) -> Table {
     let DiskChoice {
         select,
+        fallbacks,
+        state_size,
+        storage,
         mirror,
         second,
         wipe,
@@ -112,10 +122,43 @@ fn disk_table(disk: &DiskChoice) -> Table {
             table.insert(key.into(), Value::Boolean(true));
         }
     }
-    table.insert("match".into(), Value::Table(selector_table(select)));
+    if let Some(bytes) = state_size {
+        put(&mut table, "state_size", format!("{bytes} B"));
+    }
+    if !storage.is_default() {
+        put(&mut table, "storage", storage.name());
+    }
+    if fallbacks.is_empty() {
+        table.insert("match".into(), Value::Table(selector_table(select)));
+    } else {
+        let list = std::iter::once(select).chain(fallbacks);
+        let list = list.map(|select| Value::Table(selector_table(select)));
+        table.insert("any_of".into(), Value::Array(list.collect()));
+    }
     if let Some(second) = second {
         table.insert("second".into(), Value::Table(selector_table(second)));
     }
+    table
+}
+
+fn storage_table(storage: &StorageChoice) -> Table {
+    let StorageChoice {
+        name,
+        kind,
+        select,
+        count,
+        wipe,
+    } = storage;
+    let mut table = Table::new();
+    put(&mut table, "name", name.as_str());
+    put(&mut table, "type", kind.name());
+    if *wipe {
+        table.insert("wipe".into(), Value::Boolean(true));
+    }
+    let mut matching = selector_table(select);
+    let count = i64::try_from(*count).unwrap_or(i64::MAX);
+    matching.insert("count".into(), Value::Integer(count));
+    table.insert("match".into(), Value::Table(matching));
     table
 }
 

@@ -11,7 +11,7 @@ pub use hook::{Hook, HookStage};
 pub use network::{Bond, BondMode, Bridge, Ipv6, Name, Network, Static, Static6};
 pub use source::Source;
 
-use crate::choices::After;
+use crate::choices::{After, StorageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,6 +27,8 @@ pub struct AnswerFile {
     pub on_failure: Option<After>,
     /// Which disk to install on.
     pub disk: Option<Disk>,
+    /// Storage repositories on disks of their own, beside the one on the disk that is installed on.
+    pub storage: Option<Vec<Storage>>,
     /// Name, logins and clock of the host.
     pub system: Option<System>,
     /// How the host is started.
@@ -62,6 +64,8 @@ pub struct Host {
     pub on_failure: Option<After>,
     /// Which disk to install on.
     pub disk: Option<Disk>,
+    /// Storage repositories on disks of their own.
+    pub storage: Option<Vec<Storage>>,
     /// Name, logins and clock.
     pub system: Option<System>,
     /// How the host is started.
@@ -96,7 +100,7 @@ pub struct HostMatch {
     pub asset_tag: Option<String>,
 }
 
-/// Which disk to install on: `path` or `match`.
+/// Which disk to install on: `path`, `match` or `any_of`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
@@ -105,6 +109,14 @@ pub struct Disk {
     /// Properties that the disk must have, all of them. Exactly one disk must match; exactly two with `mirror = true`.
     #[serde(rename = "match")]
     pub matching: Option<DiskMatch>,
+    /// In place of `match`, several of it in order of preference: the first that any disk matches counts.
+    pub any_of: Option<Vec<DiskMatch>>,
+    /// Size of the state partition (settings, logs, hotfixes), for example `"32 GiB"`; a sixteenth of the disk when absent,
+    /// 8 GiB at least and 64 GiB at most.
+    pub state_size: Option<String>,
+    /// How the storage repository on this disk keeps the disks of guests: `lvm` (when absent), each a logical volume; `ext`,
+    /// files in an ext4 file system.
+    pub storage: Option<StorageKind>,
     /// Install on two disks that hold the same, so that either may fail; `false` when absent. Both match `match`, or
     /// `match` means the first one and `second` the other.
     pub mirror: Option<bool>,
@@ -136,8 +148,24 @@ pub struct DiskMatch {
     pub size_max: Option<String>,
     /// True for disks that turn, false for solid state.
     pub rotational: Option<bool>,
-    /// How many disks must match: 1, or 2 in `match` with `mirror = true`.
+    /// How many disks must match: 1, or 2 in `match` with `mirror = true`; in `[[storage]]` as many as it shall have.
     pub count: Option<u64>,
+}
+
+/// A storage repository on disks of its own.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    /// What it is called: lowercase letters, digits and hyphens.
+    pub name: Option<String>,
+    /// How it keeps the disks of guests: `lvm` (when absent) or `ext`.
+    #[serde(rename = "type")]
+    pub kind: Option<StorageKind>,
+    /// Properties that its disks must have, all of them. Exactly `count` disks must match, which is 1 when absent.
+    #[serde(rename = "match")]
+    pub matching: Option<DiskMatch>,
+    /// Consent to lose everything that is on these disks; `false` when absent.
+    pub wipe: Option<bool>,
 }
 
 /// Name, logins and clock of the host.
@@ -256,7 +284,7 @@ mod tests {
         }
         assert_eq!(
             walk(&json_schema()),
-            19,
+            20,
             "a table is missing from the schema"
         );
     }

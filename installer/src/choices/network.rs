@@ -37,6 +37,16 @@ impl NetworkChoice {
             names: Vec::new(),
         }
     }
+
+    /// What an operator gets who says nothing: DHCP on the first interface with a link.
+    pub fn plain() -> Self {
+        Self::simple(InterfaceChoice::Auto, AddressChoice::Dhcp, Vec::new())
+    }
+
+    /// Whether nothing was said.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::plain()
+    }
 }
 
 /// A bridge and what is below it.

@@ -189,8 +189,7 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
         line(format!("NTP={server}"));
     }
     // A bridge for guests alone is up without an address, and nothing waits for one.
-    let addressed = bridge.address != AddressChoice::None || bridge.ipv6 != Ipv6Choice::None;
-    if !addressed {
+    if !bridge.wants_address() {
         line("ConfigureWithoutCarrier=yes".into());
         line("\n[Link]\nRequiredForOnline=no".into());
     }

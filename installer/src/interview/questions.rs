@@ -2,17 +2,15 @@
 
 use super::prompt::{Prompt, PromptError};
 use crate::answers::export;
-use crate::plan::{Plan, contents, holds_bedplate, natural, unusable};
+use crate::plan::{Plan, contents, holds_bedplate, unusable};
 use crate::tui::draft::{Draft, DraftProblem, needs_consent};
 use crate::tui::effects::{Effects, Job, Message, Subject};
 use crate::tui::field::Field;
-use crate::tui::network_draft::{BONDS, FIXED4, FIXED6, IPV4, IPV6};
 use crate::tui::screens::Screen;
 use crate::tui::text::{disk_line, machine_lines};
 use crate::values::KEYMAPS;
 use crate::values::{LicenseToken, SshKey};
-use hcl_checker::Known;
-use hcl_checker::facts::{Disk, Nic, NicKind};
+use hcl_checker::facts::Disk;
 use hcl_checker::verdict::Severity;
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +21,7 @@ pub const CONSENT_NOTHING_LOST: &str = "yes";
 /// Shortest password, in characters.
 pub const SHORTEST_PASSWORD: usize = 8;
 /// What empties a field that has a value.
-const NOTHING: &str = "-";
+pub(super) const NOTHING: &str = "-";
 
 /// What came of the interview.
 #[derive(Debug)]
@@ -67,7 +65,7 @@ pub fn ask(prompt: &mut dyn Prompt, effects: &dyn Effects) -> Result<Asked, Prom
 }
 
 /// Does a job and returns all that it says.
-fn told(effects: &dyn Effects, job: Job) -> Vec<Message> {
+pub(super) fn told(effects: &dyn Effects, job: Job) -> Vec<Message> {
     let all = Mutex::new(Vec::new());
     effects.run(job, &|message| {
         all.lock()
@@ -77,15 +75,16 @@ fn told(effects: &dyn Effects, job: Job) -> Vec<Message> {
     all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Interview<'a> {
-    prompt: &'a mut dyn Prompt,
-    effects: &'a dyn Effects,
-    subject: Subject,
-    draft: Draft,
+/// The questions and what they fill.
+pub(super) struct Interview<'a> {
+    pub(super) prompt: &'a mut dyn Prompt,
+    pub(super) effects: &'a dyn Effects,
+    pub(super) subject: Subject,
+    pub(super) draft: Draft,
 }
 
 impl Interview<'_> {
-    fn say(&mut self, text: &str) -> Result<(), PromptError> {
+    pub(super) fn say(&mut self, text: &str) -> Result<(), PromptError> {
         self.prompt.say(text)
     }
 
@@ -110,7 +109,7 @@ impl Interview<'_> {
     }
 
     /// Numbered options and the place of the chosen one.
-    fn option(
+    pub(super) fn option(
         &mut self,
         question: &str,
         options: &[&str],
@@ -129,7 +128,7 @@ impl Interview<'_> {
     }
 
     /// A line of text; nothing typed keeps what is there.
-    fn field(
+    pub(super) fn field(
         &mut self,
         question: &str,
         of: fn(&mut Draft) -> &mut Field,
@@ -150,7 +149,7 @@ impl Interview<'_> {
     }
 
     /// What is wrong in a part of the draft. True when something is, after saying what.
-    fn is_wrong(&mut self, screen: Screen) -> Result<bool, PromptError> {
+    pub(super) fn is_wrong(&mut self, screen: Screen) -> Result<bool, PromptError> {
         let problems: Vec<DraftProblem> = self
             .draft
             .choices(&self.subject.facts, self.effects.zones())
@@ -342,120 +341,6 @@ impl Interview<'_> {
         }
     }
 
-    fn network(&mut self) -> Result<(), PromptError> {
-        loop {
-            self.interfaces()?;
-            let ipv4 = self.option("IPv4", &IPV4, self.draft.network.ipv4)?;
-            self.draft.network.ipv4 = ipv4;
-            if ipv4 == FIXED4 {
-                self.field(
-                    "Address with prefix length, for example 192.0.2.10/24",
-                    |draft| &mut draft.network.address,
-                )?;
-                self.field("Router, or nothing", |draft| &mut draft.network.gateway)?;
-            }
-            let ipv6 = self.option("IPv6", &IPV6, self.draft.network.ipv6)?;
-            self.draft.network.ipv6 = ipv6;
-            if ipv6 == FIXED6 {
-                self.field(
-                    "Address with prefix length, for example 2001:db8::10/64",
-                    |draft| &mut draft.network.address6,
-                )?;
-                self.field("Router, or nothing", |draft| &mut draft.network.gateway6)?;
-            }
-            self.field("VLAN, or nothing", |draft| &mut draft.network.vlan)?;
-            self.field("MTU, or nothing", |draft| &mut draft.network.mtu)?;
-            self.field("Name servers with spaces between, or nothing", |draft| {
-                &mut draft.network.dns
-            })?;
-            self.field("Search domains, or nothing", |draft| {
-                &mut draft.network.search
-            })?;
-            self.field("Time servers, or nothing", |draft| &mut draft.network.ntp)?;
-            if self.is_wrong(Screen::Network)? {
-                continue;
-            }
-            let mut problems = Vec::new();
-            if self
-                .prompt
-                .line("Try this network now? Type y, or nothing to go on:")?
-                == "y"
-                && let Some(choice) = self.draft.network.choice(&mut problems)
-            {
-                self.say("This can take 30 seconds ...")?;
-                for message in told(self.effects, Job::TestNetwork(Box::new(choice))) {
-                    let Message::Tested(checks) = message else {
-                        continue;
-                    };
-                    for check in checks {
-                        let mark = if check.good { "good" } else { "BAD" };
-                        self.say(&format!("{mark}: {}: {}", check.what, check.found))?;
-                    }
-                }
-                if self
-                    .prompt
-                    .line("Type c to change the network, or nothing to go on:")?
-                    == "c"
-                {
-                    continue;
-                }
-            }
-            return Ok(());
-        }
-    }
-
-    fn interfaces(&mut self) -> Result<(), PromptError> {
-        let nics = self.subject.facts.nics.value().cloned().unwrap_or_default();
-        let mut wired: Vec<Nic> = nics
-            .into_iter()
-            .filter(|nic| nic.kind == Known::Value(NicKind::Ethernet))
-            .collect();
-        wired.sort_by_cached_key(|nic| natural(&nic.name));
-        if wired.len() < 2 {
-            return Ok(());
-        }
-        let links = self.effects.links();
-        self.say("\nNetwork interfaces:")?;
-        for (index, nic) in wired.iter().enumerate() {
-            let mac = nic.mac.value().map_or("", String::as_str);
-            let now = links.iter().find(|link| link.name == nic.name);
-            let up = now.map_or(nic.carrier == Known::Value(true), |link| link.up);
-            let link = if up { "link" } else { "no link" };
-            self.say(&format!("  {}. {}, {mac}, {link}", index + 1, nic.name))?;
-        }
-        loop {
-            let line = self.prompt.line(&format!(
-                "Which for management? Numbers with spaces between make a bond; nothing means the first with a link{}:",
-                shown_list(&self.draft.network.interfaces)
-            ))?;
-            let chosen: Option<Vec<String>> = line
-                .split_whitespace()
-                .map(|word| {
-                    let index = word.parse::<usize>().ok()?.checked_sub(1)?;
-                    Some(wired.get(index)?.name.clone())
-                })
-                .collect();
-            match (line.as_str(), chosen) {
-                ("", _) => break,
-                (NOTHING, _) => {
-                    self.draft.network.interfaces.clear();
-                    break;
-                }
-                (_, Some(mut chosen)) => {
-                    let mut seen = std::collections::BTreeSet::new();
-                    chosen.retain(|name| seen.insert(name.clone()));
-                    self.draft.network.interfaces = chosen;
-                    break;
-                }
-                (_, None) => self.say(&format!("Type numbers from 1 to {}.", wired.len()))?,
-            }
-        }
-        if self.draft.network.interfaces.len() > 1 {
-            self.draft.network.bond = self.option("Bond", &BONDS, self.draft.network.bond)?;
-        }
-        Ok(())
-    }
-
     fn license(&mut self) -> Result<(), PromptError> {
         let sockets = self
             .subject
@@ -531,7 +416,7 @@ impl Interview<'_> {
                 "d disk, h name and logins, n network, l license, r reason to install on hardware that is not approved, ",
             );
             let word = built.as_ref().map(|plan| {
-                if plan.disk.wipe {
+                if plan.wipes() {
                     CONSENT
                 } else {
                     CONSENT_NOTHING_LOST
@@ -542,10 +427,10 @@ impl Interview<'_> {
                 if let Ok(hash) = plan.hash() {
                     self.say(&format!("Plan       {hash}"))?;
                 }
-                if plan.disk.wipe {
+                if plan.wipes() {
                     self.say(&format!(
                         "\nEverything on {} will be lost, and cannot be brought back.",
-                        plan.disk.identity.path
+                        plan.wiped().join(", ")
                     ))?;
                 }
                 words.push_str("s save the answers, ");
@@ -599,13 +484,5 @@ impl Interview<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn shown_list(names: &[String]) -> String {
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" [{}]", names.join(" "))
     }
 }

@@ -57,6 +57,8 @@ pub struct Context<'a> {
     pub now_unix: u64,
     /// The disk, or the two of a mirror.
     pub members: Vec<Member<'a>>,
+    /// Identities of the partitions of disks that become storage repositories, in the order of the plan.
+    pub storage_guids: Vec<Guids>,
     /// Identity of the new host.
     pub machine_id: Uuid,
     /// Identities of the partitions that were on the disks before.
@@ -96,6 +98,12 @@ impl<'a> Context<'a> {
                     layout,
                     guids: machine.random_guids(),
                 })
+                .collect(),
+            storage_guids: plan
+                .storage
+                .iter()
+                .flat_map(|storage| &storage.disks)
+                .map(|_| machine.random_guids())
                 .collect(),
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),

@@ -4,6 +4,7 @@ use super::Context;
 use crate::plan::{DiskIdentity, identity_of};
 use serde::Deserialize;
 use slots::block::{Access, BlockDevice};
+use slots::gpt::Table;
 use std::path::Path;
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
@@ -31,13 +32,15 @@ pub enum IdentifyError {
     /// It holds data and there is no consent.
     #[error(
         "{path} holds data that the plan does not know ({found}), and the answers do not allow to wipe it; \
-         nothing was written. Set `wipe = true` in [disk] if it may be lost"
+         nothing was written. Set `wipe = true` in {section} if it may be lost"
     )]
     HoldsData {
         /// Device path.
         path: String,
         /// What was found.
         found: String,
+        /// Where the answers would allow it.
+        section: String,
     },
     /// `wipefs` could not be understood.
     #[error(
@@ -62,15 +65,37 @@ impl Step<Context<'_>> for IdentifyDisk {
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         let plan = context.plan;
-        for (planned, _) in plan.disk.members() {
-            identify(context, planned)?;
+        let host = plan
+            .disk
+            .members()
+            .into_iter()
+            .map(|(planned, _)| (planned, plan.disk.wipe, "[disk]".to_owned()));
+        let extra = plan.storage.iter().flat_map(|storage| {
+            let section = format!("[[storage]] \"{}\"", storage.name);
+            storage
+                .disks
+                .iter()
+                .map(move |disk| (&disk.identity, storage.wipe, section.clone()))
+        });
+        // All of them before the first write to any.
+        for (planned, wipe, section) in host.chain(extra) {
+            let table = identify(context, planned, wipe, section)?;
+            let entries = table.iter().flat_map(|table| &table.entries);
+            context
+                .old_partitions
+                .extend(entries.map(|entry| entry.guid));
         }
         Ok(())
     }
 }
 
-/// Looks at one disk again.
-fn identify(context: &mut Context<'_>, planned: &DiskIdentity) -> Result<(), StepError> {
+/// Looks at one disk again, and returns the partition table that is on it. `section` is what asks for it.
+fn identify(
+    context: &Context<'_>,
+    planned: &DiskIdentity,
+    wipe: bool,
+    section: String,
+) -> Result<Option<Table>, StepError> {
     let disk = context
         .machine
         .disk(&planned.path)
@@ -97,7 +122,7 @@ fn identify(context: &mut Context<'_>, planned: &DiskIdentity) -> Result<(), Ste
         .into());
     }
     let table = slots::gpt::read_table(device.as_mut())?;
-    let unknown = if context.plan.disk.wipe {
+    let unknown = if wipe {
         None
     } else {
         Some(unknown_data(device.as_mut())?)
@@ -113,17 +138,12 @@ fn identify(context: &mut Context<'_>, planned: &DiskIdentity) -> Result<(), Ste
             return Err(IdentifyError::HoldsData {
                 path: planned.path.clone(),
                 found,
+                section,
             }
             .into());
         }
     }
-    context.old_partitions.extend(
-        table
-            .iter()
-            .flat_map(|t| &t.entries)
-            .map(|entry| entry.guid),
-    );
-    Ok(())
+    Ok(table)
 }
 
 fn differences(planned: &DiskIdentity, found: &DiskIdentity) -> Vec<String> {

@@ -6,6 +6,7 @@ mod context;
 mod enroll_keys;
 mod erase;
 mod esp;
+mod extra_storage;
 mod files;
 mod firmware_entry;
 mod hook;
@@ -19,6 +20,7 @@ mod slot;
 mod state;
 mod storage;
 mod verify;
+mod volume_group;
 
 pub use context::{Context, Member, device_of};
 pub use hook::HOST_TREE;
@@ -49,8 +51,11 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
     let mut runner = runner
         .with(slot::WriteSlot)
         .with(state::CreateState)
-        .with(storage::CreateStorage)
-        .with(esp::FillEsp);
+        .with(storage::CreateStorage);
+    if !plan.storage.is_empty() {
+        runner.add(extra_storage::CreateExtraStorage);
+    }
+    runner.add(esp::FillEsp);
     // Before the boot loaders: a disk on which one failed does not start.
     add_hooks(&mut runner, plan, Stage::BeforeFirstBoot);
     if plan.boot.enroll_keys {

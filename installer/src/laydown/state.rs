@@ -80,6 +80,11 @@ fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepErr
             .iter()
             .map(|member| member.guids.clone())
             .collect(),
+        extra_storage: context
+            .storage_guids
+            .iter()
+            .map(|guids| guids.of(PartitionKind::Storage))
+            .collect(),
         machine_id: context.machine_id,
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,

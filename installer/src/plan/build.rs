@@ -3,7 +3,7 @@
 use super::problem::{About, PlanProblem, PlanProblems};
 use super::{
     BootPlan, Firmware, Plan, ReleasePlan, SourcePlan, SystemPlan, WebhookPlan, disk, hcl, hook,
-    network,
+    network, storage,
 };
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
@@ -107,6 +107,18 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
         other => Err(vec![not_known(About::Disk, "disks", other.reason())]),
     };
     let disk = disk.map_err(|list| problems.extend(list)).ok();
+    let storage = storage::choose(
+        &choices.storage,
+        facts.disks.value().map_or(&[][..], Vec::as_slice),
+        input.medium,
+        disk.as_ref(),
+        &mut warnings,
+    );
+    // Without disks the reason is told already.
+    let storage = match facts.disks {
+        Known::Value(_) => storage.map_err(|list| problems.extend(list)).ok(),
+        _ => None,
+    };
     let network = match &facts.nics {
         Known::Value(nics) => network::choose(&choices.network, nics, &mut warnings),
         other => Err(vec![not_known(
@@ -141,10 +153,14 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             None
         }
     };
-    let names: Vec<&str> = disk
+    let host_disks = disk
         .iter()
         .flat_map(super::DiskPlan::members)
-        .filter_map(|(identity, _)| identity.path.strip_prefix("/dev/"))
+        .map(|(identity, _)| identity);
+    let storage_disks = storage.iter().flatten().flat_map(|plan| &plan.disks);
+    let names: Vec<&str> = host_disks
+        .chain(storage_disks.map(|disk| &disk.identity))
+        .filter_map(|identity| identity.path.strip_prefix("/dev/"))
         .collect();
     let verdict = (input.judge)(&names);
     let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
@@ -153,70 +169,75 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     let hooks = hook::decide(&choices.hooks);
     let hooks = hooks.map_err(|list| problems.extend(list)).ok();
 
-    match (disk, network, hcl, firmware, hostname, hooks) {
-        (Some(disk), Some(network), Some(hcl), Some(firmware), Some(hostname), Some(hooks))
-            if problems.is_empty() =>
-        {
-            Ok(Plan {
-                schema: 1,
-                release: ReleasePlan {
-                    version: release.version.clone(),
-                    kernel: release.kernel.clone(),
-                    xen: release.xen.clone(),
-                    root: release.root.clone(),
-                },
-                boot: BootPlan {
-                    firmware,
-                    bios_code: disk.identity.sector_size == 512,
-                    firmware_entry: firmware == Firmware::Uefi,
-                    enroll_keys,
-                    console: choices
-                        .boot
-                        .console
-                        .unwrap_or_else(|| console(input.command_line)),
-                    options: options.clone(),
-                },
-                disk,
-                system: SystemPlan {
-                    hostname,
-                    timezone: choices.system.timezone.clone(),
-                    root_password: choices
-                        .system
-                        .root_password
-                        .as_ref()
-                        .map_or("none", |hash| hash.method())
-                        .to_owned(),
-                    ssh_keys: choices.system.ssh_keys.clone(),
-                    keymap: choices.system.keymap.clone(),
-                    locale: choices.system.locale.clone(),
-                    enable: choices.system.enable.clone(),
-                    disable: choices.system.disable.clone(),
-                },
-                network,
-                hcl,
-                license_sha256: choices
-                    .license
+    match (disk, storage, network, hcl, firmware, hostname, hooks) {
+        (
+            Some(disk),
+            Some(storage),
+            Some(network),
+            Some(hcl),
+            Some(firmware),
+            Some(hostname),
+            Some(hooks),
+        ) if problems.is_empty() => Ok(Plan {
+            schema: 1,
+            release: ReleasePlan {
+                version: release.version.clone(),
+                kernel: release.kernel.clone(),
+                xen: release.xen.clone(),
+                root: release.root.clone(),
+            },
+            boot: BootPlan {
+                firmware,
+                bios_code: disk.identity.sector_size == 512,
+                firmware_entry: firmware == Firmware::Uefi,
+                enroll_keys,
+                console: choices
+                    .boot
+                    .console
+                    .unwrap_or_else(|| console(input.command_line)),
+                options: options.clone(),
+            },
+            disk,
+            storage,
+            system: SystemPlan {
+                hostname,
+                timezone: choices.system.timezone.clone(),
+                root_password: choices
+                    .system
+                    .root_password
                     .as_ref()
-                    .map(|token| hex::encode(Sha256::digest(token.expose()))),
-                webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
-                    url: webhook.url.shown(),
-                    progress: webhook.progress,
-                    token: webhook.token.is_some(),
-                    pin: webhook.pin.as_ref().map(ToString::to_string),
-                }),
-                source: choices.source.as_ref().map(|source| SourcePlan {
-                    url: source.url.shown(),
-                    pin: source.pin.as_ref().map(ToString::to_string),
-                }),
-                hooks,
-                on_success: choices.on_success,
-                on_failure: choices.on_failure,
-                warnings,
-                root_password: choices.system.root_password.clone(),
-                license: choices.license.clone(),
-                secrets: hook::secrets(choices),
-            })
-        }
+                    .map_or("none", |hash| hash.method())
+                    .to_owned(),
+                ssh_keys: choices.system.ssh_keys.clone(),
+                keymap: choices.system.keymap.clone(),
+                locale: choices.system.locale.clone(),
+                enable: choices.system.enable.clone(),
+                disable: choices.system.disable.clone(),
+            },
+            network,
+            hcl,
+            license_sha256: choices
+                .license
+                .as_ref()
+                .map(|token| hex::encode(Sha256::digest(token.expose()))),
+            webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
+                url: webhook.url.shown(),
+                progress: webhook.progress,
+                token: webhook.token.is_some(),
+                pin: webhook.pin.as_ref().map(ToString::to_string),
+            }),
+            source: choices.source.as_ref().map(|source| SourcePlan {
+                url: source.url.shown(),
+                pin: source.pin.as_ref().map(ToString::to_string),
+            }),
+            hooks,
+            on_success: choices.on_success,
+            on_failure: choices.on_failure,
+            warnings,
+            root_password: choices.system.root_password.clone(),
+            license: choices.license.clone(),
+            secrets: hook::secrets(choices),
+        }),
         _ => Err(PlanProblems(problems)),
     }
 }

@@ -1,6 +1,7 @@
 //! The plan for people.
 
 use super::{Firmware, HookPlan, Plan};
+use crate::choices::StorageKind;
 use crate::values::show_size;
 use std::fmt::{self, Display};
 use steps::hook::Stage;
@@ -70,6 +71,47 @@ impl Display for Description<'_> {
                 f,
                 "           the same on both disks; 3 to 6 as md RAID 1, either disk alone starts"
             )?;
+        }
+        if !plan.disk.storage.is_default() {
+            writeln!(
+                f,
+                "           storage repository as files in an ext4 file system"
+            )?;
+        }
+        for storage in &plan.storage {
+            writeln!(
+                f,
+                "Storage    {}, {}",
+                storage.name,
+                match storage.kind {
+                    StorageKind::Lvm => "LVM",
+                    StorageKind::Ext => "files in an ext4 file system",
+                }
+            )?;
+            if storage.disks.len() > 1 {
+                writeln!(
+                    f,
+                    "           {} disks as one, without redundancy: one that fails takes it along",
+                    storage.disks.len()
+                )?;
+            }
+            for disk in &storage.disks {
+                let id = &disk.identity;
+                writeln!(
+                    f,
+                    "           {}, {}{}, serial {}, wwn {}",
+                    id.path,
+                    show_size(id.size),
+                    id.model
+                        .as_ref()
+                        .map_or(String::new(), |model| format!(", {model}")),
+                    known(&id.serial),
+                    known(&id.wwn)
+                )?;
+                for lost in &disk.loses {
+                    writeln!(f, "LOST       {lost}")?;
+                }
+            }
         }
         let firmware = match plan.boot.firmware {
             Firmware::Bios => "BIOS",

@@ -1,15 +1,15 @@
 //! Which disk the plan takes.
 
+use super::contents::{contents, holds_bedplate, slots_on, uses};
 use super::matches::MatchGroup;
-use super::problem::{About, DiskVerdict, PlanProblem};
+use super::problem::{About, PlanProblem};
+use super::wish::{Wish, never, no_disk, verdict};
 use super::{DiskIdentity, DiskPlan, Firmware, MirrorPlan};
 use crate::choices::DiskChoice;
-use crate::selector::DiskSelector;
 use crate::values::show_size;
 use hcl_checker::Known;
-use hcl_checker::facts::{Content, Disk, DiskKind, Partition};
-use slots::layout::{Layout, LayoutError, SLOT_TYPE};
-use slots::names::{ANSWER_LABEL, ISO_LABEL_PREFIX, PART_SLOT_A, PART_SLOT_B};
+use hcl_checker::facts::Disk;
+use slots::layout::{Layout, LayoutError};
 
 /// What identifies `disk`. An error says what is not known about it.
 pub fn identity_of(disk: &Disk) -> Result<DiskIdentity, String> {
@@ -51,11 +51,17 @@ pub fn choose(
         .iter()
         .filter_map(|disk| inspect(choice, disk, firmware, &mut warned, &mut problems))
         .collect();
-    let layouts = layouts(&members).map_err(|(about, error)| {
+    let layouts = layouts(&members, choice.state_size).map_err(|(about, error)| {
+        let advice = match error {
+            LayoutError::StateTooLarge { .. } => {
+                "make `state_size` in [disk] smaller, or choose another disk"
+            }
+            _ => "choose another disk",
+        };
         problems.push(PlanProblem::new(
             About::Disk,
             format!("{about}: {error}"),
-            "choose another disk",
+            advice,
         ));
     });
     let (Ok(layouts), true) = (layouts, problems.is_empty()) else {
@@ -102,28 +108,27 @@ pub fn choose(
         layout,
     }) = halves.next()
     else {
-        return Err(vec![none_matches(&[], "[disk]")]);
+        return Err(vec![no_disk()]);
     };
     Ok(DiskPlan {
         identity,
         wipe: choice.wipe,
         loses,
         layout,
+        storage: choice.storage,
         mirror: halves.next(),
     })
 }
 
-/// One wish of the answers: what asks for it, the properties, and how many disks must have them.
-struct Wish<'c> {
-    section: &'static str,
-    select: &'c DiskSelector,
-    count: usize,
-}
-
 fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
     let first = Wish {
-        section: "[disk]",
-        select: &choice.select,
+        section: match choice.fallbacks.is_empty() {
+            true => "[disk]".to_owned(),
+            false => "[[disk.any_of]]".to_owned(),
+        },
+        selects: std::iter::once(&choice.select)
+            .chain(&choice.fallbacks)
+            .collect(),
         count: if choice.mirror && choice.second.is_none() {
             2
         } else {
@@ -131,8 +136,8 @@ fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
         },
     };
     let second = choice.second.as_ref().map(|select| Wish {
-        section: "[disk.second]",
-        select,
+        section: "[disk.second]".to_owned(),
+        selects: vec![select],
         count: 1,
     });
     std::iter::once(first).chain(second).collect()
@@ -147,24 +152,14 @@ fn taken<'d>(
     let mut taken: Vec<&Disk> = Vec::new();
     let mut problems = Vec::new();
     for wish in wishes(choice) {
-        let looked: Vec<(&Disk, Vec<String>)> = disks
-            .iter()
-            .map(|disk| {
-                let mut reasons = never(disk, medium, wish.select.names_one_disk());
-                reasons.extend(wish.select.mismatches(disk));
-                (disk, reasons)
-            })
-            .collect();
-        let matching: Vec<&Disk> = looked
-            .iter()
-            .filter(|(_, reasons)| reasons.is_empty())
-            .map(|(disk, _)| *disk)
-            .collect();
-        if matching.is_empty() {
-            problems.push(none_matches(&looked, wish.section));
-        } else if matching.len() != wish.count {
-            problems.push(wrong_count(&matching, &wish));
-        } else if let Some(twice) = matching
+        let matching = match wish.taken(disks, medium) {
+            Ok(matching) => matching,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        if let Some(twice) = matching
             .iter()
             .find(|disk| taken.iter().any(|t| t.path == disk.path))
         {
@@ -267,18 +262,22 @@ fn inspect(
 }
 
 /// A layout for each member. Disks that take none by themselves were told already, so what fails here is about both.
-fn layouts(members: &[DiskIdentity]) -> Result<Vec<Layout>, (String, LayoutError)> {
+fn layouts(
+    members: &[DiskIdentity],
+    state_size: Option<u64>,
+) -> Result<Vec<Layout>, (String, LayoutError)> {
     match members {
         [first, second] => {
             let of = |id: &DiskIdentity| (id.size, id.sector_size);
-            let both = Layout::plan_mirror(of(first), of(second));
+            let both = Layout::plan_mirror(of(first), of(second), state_size);
             both.map(Vec::from)
                 .map_err(|error| (format!("{} and {}", first.path, second.path), error))
         }
         one => one
             .iter()
             .map(|id| {
-                Layout::plan(id.size, id.sector_size).map_err(|error| (id.path.clone(), error))
+                let layout = Layout::plan_with(id.size, id.sector_size, state_size);
+                layout.map_err(|error| (id.path.clone(), error))
             })
             .collect(),
     }
@@ -286,227 +285,38 @@ fn layouts(members: &[DiskIdentity]) -> Result<Vec<Layout>, (String, LayoutError
 
 /// Why each disk is the one that the operator means or not, apart from what is on it.
 pub fn matches(choice: &DiskChoice, disks: &[Disk]) -> Vec<MatchGroup> {
-    let group = |wish: Wish<'_>| MatchGroup {
-        wanted: match wish.count {
+    let group = |wish: Wish<'_>| {
+        let wanted = match wish.count {
             1 => format!("The disk that {} asks for", wish.section),
             _ => format!("The two disks that {} asks for", wish.section),
-        },
-        count: wish.count,
-        candidates: disks
-            .iter()
-            .map(|disk| {
-                let mut reasons = never(disk, None, wish.select.names_one_disk());
-                reasons.extend(wish.select.mismatches(disk));
-                verdict(disk, reasons)
-            })
-            .collect(),
+        };
+        wish.group(wanted, disks)
     };
     wishes(choice).into_iter().map(group).collect()
 }
 
-/// Why a disk is no candidate, whatever the operator says. A disk that its maker calls removable counts only where the
-/// operator named it: some controllers say so of every hot-swap bay.
-fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if disk.kind == DiskKind::Optical {
-        reasons.push("it is an optical drive".to_owned());
-    }
-    if medium.is_some_and(|medium| is_on(disk, medium)) {
-        reasons.push("it is the medium that this system was started from".to_owned());
-    } else if !named && let Some(volume) = installation_medium(disk) {
-        reasons.push(format!(
-            "it holds \"{volume}\", what installations are made from, and is not named by path, serial number or world wide name"
-        ));
-    }
-    match &disk.read_only {
-        Known::Value(false) => {}
-        Known::Value(true) => reasons.push("it is read-only".to_owned()),
-        _ => reasons.push("it is not known whether it can be written".to_owned()),
-    }
-    match &disk.size_bytes {
-        Known::Value(0) => reasons.push("it has no medium in it".to_owned()),
-        Known::Value(_) => {}
-        _ => reasons.push("its size is not known".to_owned()),
-    }
-    if disk.removable != Known::Value(false) && !named {
-        reasons.push(
-            "it is removable, and not named by path, serial number or world wide name".to_owned(),
-        );
-    }
-    reasons
-}
-
-/// The label of an installation medium or of a volume of answers on the disk: a second stick beside the one that was started
-/// is none the less somebody's.
-fn installation_medium(disk: &Disk) -> Option<&str> {
-    let parts = disk.partitions.iter().map(|part| &part.content);
-    parts
-        .chain([&disk.content])
-        .filter_map(|content| content.value()?.label.as_deref())
-        .find(|label| label.starts_with(ISO_LABEL_PREFIX) || *label == ANSWER_LABEL)
-}
-
 /// Why the disk cannot be installed to although an operator names it; empty when it can.
 pub fn unusable(disk: &Disk, medium: Option<&str>) -> Vec<String> {
+    unusable_with(disk, medium, Layout::plan)
+}
+
+/// Why the disk cannot become a storage repository although an operator names it; empty when it can.
+pub fn unusable_for_storage(disk: &Disk, medium: Option<&str>) -> Vec<String> {
+    unusable_with(disk, medium, Layout::plan_storage)
+}
+
+fn unusable_with(
+    disk: &Disk,
+    medium: Option<&str>,
+    layout: impl Fn(u64, u32) -> Result<Layout, LayoutError>,
+) -> Vec<String> {
     let mut reasons = never(disk, medium, true);
     reasons.extend(uses(disk));
     if let (Some(size), Some(sector)) = (disk.size_bytes.value(), disk.logical_sector.value())
         && reasons.is_empty()
-        && let Err(error) = Layout::plan(*size, *sector)
+        && let Err(error) = layout(*size, *sector)
     {
         reasons.push(error.to_string());
     }
     reasons
-}
-
-/// True when the device at `path` is the disk, a link to it, or a part of it.
-fn is_on(disk: &Disk, path: &str) -> bool {
-    let part = |partition: &Partition| partition.path == path;
-    disk.path == path
-        || disk.by_id.iter().any(|link| link == path)
-        || disk.partitions.iter().any(part)
-}
-
-fn none_matches(looked: &[(&Disk, Vec<String>)], section: &str) -> PlanProblem {
-    if looked.is_empty() {
-        return PlanProblem::new(
-            About::Disk,
-            "this machine has no disk that the kernel knows",
-            "check the controller: RAID and VMD modes hide disks, and some controllers need a driver",
-        );
-    }
-    let candidates = looked
-        .iter()
-        .map(|(disk, reasons)| verdict(disk, reasons.clone()))
-        .collect();
-    PlanProblem::new(
-        About::Disk,
-        format!("no disk matches what {section} asks for"),
-        format!("change {section} so that it fits exactly one of these:"),
-    )
-    .with(candidates)
-}
-
-fn wrong_count(found: &[&Disk], wish: &Wish<'_>) -> PlanProblem {
-    let section = wish.section;
-    let (message, advice) = match (wish.count, found.len()) {
-        (1, n) => (
-            format!("{n} disks match what {section} asks for, and exactly one must"),
-            "add a property that tells them apart, such as `serial`:",
-        ),
-        (_, 1) => (
-            format!("one disk matches what {section} asks for, and a mirror needs exactly two"),
-            "change it so that it fits both, or name the other one in a section [disk.second]; this is the one that fits:",
-        ),
-        (_, n) => (
-            format!("{n} disks match what {section} asks for, and a mirror needs exactly two"),
-            "add a property that only those two have, or name each: one in [disk.match] and one in [disk.second]:",
-        ),
-    };
-    let candidates = found.iter().map(|disk| verdict(disk, Vec::new()));
-    PlanProblem::new(About::Disk, message, advice).with(candidates.collect())
-}
-
-fn verdict(disk: &Disk, reasons: Vec<String>) -> DiskVerdict {
-    let mut words = Vec::new();
-    if let Known::Value(size) = disk.size_bytes {
-        words.push(show_size(size));
-    }
-    words.extend(
-        disk.transport
-            .value()
-            .map(|transport| transport.to_string()),
-    );
-    words.extend(disk.model.value().cloned());
-    words.extend(disk.serial.value().map(|serial| format!("serial {serial}")));
-    words.extend(disk.wwn.value().map(|wwn| format!("wwn {wwn}")));
-    DiskVerdict {
-        name: disk.path.clone(),
-        description: words.join(", "),
-        reasons,
-    }
-}
-
-fn slots_on(disk: &Disk) -> Vec<&str> {
-    let slot = |partition: &&Partition| {
-        let name = partition.gpt_name.value().map(String::as_str);
-        let by_type = partition
-            .type_id
-            .value()
-            .is_some_and(|id| id.eq_ignore_ascii_case(&SLOT_TYPE.to_string()));
-        by_type || matches!(name, Some(PART_SLOT_A | PART_SLOT_B))
-    };
-    disk.partitions
-        .iter()
-        .filter(slot)
-        .map(|partition| partition.path.as_str())
-        .collect()
-}
-
-/// True when the disk has a slot of Bedplate.
-pub fn holds_bedplate(disk: &Disk) -> bool {
-    !slots_on(disk).is_empty()
-}
-
-fn uses(disk: &Disk) -> Vec<String> {
-    let of = |path: &str, holders: &[String], mounts: &[String]| {
-        let held = holders
-            .iter()
-            .map(|holder| format!("{path} is a part of {holder}"));
-        let mounted = mounts
-            .iter()
-            .map(|mount| format!("{path} is mounted at {mount}"));
-        held.chain(mounted).collect::<Vec<_>>()
-    };
-    let mut list = of(&disk.path, &disk.holders, &disk.mount_points);
-    for partition in &disk.partitions {
-        list.extend(of(
-            &partition.path,
-            &partition.holders,
-            &partition.mount_points,
-        ));
-    }
-    list
-}
-
-/// What is on a disk, in plain words.
-pub fn contents(disk: &Disk) -> Vec<String> {
-    let mut list = Vec::new();
-    if let Known::Value(content) = &disk.content {
-        list.extend(content_words(&disk.path, content));
-    }
-    for partition in &disk.partitions {
-        let mut words = partition.path.clone();
-        if let Known::Value(name) = &partition.gpt_name {
-            words.push_str(&format!(" \"{name}\""));
-        }
-        if let Known::Value(size) = partition.size_bytes {
-            words.push_str(&format!(", {}", show_size(size)));
-        }
-        if let Known::Value(Content {
-            kind: Some(kind),
-            label,
-            ..
-        }) = &partition.content
-        {
-            words.push_str(&format!(", {kind}"));
-            if let Some(label) = label {
-                words.push_str(&format!(" \"{label}\""));
-            }
-        }
-        list.push(words);
-    }
-    list
-}
-
-fn content_words(path: &str, content: &Content) -> Vec<String> {
-    let table = content
-        .table
-        .as_ref()
-        .map(|table| format!("{path} has a partition table ({table})"));
-    let kind = content.kind.as_ref().map(|kind| match &content.label {
-        Some(label) => format!("{path} holds {kind} \"{label}\""),
-        None => format!("{path} holds {kind}"),
-    });
-    table.into_iter().chain(kind).collect()
 }

@@ -1,7 +1,7 @@
 //! Why each disk and each interface of a machine fits the answers or not: for people who write answers.
 
 use super::problem::DiskVerdict;
-use super::{disk, network};
+use super::{disk, network, storage};
 use crate::choices::Choices;
 use hcl_checker::facts::Facts;
 use serde::Serialize;
@@ -30,6 +30,7 @@ impl Matches {
         let disks = facts.disks.value().map_or(&[][..], Vec::as_slice);
         let nics = facts.nics.value().map_or(&[][..], Vec::as_slice);
         let mut groups = disk::matches(&choices.disk, disks);
+        groups.extend(storage::matches(&choices.storage, disks));
         groups.extend(network::matches(&choices.network, nics));
         Matches { groups }
     }

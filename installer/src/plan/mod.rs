@@ -1,6 +1,7 @@
 //! The plan: everything decided, nothing optional. Shown before it runs, and hashed.
 
 mod build;
+mod contents;
 mod describe;
 mod disk;
 mod hcl;
@@ -9,17 +10,21 @@ mod matches;
 mod network;
 mod network_plan;
 mod problem;
+mod storage;
+mod wish;
 
 pub use build::{Input, build};
-pub use disk::{contents, holds_bedplate, identity_of, unusable};
+pub use contents::{contents, holds_bedplate};
+pub use disk::{identity_of, unusable, unusable_for_storage};
 pub use hcl::Judge;
 pub use hook::HookPlan;
 pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
+pub use storage::{StorageDisk, StoragePlan};
 
-use crate::choices::{After, HclPolicy};
+use crate::choices::{After, HclPolicy, StorageKind};
 use crate::values::{Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -37,6 +42,9 @@ pub struct Plan {
     pub release: ReleasePlan,
     /// Where.
     pub disk: DiskPlan,
+    /// Storage repositories on disks of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StoragePlan>,
     /// How the machine starts it.
     pub boot: BootPlan,
     /// Who the host is.
@@ -98,6 +106,9 @@ pub struct DiskPlan {
     pub loses: Vec<String>,
     /// The partitions that it gets.
     pub layout: Layout,
+    /// How the storage repository on it keeps the disks of guests.
+    #[serde(skip_serializing_if = "StorageKind::is_default")]
+    pub storage: StorageKind,
     /// The other half of a mirror.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorPlan>,
@@ -239,6 +250,38 @@ pub struct HclPlan {
 }
 
 impl Plan {
+    /// True when the operator agreed to lose what is on any of the disks.
+    pub fn wipes(&self) -> bool {
+        !self.wiped().is_empty()
+    }
+
+    /// Device paths of the disks on which the operator agreed to lose everything.
+    pub fn wiped(&self) -> Vec<&str> {
+        let host = self
+            .disk
+            .members()
+            .into_iter()
+            .map(|(identity, _)| identity);
+        let extra = self.storage.iter().filter(|storage| storage.wipe);
+        let extra = extra
+            .flat_map(|storage| &storage.disks)
+            .map(|disk| &disk.identity);
+        host.filter(|_| self.disk.wipe)
+            .chain(extra)
+            .map(|identity| identity.path.as_str())
+            .collect()
+    }
+
+    /// What is lost on all of the disks, in plain words.
+    pub fn losses(&self) -> Vec<&str> {
+        let extra = self.storage.iter().flat_map(|storage| &storage.disks);
+        self.disk
+            .all_loses()
+            .chain(extra.flat_map(|disk| &disk.loses))
+            .map(String::as_str)
+            .collect()
+    }
+
     /// The plan as JSON, always the same for the same plan: two spaces, keys in the order of the types.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)

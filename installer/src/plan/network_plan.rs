@@ -141,6 +141,11 @@ impl NetworkPlan {
 }
 
 impl BridgePlan {
+    /// Whether the host is to have an address on it; one for guests alone has none.
+    pub fn wants_address(&self) -> bool {
+        self.address != AddressChoice::None || self.ipv6 != Ipv6Choice::None
+    }
+
     fn addresses(&self) -> String {
         let mut words = Vec::new();
         let gateway = |gateway: Option<String>| {

@@ -1,27 +1,20 @@
 //! Fetching a release. Nothing is believed before the release is opened: until then files are only names that the next file
 //! has, each limited in size; from then on sizes are signed.
 
-use crate::answer_source::{Download, FetchError};
 use crate::choices::SourceChoice;
 use release::{
-    Artifact, Error, Expiry, ExtraFiles, MANIFEST, METADATA_DIR, OpenRelease, Policy, Repository,
-    Source, TARGETS_DIR,
+    Artifact, Error, Expiry, ExtraFiles, MAX_ALL_METADATA, MAX_METADATA, METADATA_DIR,
+    MetadataError, OpenRelease, Policy, Repository, Source, TARGETS_DIR, fetch_metadata,
 };
-use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
+use steps::fetch::{Download, FetchError};
 use steps::system::{Command, FileError, RunError, System};
 
 /// Where it is put, in memory.
 pub const SOURCE_DIR: &str = "/run/bedplate/source";
-/// Metadata and the manifest have some kilobytes.
-const MAX_METADATA: u64 = 1024 * 1024;
-/// All of them together, before anything of it is known to be signed: they are kept in memory.
-const MAX_ALL_METADATA: u64 = 16 * 1024 * 1024;
 /// Memory that must be left beside the release.
 const SPARE: u64 = 256 * 1024 * 1024;
-/// Keys are not changed more often in the life of a release.
-const MAX_ROOTS: u64 = 1000;
 
 /// Why there is no release from the server.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +87,10 @@ pub fn download(
 ) -> Result<OpenRelease, SourceError> {
     let base = source.url.expose().trim_end_matches('/');
     let shown = source.url.shown();
+    let pin = source.pin.as_ref().map(ToString::to_string);
     let fetch = Download {
-        system,
-        what: "the release",
-        pin: source.pin.as_ref(),
-        pause,
-        max_bytes: MAX_METADATA,
+        pin: pin.as_deref(),
+        ..Download::new(system, "the release", pause, MAX_METADATA)
     };
     // What an earlier run left may be of another release.
     system.run(
@@ -110,51 +101,27 @@ pub fn download(
     for name in [METADATA_DIR, TARGETS_DIR] {
         system.create_dir_all(&folder.join(name))?;
     }
-    let mut all = 0;
-    let mut get = |file: &str| -> Result<Value, SourceError> {
-        let bytes = fetch.get(&format!("{base}/{file}"), warn)?;
-        all += bytes.len() as u64;
-        if all > MAX_ALL_METADATA {
-            return Err(SourceError::Endless { url: shown.clone() });
-        }
-        system.write_file(&folder.join(file), &bytes, 0o600)?;
-        serde_json::from_slice(&bytes).map_err(|_| SourceError::NoRelease {
-            file: file.to_owned(),
-            url: shown.clone(),
-        })
-    };
-    let no_release = |file: &str| SourceError::NoRelease {
-        file: file.to_owned(),
-        url: shown.clone(),
-    };
-
-    let trusted: Value = serde_json::from_slice(trusted_root).unwrap_or_default();
-    let first = trusted["signed"]["version"].as_u64().unwrap_or(1);
-    get(&format!("{METADATA_DIR}/{first}.root.json"))?;
-    for version in first + 1..first + MAX_ROOTS {
-        match get(&format!("{METADATA_DIR}/{version}.root.json")) {
-            Ok(_) => {}
-            // The last one is the one that no other follows.
-            Err(SourceError::Fetch(FetchError::Refused {
+    let get = |file: &str, may_end: bool| -> Result<Option<Vec<u8>>, SourceError> {
+        match fetch.get(&format!("{base}/{file}"), warn) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(FetchError::Refused {
                 status: Some(404 | 403),
                 ..
-            })) => break,
-            Err(error) => return Err(error),
+            }) if may_end => Ok(None),
+            Err(error) => Err(error.into()),
         }
-    }
-    let version = |json: &Value, role: &str| json["signed"]["meta"][role]["version"].as_u64();
-    let name = format!("{METADATA_DIR}/timestamp.json");
-    let snapshot = version(&get(&name)?, "snapshot.json").ok_or_else(|| no_release(&name))?;
-    let name = format!("{METADATA_DIR}/{snapshot}.snapshot.json");
-    let targets = version(&get(&name)?, "targets.json").ok_or_else(|| no_release(&name))?;
-    let name = format!("{METADATA_DIR}/{targets}.targets.json");
-    let targets = get(&name)?;
-    let hash = targets["signed"]["targets"][MANIFEST]["hashes"]["sha256"]
-        .as_str()
-        // It becomes a part of a path.
-        .filter(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        .ok_or_else(|| no_release(&name))?;
-    get(&format!("{TARGETS_DIR}/{hash}.{MANIFEST}"))?;
+    };
+    let keep = |file: &str, bytes: &[u8]| -> Result<(), SourceError> {
+        Ok(system.write_file(&folder.join(file), bytes, 0o600)?)
+    };
+    fetch_metadata(trusted_root, get, keep).map_err(|error| match error {
+        MetadataError::Get(error) => error,
+        MetadataError::NoRelease { file } => SourceError::NoRelease {
+            file,
+            url: shown.clone(),
+        },
+        MetadataError::Endless => SourceError::Endless { url: shown.clone() },
+    })?;
 
     let policy = Policy {
         expiry: Expiry::Enforced,

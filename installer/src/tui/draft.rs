@@ -3,11 +3,14 @@
 use super::field::Field;
 use super::network_draft::NetworkDraft;
 use super::screens::Screen;
-use crate::choices::{After, BootChoice, Choices, DiskChoice, HclPolicy, SystemChoice};
+use crate::choices::{
+    After, BootChoice, Choices, DiskChoice, HclPolicy, StorageChoice, StorageKind, SystemChoice,
+};
 use crate::plan::holds_bedplate;
 use crate::selector::DiskSelector;
 use crate::values::{
-    HostnamePattern, Keymap, LicenseToken, PasswordHash, SshKey, Timezone, ValueError, Zones,
+    HostnamePattern, Keymap, LicenseToken, PasswordHash, SshKey, StorageName, Timezone, ValueError,
+    Zones,
 };
 use hcl_checker::Known;
 use hcl_checker::facts::{Disk, Facts};
@@ -44,6 +47,9 @@ pub struct Draft {
     pub reason: Field,
     /// Device paths of the disks to install to.
     pub disks: Vec<String>,
+    /// Device paths of more disks, each of which becomes a storage repository.
+    #[serde(default)]
+    pub storage: Vec<String>,
     /// The management network.
     pub network: NetworkDraft,
     /// Name of the host.
@@ -66,6 +72,7 @@ impl Default for Draft {
             keymap: "us".to_owned(),
             reason: Field::default(),
             disks: Vec::new(),
+            storage: Vec::new(),
             network: NetworkDraft::default(),
             hostname: Field::default(),
             timezone: Field::with("Etc/UTC"),
@@ -89,6 +96,7 @@ impl Draft {
             (Some(disk), Some(system), Some(network), Some(hcl)) if problems.is_empty() => {
                 Ok(Choices {
                     disk,
+                    storage: self.storage_choices(facts),
                     system,
                     boot: BootChoice::default(),
                     network,
@@ -119,11 +127,35 @@ impl Draft {
         };
         Some(DiskChoice {
             select: selector(first, known),
+            fallbacks: Vec::new(),
+            state_size: None,
+            storage: StorageKind::Lvm,
             mirror: !rest.is_empty(),
             second: rest.first().map(|disk| selector(disk, known)),
             wipe: chosen.iter().any(|disk| needs_consent(disk)),
             reinstall: chosen.iter().any(|disk| holds_bedplate(disk)),
         })
+    }
+
+    /// A storage repository for each disk that was marked for one, in the order in which they were.
+    fn storage_choices(&self, facts: &Facts) -> Vec<StorageChoice> {
+        let known = facts.disks.value().map_or(&[][..], Vec::as_slice);
+        let disks = self
+            .storage
+            .iter()
+            .filter_map(|path| known.iter().find(|disk| disk.path == *path));
+        (1..)
+            .zip(disks)
+            .filter_map(|(number, disk)| {
+                Some(StorageChoice {
+                    name: StorageName::parse(&format!("storage-{number}")).ok()?,
+                    kind: StorageKind::Lvm,
+                    select: selector(disk, known),
+                    count: 1,
+                    wipe: needs_consent(disk),
+                })
+            })
+            .collect()
     }
 
     fn system(&self, zones: &Zones, problems: &mut Vec<DraftProblem>) -> Option<SystemChoice> {

@@ -1,50 +1,20 @@
 //! Tries the network that the operator describes, with the files that the host will have.
 
 use super::effects::Check;
-use crate::choices::{AddressChoice, NetworkChoice};
-use crate::host_files::{Content, network_files};
-use crate::plan::{NetworkPlan, choose_network};
+use crate::choices::NetworkChoice;
+use crate::live_network::LiveNetwork;
+use crate::plan::choose_network;
 use hcl_checker::facts::Facts;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 use std::time::Duration;
-use steps::StepError;
 use steps::step::error_chain;
 use steps::system::{Command, System};
-
-/// Where networkd looks for files that last until the next start. Files here go before the image's own.
-const RUN: &str = "/run";
-/// How long an address may take: DHCP behind a switch with spanning tree needs 30 s.
-const ATTEMPTS: u32 = 30;
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What an earlier test left in the live system.
-#[derive(Default)]
-struct Left {
-    files: Vec<PathBuf>,
-    devices: Vec<String>,
-}
 
 /// Tries networks, one after the other.
 pub struct NetworkTest<'a> {
     system: &'a dyn System,
-    pause: &'a (dyn Fn(Duration) + Sync),
-    left: Mutex<Left>,
-}
-
-/// An interface as `ip -json addr` prints it (iproute2, ip/ipaddress.c).
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(default)]
-    addr_info: Vec<ShownAddress>,
-}
-
-#[derive(Deserialize)]
-struct ShownAddress {
-    local: Option<String>,
-    prefixlen: Option<u8>,
-    scope: Option<String>,
+    network: LiveNetwork<'a>,
 }
 
 /// A route as `ip -json route` prints it.
@@ -64,8 +34,7 @@ impl<'a> NetworkTest<'a> {
     pub fn with_pause(system: &'a dyn System, pause: &'a (dyn Fn(Duration) + Sync)) -> Self {
         NetworkTest {
             system,
-            pause,
-            left: Mutex::default(),
+            network: LiveNetwork::new(system, pause),
         }
     }
 
@@ -82,23 +51,18 @@ impl<'a> NetworkTest<'a> {
                     .collect();
             }
         };
-        if let Err(error) = self.set_up(&plan) {
+        if let Err(error) = self.network.set_up(&plan) {
             return vec![bad("Setting up", error_chain(error.as_ref()).join(": "))];
         }
         let mut checks = Vec::new();
         let Some(bridge) = plan.management() else {
             return checks;
         };
-        let wants_address = !(bridge.address == AddressChoice::None
-            && bridge.ipv6 == crate::choices::Ipv6Choice::None);
-        let mut addresses = Vec::new();
-        for _ in 0..ATTEMPTS {
-            addresses = self.addresses(&bridge.name);
-            if !addresses.is_empty() || !wants_address {
-                break;
-            }
-            (self.pause)(PAUSE);
-        }
+        let wants_address = bridge.wants_address();
+        let addresses = match wants_address {
+            true => self.network.wait_for_address(&bridge.name),
+            false => Vec::new(),
+        };
         for interface in &plan.interfaces {
             let up = self.has_link(&interface.interface);
             let found = if up {
@@ -112,6 +76,9 @@ impl<'a> NetworkTest<'a> {
                 good: up,
             });
         }
+        if !wants_address {
+            return checks;
+        }
         if addresses.is_empty() {
             checks.push(bad(
                 "Address",
@@ -124,59 +91,11 @@ impl<'a> NetworkTest<'a> {
         checks
     }
 
-    fn set_up(&self, plan: &NetworkPlan) -> Result<(), StepError> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        for file in left.files.drain(..) {
-            self.system.remove_file(&file)?;
-        }
-        for device in left.devices.drain(..) {
-            // One that is gone already is no failure.
-            let _ = self
-                .system
-                .run(&Command::new("networkctl").args(["delete", &device]));
-        }
-        for file in network_files(plan) {
-            let path = Path::new(RUN).join(&file.path);
-            if let Some(parent) = path.parent() {
-                self.system.create_dir_all(parent)?;
-            }
-            if let Content::File { bytes, mode, .. } = &file.content {
-                self.system.write_file(&path, bytes, *mode)?;
-                left.files.push(path);
-            }
-        }
-        for bridge in &plan.bridges {
-            left.devices.push(bridge.name.clone());
-            left.devices
-                .extend(bridge.vlan.as_ref().map(|vlan| vlan.device.clone()));
-        }
-        left.devices
-            .extend(plan.bonds.iter().map(|bond| bond.name.clone()));
-        self.system.run(&Command::new("networkctl").arg("reload"))?;
-        Ok(())
-    }
-
     fn has_link(&self, name: &str) -> bool {
         let path = Path::new("/sys/class/net").join(name).join("carrier");
         self.system
             .read_file(&path)
             .is_ok_and(|text| text.starts_with(b"1"))
-    }
-
-    fn addresses(&self, device: &str) -> Vec<String> {
-        let ip = Command::new("ip").args(["-json", "address", "show", "dev", device]);
-        let shown: Vec<Shown> = self
-            .system
-            .run(&ip)
-            .ok()
-            .and_then(|output| serde_json::from_slice(&output.stdout).ok())
-            .unwrap_or_default();
-        shown
-            .into_iter()
-            .flat_map(|shown| shown.addr_info)
-            .filter(|address| address.scope.as_deref() == Some("global"))
-            .filter_map(|address| Some(format!("{}/{}", address.local?, address.prefixlen?)))
-            .collect()
     }
 
     fn router(&self, device: &str) -> Check {

@@ -18,6 +18,7 @@ mod plan_hash;
 mod script;
 mod size;
 mod ssh_key;
+mod storage_name;
 mod timezone;
 mod unit;
 mod web_url;
@@ -40,9 +41,10 @@ pub use plan_hash::PlanHash;
 pub use script::Script;
 pub use size::{parse_size, show_size};
 pub use ssh_key::SshKey;
+pub use storage_name::StorageName;
 pub use timezone::{Timezone, Zones};
 pub use unit::Unit;
-pub use web_url::{WebUrl, shown_url};
+pub use web_url::WebUrl;
 
 /// Why a value was refused. Never holds the value itself, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use super::ValueError;
 use std::fmt;
+use steps::fetch::shown_url;
 
 /// An `http://` or `https://` URL. It may hold credentials, so only [`WebUrl::shown`] may be shown: `Debug` hides the rest.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,18 +66,6 @@ impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WebUrl({})", self.shown())
     }
-}
-
-/// A URL without what may be a secret: user, password, query and fragment.
-pub fn shown_url(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = match rest.find(['/', '?', '#']) {
-        Some(at) => rest.split_at(at),
-        None => (rest, ""),
-    };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]

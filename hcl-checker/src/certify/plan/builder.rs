@@ -1,8 +1,8 @@
 //! Which tests a machine asks for.
 
 use super::{Action, PlannedTest, Task};
-use crate::certify::nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest};
-use crate::certify::{CrashOf, GuestKind, MemoryTest, Options, PeerAt, StorageTest, Surroundings};
+use crate::certify::nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest, Way};
+use crate::certify::{CrashOf, GuestKind, MemoryTest, Options, StorageTest, Surroundings};
 use crate::facts::{Context, Facts, NicKind};
 use crate::known::Known;
 
@@ -196,8 +196,11 @@ impl<'a> Builder<'a> {
             .map(|nic| nic.name.clone())
             .collect();
         let named = self.options.peers.keys();
-        // Bridges and bonds are no hardware, and traffic through them is: dom0 has its address on a bridge.
-        let software = named.filter(|name| !wired.contains(name)).cloned();
+        // Bridges and bonds are no hardware, and traffic through them is. A bridge with one port of hardware is tested as
+        // that port.
+        let software = named
+            .filter(|name| !wired.contains(name) && self.only_port(name, &wired).is_none())
+            .cloned();
         let mut names: Vec<String> = wired.iter().cloned().chain(software).collect();
         names.sort_unstable();
         if names.is_empty() {
@@ -210,13 +213,50 @@ impl<'a> Builder<'a> {
             );
         }
         for name in names {
-            self.nic(&name);
+            self.nic(&name, &wired);
         }
     }
 
-    fn nic(&mut self, name: &str) {
-        let interface = name.to_owned();
-        let speed = self.link_speed(name);
+    /// The one port of hardware of a bridge.
+    fn only_port<'s>(&'s self, bridge: &str, wired: &[String]) -> Option<&'s str> {
+        let ports = self.surroundings.bridges.get(bridge)?;
+        let mut hardware = ports.iter().filter(|port| wired.contains(port));
+        hardware
+            .next()
+            .filter(|_| hardware.next().is_none())
+            .map(String::as_str)
+    }
+
+    /// The way to the peer of an interface, or why there is none.
+    fn way(&self, name: &str, wired: &[String]) -> Result<Way, String> {
+        let bridge = self
+            .surroundings
+            .bridges
+            .iter()
+            .find_map(|(bridge, ports)| ports.iter().any(|port| port == name).then_some(bridge));
+        let peers = &self.options.peers;
+        let peer = peers.get(name).or_else(|| peers.get(bridge?));
+        let Some(peer) = peer else {
+            return Err(format!(
+                "no peer was named; run `hcl-checker peer` on a machine that {name} reaches and give --peer {name}=ADDRESS"
+            ));
+        };
+        if let Some(bridge) = bridge
+            && self.only_port(bridge, wired) != Some(name)
+        {
+            return Err(format!(
+                "{name} is one of several ports of {bridge}, and nobody can tell which of them carries what; take it out of \
+                 {bridge} to test it, and give --peer {name}=ADDRESS"
+            ));
+        }
+        Ok(Way {
+            interface: name.to_owned(),
+            bridge: bridge.cloned(),
+            peer: peer.clone(),
+        })
+    }
+
+    fn nic(&mut self, name: &str, wired: &[String]) {
         let seconds = self.options.net_seconds;
         self.add(
             &format!("nic.{name}.link"),
@@ -224,50 +264,26 @@ impl<'a> Builder<'a> {
             3,
             &format!("{name} is up, if it was down"),
             Action::Run(Task::Link(LinkTest {
-                interface: interface.clone(),
+                interface: name.to_owned(),
             })),
         );
-        let peer = self.options.peers.get(name).cloned();
-        let with_peer = |task: &dyn Fn(PeerAt) -> Task| match &peer {
-            Some(peer) => Action::Run(task(peer.clone())),
-            None => Action::Skip(format!(
-                "no peer was named; run `hcl-checker peer` on a machine that {name} reaches and give --peer {name}=ADDRESS"
-            )),
+        let way = self.way(name, wired);
+        let with_peer = |task: &dyn Fn(Way) -> Task| match &way {
+            Ok(way) => Action::Run(task(way.clone())),
+            Err(reason) => Action::Skip(reason.clone()),
         };
-        let own = match peer.as_ref().and_then(|peer| peer.own_address.as_ref()) {
-            Some(address) => format!("address {address} on {name}"),
-            None => String::new(),
+        let bridge = way.as_ref().ok().and_then(|way| way.bridge.as_ref());
+        let both = bridge.map_or(name.to_owned(), |bridge| format!("{name} and {bridge}"));
+        let above = bridge.map_or(name, String::as_str);
+        let own = match way.as_ref().map(|way| &way.peer.own_address) {
+            Ok(Some(address)) => format!("address {address} on {above}"),
+            _ => String::new(),
         };
-        let throughput = with_peer(&|peer| {
-            Task::Throughput(ThroughputTest {
-                interface: interface.clone(),
-                peer,
-                seconds,
-                expected_mbit: expected_mbit(speed),
-            })
-        });
-        let loss = with_peer(&|peer| {
-            Task::Loss(LossTest {
-                interface: interface.clone(),
-                peer,
-                seconds,
-                mbit: paced_mbit(speed),
-            })
-        });
-        let jumbo = with_peer(&|peer| {
-            Task::Jumbo(JumboTest {
-                interface: interface.clone(),
-                peer,
-            })
-        });
+        let throughput = with_peer(&|way| Task::Throughput(ThroughputTest { way, seconds }));
+        let loss = with_peer(&|way| Task::Loss(LossTest { way, seconds }));
+        let jumbo = with_peer(&|way| Task::Jumbo(JumboTest { way }));
         let vlan = match self.options.vlan {
-            Some(id) => with_peer(&|peer| {
-                Task::Vlan(VlanTest {
-                    interface: interface.clone(),
-                    peer,
-                    id,
-                })
-            }),
+            Some(id) => with_peer(&|way| Task::Vlan(VlanTest { way, id })),
             None => Action::Skip(
                 "no VLAN was named; give one that the switch lets through with --vlan ID"
                     .to_owned(),
@@ -291,22 +307,16 @@ impl<'a> Builder<'a> {
             &format!("nic.{name}.jumbo"),
             &format!("Send frames of 9000 bytes through {name}"),
             5,
-            &format!("MTU 9000 on {name} and at the peer"),
+            &format!("MTU 9000 on {both} and at the peer"),
             jumbo,
         );
         self.add(
             &format!("nic.{name}.vlan"),
             &format!("Send through a VLAN on {name}"),
             5,
-            &format!("a VLAN interface on {name} and at the peer"),
+            &format!("a VLAN interface on {above} and at the peer"),
             vlan,
         );
-    }
-
-    fn link_speed(&self, name: &str) -> Option<u32> {
-        let nics = self.facts.nics.value()?;
-        let nic = nics.iter().find(|nic| nic.name == name)?;
-        nic.speed_mbit.value().copied()
     }
 
     fn sriov(&mut self) {
@@ -387,9 +397,12 @@ impl<'a> Builder<'a> {
                     whom.name()
                 ))
             } else if dump.is_none() {
-                Action::Skip(
-                    "nothing would keep the dump: neither a crash kernel (kdump) nor pstore is set up".to_owned(),
-                )
+                Action::Skip(match whom {
+                    CrashOf::Kernel => "nothing would keep the dump: there is neither a crash kernel (kdump) nor a place for \
+                                        last words in the firmware (pstore)",
+                    CrashOf::Xen => "nothing would keep the dump: Xen has no crash kernel; it needs memory for one \
+                                     (crashkernel=) and kdump to load it",
+                }.to_owned())
             } else {
                 possible(Task::Crash { whom })
             };
@@ -405,15 +418,4 @@ impl<'a> Builder<'a> {
             );
         }
     }
-}
-
-/// What TCP must reach: four fifths of the link. Beyond 10 Gbit/s one process is no fair measure of a card, so 8 Gbit/s
-/// are asked of every faster one; without a known link speed, nothing is.
-fn expected_mbit(speed: Option<u32>) -> Option<u32> {
-    speed.map(|speed| (speed / 5 * 4).min(8000))
-}
-
-/// At which rate datagrams are sent to count them: a tenth of the link, so that no healthy link loses any.
-fn paced_mbit(speed: Option<u32>) -> u32 {
-    speed.map_or(50, |speed| (speed / 10).clamp(1, 200))
 }

@@ -1,9 +1,10 @@
 //! Plans of machines.
 
 use super::*;
-use crate::certify::PeerAt;
+use crate::certify::{PeerAt, Way};
 use crate::facts::{Context, Disk, Nic, NicKind, PciFunction, Sriov, Xen};
 use crate::known::Known;
+use std::collections::BTreeMap;
 
 /// A host under Xen with a disk, an interface and a card that can have virtual functions.
 fn facts() -> Facts {
@@ -40,9 +41,11 @@ fn surroundings() -> Surroundings {
     Surroundings {
         root: true,
         interfaces: ["eth0", "lo", "xenbr0"].map(str::to_owned).to_vec(),
+        bridges: BTreeMap::new(),
         guest_kernel: Some(PathBuf::from("/boot/vmlinuz")),
         kernel_dump: Some("kdump".to_owned()),
         xen_dump: None,
+        xen_is_guest: false,
         systemd: true,
         folder_survives: true,
     }
@@ -145,14 +148,6 @@ fn what_is_asked_for_runs_and_what_takes_the_machine_down_comes_last() {
         task("sriov.0000:01:00.0"),
         Action::Run(Task::Sriov { count: 8, .. })
     ));
-    let Action::Run(Task::Throughput(throughput)) = task("nic.eth0.throughput") else {
-        panic!("{plan}")
-    };
-    assert_eq!(
-        throughput.expected_mbit,
-        Some(8000),
-        "no more than 8 Gbit/s are asked of 25"
-    );
     let Action::Run(Task::Storage(storage)) = task("disk.ata-one") else {
         panic!("{plan}")
     };
@@ -160,6 +155,54 @@ fn what_is_asked_for_runs_and_what_takes_the_machine_down_comes_last() {
         (storage.disk.as_deref(), storage.serial.as_deref()),
         (Some("sda"), Some("S1"))
     );
+}
+
+/// The way that the datagrams of an interface take.
+fn way<'a>(plan: &'a Plan, name: &str) -> &'a Way {
+    let id = format!("nic.{name}.loss");
+    let test = plan.tests.iter().find(|test| test.id == id).expect("test");
+    match &test.action {
+        Action::Run(Task::Loss(test)) => &test.way,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_port_of_a_bridge_is_tested_through_the_bridge() {
+    let mut surroundings = surroundings();
+    let ports = ["eth0", "vif1.0"].map(str::to_owned).to_vec();
+    surroundings.bridges.insert("xenbr0".to_owned(), ports);
+    // Whichever of both was named.
+    for name in ["eth0", "xenbr0"] {
+        let mut options = everything();
+        options.peers.retain(|interface, _| interface == name);
+        let plan = plan(&facts(), &surroundings, &options);
+        let way = way(&plan, "eth0");
+        assert_eq!(way.bridge.as_deref(), Some("xenbr0"), "{name}");
+        assert!(!plan.tests.iter().any(|test| test.id.contains("xenbr0")));
+        let jumbo = plan.tests.iter().find(|test| test.id == "nic.eth0.jumbo");
+        let changes = &jumbo.expect("test").changes;
+        assert!(changes.contains("eth0 and xenbr0"), "{changes}");
+    }
+}
+
+#[test]
+fn of_several_ports_of_a_bridge_none_is_known_to_carry_anything() {
+    let mut facts = facts();
+    if let Known::Value(nics) = &mut facts.nics {
+        let mut second = nics[0].clone();
+        second.name = "eth1".to_owned();
+        nics.push(second);
+    }
+    let mut surroundings = surroundings();
+    let ports = ["eth0", "eth1"].map(str::to_owned).to_vec();
+    surroundings.bridges.insert("xenbr0".to_owned(), ports);
+    let plan = plan(&facts, &surroundings, &everything());
+    for name in ["eth0", "eth1"] {
+        let reason = skipped(&plan, &format!("nic.{name}.throughput"));
+        assert!(reason.is_some_and(|reason| reason.contains("several ports of xenbr0")));
+    }
+    assert_eq!(skipped(&plan, "nic.xenbr0.throughput"), None, "was named");
 }
 
 #[test]

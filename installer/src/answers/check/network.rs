@@ -26,11 +26,7 @@ const VLAN_MAX: u64 = 4094;
 /// The networks, or `None` with at least one problem added to `document`.
 pub fn network(network: Option<Network>, document: &mut Document<'_>) -> Option<NetworkChoice> {
     let Some(network) = network else {
-        return Some(NetworkChoice::simple(
-            InterfaceChoice::Auto,
-            AddressChoice::Dhcp,
-            Vec::new(),
-        ));
+        return Some(NetworkChoice::plain());
     };
     let written = Written {
         path: "network".into(),

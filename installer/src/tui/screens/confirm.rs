@@ -15,7 +15,7 @@ that no habit types it. It cannot be pasted.\n\nJust before the first write the 
 world wide name and size; if another disk answers, nothing is written.";
 
 fn word(plan: &Plan) -> &'static str {
-    if plan.disk.wipe {
+    if plan.wipes() {
         CONSENT
     } else {
         CONSENT_NOTHING_LOST
@@ -73,15 +73,23 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     );
     page.pair("Serial number", &known(&id.serial));
     page.pair("World wide name", &known(&id.wwn));
+    for storage in &plan.storage {
+        let paths = storage.disks.iter().map(|disk| disk.identity.path.as_str());
+        let paths: Vec<&str> = paths.collect();
+        page.pair(
+            "Storage",
+            &format!("{} on {}", storage.name, paths.join(", ")),
+        );
+    }
     page.pair("Host", plan.system.hostname.as_str());
     page.gap();
-    if plan.disk.wipe {
+    if plan.wipes() {
         page.problem(&format!(
             "Everything on {} will be lost, and cannot be brought back:",
-            id.path
+            plan.wiped().join(", ")
         ));
         let room = usize::from(page.left().saturating_sub(4));
-        let lost = &plan.disk.loses;
+        let lost = plan.losses();
         let shown = if lost.len() > room {
             room.saturating_sub(1)
         } else {
@@ -94,7 +102,11 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
             page.text(&format!("    and {} more", lost.len() - shown));
         }
     } else {
-        page.text("The disk is empty: nothing is lost.");
+        page.text(if plan.storage.is_empty() {
+            "The disk is empty: nothing is lost."
+        } else {
+            "The disks are empty: nothing is lost."
+        });
     }
     page.gap();
     page.text(&format!("Type {} to agree.", word(plan)));

@@ -6,12 +6,13 @@ use super::super::effects::Job;
 use super::super::key::Key;
 use super::super::page::Page;
 use super::super::text::disk_line;
-use crate::plan::{contents, unusable};
+use crate::plan::{contents, holds_bedplate, unusable, unusable_for_storage};
 use hcl_checker::facts::Disk;
 
 /// What F1 says.
 pub const HELP: &str = "Enter takes the disk and goes on. Below the list stands what is on it now. Everything on the disk that \
-you take will be lost, after you have typed your consent at the end.\n\nDisks that cannot be taken are listed with the \
+you take will be lost, after you have typed your consent at the end. S makes another disk a storage repository of its own, \
+beside the one on the disk that the host goes on; S again takes that back.\n\nDisks that cannot be taken are listed with the \
 reason: the medium that this system was started from, read-only disks, disks in use. F5 looks again, for example after a \
 disk was plugged in. A missing disk hides behind a controller in RAID or VMD mode, or has no driver.";
 
@@ -46,6 +47,7 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
             app.message = Some("The machine is looked at again.".to_owned());
             jobs.push(Job::Open);
         }
+        Key::Char('s' | 'S') => mark_storage(app, count),
         Key::Enter | Key::Char(' ') => {
             let focus = app.focus().min(count.saturating_sub(1));
             let Some(disk) = app.disks().get(focus).cloned() else {
@@ -60,6 +62,7 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
                 ));
                 return;
             }
+            app.draft.storage.retain(|path| *path != disk.path);
             if !app.draft.disks.contains(&disk.path) {
                 while app.draft.disks.len() >= MOST {
                     app.draft.disks.remove(0);
@@ -73,6 +76,43 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
         _ => {
             app.move_focus(key, count);
         }
+    }
+}
+
+/// Makes the disk under the focus a storage repository of its own, or takes that back.
+fn mark_storage(app: &mut App, count: usize) {
+    let focus = app.focus().min(count.saturating_sub(1));
+    let Some(disk) = app.disks().get(focus).cloned() else {
+        return;
+    };
+    let marked = &mut app.draft.storage;
+    if let Some(at) = marked.iter().position(|path| *path == disk.path) {
+        marked.remove(at);
+        return;
+    }
+    if app.draft.disks.contains(&disk.path) {
+        app.message = Some(format!(
+            "{} is where the host goes, with a storage repository in the rest of it.",
+            disk.path
+        ));
+        return;
+    }
+    let medium = app
+        .subject
+        .as_ref()
+        .and_then(|subject| subject.medium.as_deref());
+    let mut reasons = unusable_for_storage(&disk, medium);
+    if holds_bedplate(&disk) {
+        reasons.push("it runs Bedplate".to_owned());
+    }
+    if reasons.is_empty() {
+        app.draft.storage.push(disk.path);
+    } else {
+        app.message = Some(format!(
+            "{} cannot be taken: {}.",
+            disk.path,
+            reasons.join("; ")
+        ));
     }
 }
 
@@ -95,6 +135,8 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         .map(|disk| {
             let mark = if app.draft.disks.contains(&disk.path) {
                 glyphs.radio_on
+            } else if app.draft.storage.contains(&disk.path) {
+                " S "
             } else if reasons(app, disk).is_empty() {
                 glyphs.radio_off
             } else {
@@ -119,15 +161,19 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         known(disk.serial.value()),
         known(disk.wwn.value())
     ));
+    let is_storage = app.draft.storage.contains(&disk.path);
+    if is_storage {
+        page.text("It becomes a storage repository of its own.");
+    }
     let why = reasons(app, disk);
-    if !why.is_empty() {
+    if !why.is_empty() && !is_storage {
         page.problem(&format!("It cannot be taken: {}.", why.join("; ")));
         return;
     }
     let on_it = contents(disk);
     if !needs_consent(disk) {
         page.text("It is empty: nothing is lost.");
-    } else if crate::plan::holds_bedplate(disk) {
+    } else if holds_bedplate(disk) {
         page.problem(
             "It runs Bedplate. That host and everything in its storage repository would be lost.",
         );

@@ -1,0 +1,556 @@
+//! A certification from its first command to its report: `hcl-checker certify` typed at the console of an installed host,
+//! stopped with Ctrl-C and gone on with, over a restart and a crash, with a peer beside it; then the report in the hands of
+//! somebody else.
+//!
+//! Two runs. In the first everything passes that is required, but for the machine being a virtual one. Then a card with virtual functions is plugged in, with
+//! a second host at its other end: an emulated 82576 says that it carries 1000 Mbit/s, and no emulated processor can show
+//! that, so this run must say so.
+
+use crate::accelerator::Accelerator;
+use crate::boot_menu;
+use crate::case::Run;
+use crate::disk::Image;
+use crate::host::Host;
+use crate::installation::{Hardware, Installation, Wishes, install};
+use crate::process;
+use crate::qemu::{Boot, Bus, Disk, Nic, Spec};
+use crate::ssh::Ssh;
+use anyhow::{Context, Result, bail, ensure};
+use hcl_checker::date::Date;
+use hcl_checker::list::{List, lint};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const HOSTNAME: &str = "bp-certify";
+/// Serial number of the disk that may be erased.
+const ERASED: &str = "BPERASE01";
+/// Hardware address of the card that is plugged in.
+const CARD: &str = "52:54:00:be:d0:02";
+/// Interfaces, addresses, guests, virtual functions, units and mounts of a host, as the tests could have left them. Numbers
+/// of interfaces change with a restart, and whether a cable is noticed yet is no change of ours.
+const STATE_OF_MACHINE: &str = "(ip -o link; ip -o -4 address) | cut -d' ' -f2- | sed 's/,LOWER_UP//;s/ qdisc .*link/ link/;s/ valid_lft.*//' | \
+     sort; xl list | awk '{print $1,$2}'; \
+     cat /sys/bus/pci/devices/*/sriov_numvfs 2>/dev/null; ls /etc/systemd/system | grep hcl-checker; findmnt -rno TARGET | sort";
+
+/// Runs the case.
+///
+/// # Errors
+/// What does not work.
+pub fn run(run: &mut Run) -> Result<()> {
+    let hardware = Hardware {
+        uefi: false,
+        secure_boot: false,
+        bus: Bus::Virtio,
+        nic: Nic::Virtio,
+        serial: "BPVIRTIO01",
+    };
+    let wishes = Wishes {
+        hostname: HOSTNAME,
+        disk: "match = { serial = \"BPVIRTIO01\" }",
+        network: "dhcp = true",
+        pull_medium: false,
+    };
+    let installation = install(run, hardware, wishes)?;
+    let wire = tempfile::Builder::new()
+        .prefix("bedplate-wire-")
+        .tempdir_in("/tmp")?;
+    let wire = wire.path().join("wire");
+    let machine = run.start(&host_spec(run, &installation, &wire)?, "host")?;
+    let mut host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
+    run.phase("the host is good", |run| good(run, &host.ssh))?;
+
+    let peer = Peer::start(run)?;
+    passes(run, &mut host, &peer)?;
+    drop(peer);
+    run.look("the report in other hands", |run| other_hands(run, "first"))?;
+
+    let mut other = neighbor(run, &installation, &wire)?;
+    plug_in(run, &mut host)?;
+    card(run, &mut host)?;
+    run.look("the second report in other hands", |run| {
+        signed(run, "second").map(drop)
+    })?;
+    other.power_off(run)?;
+    host.power_off(run)
+}
+
+/// The host with a disk to erase, a place for the last words of its kernel, and a port to plug a card into.
+fn host_spec(run: &Run, installation: &Installation, wire: &Path) -> Result<Spec> {
+    let image = Image::overlay(
+        &run.bench.tools,
+        &run.file("host.qcow2"),
+        &installation.disk,
+    )?;
+    let mut spec = Spec {
+        boot: Boot::Disk,
+        ..installation.hardware.spec(&image, None)
+    };
+    spec.disks.push(Disk {
+        image: Image::blank(&run.file("erased.raw"), 1024)?,
+        bus: Bus::Virtio,
+        serial: ERASED.into(),
+    });
+    let words = run.file("erst.raw");
+    spec.further = [
+        "-device".to_owned(),
+        "pcie-root-port,id=port0,chassis=1".to_owned(),
+        "-netdev".to_owned(),
+        format!(
+            "stream,id=wire,server=on,addr.type=unix,addr.path={}",
+            wire.display()
+        ),
+        // What firmware has for this on servers: an ACPI table ERST before a little memory that survives restarts.
+        "-object".to_owned(),
+        format!(
+            "memory-backend-file,id=words,mem-path={},size=64K,share=on",
+            words.display()
+        ),
+        "-device".to_owned(),
+        "acpi-erst,memdev=words".to_owned(),
+    ]
+    .to_vec();
+    Ok(spec)
+}
+
+/// Waits until the root is good: before that, a restart is a failed try.
+fn good(run: &Run, ssh: &Ssh) -> Result<()> {
+    let wait = "for i in $(seq 200); do grep -q '^try=$' /boot/efi/grub/state.env && exit 0; sleep 2; done; exit 1";
+    ssh.run(wait, run.bench.limit(70)).map(drop)
+}
+
+/// `hcl-checker peer` on the machine that tests, which the host reaches as 10.0.2.2.
+struct Peer {
+    child: Child,
+    port: u16,
+}
+
+impl Peer {
+    fn start(run: &Run) -> Result<Peer> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let log = std::fs::File::create(run.file("peer.log"))?;
+        let child = Command::new(run.bench.workspace.program("hcl-checker")?)
+            .args(["peer", "--listen", "127.0.0.1", "--port", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("hcl-checker peer did not start")?;
+        Ok(Peer { child, port })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself, and has said why in its log.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The wired interface that is a port of the bridge, by the host's own word.
+fn management_port(run: &Run, ssh: &Ssh) -> Result<String> {
+    let ports = ssh.run(
+        "cd /sys/class/net/xenbr0/brif && for port in *; do test -e $port/../../../$port/device && echo $port; done; true",
+        run.bench.limit(10),
+    )?;
+    let ports = ports.trim();
+    ensure!(
+        !ports.is_empty() && !ports.contains('\n'),
+        "xenbr0 should have one port of hardware: `{ports}`"
+    );
+    Ok(ports.to_owned())
+}
+
+/// The first run: everything that is required. Started at the console, stopped there while a guest runs, gone on with, over
+/// a restart, to its report.
+fn passes(run: &mut Run, host: &mut Host, peer: &Peer) -> Result<()> {
+    let port = management_port(run, &host.ssh)?;
+    let options = format!(
+        "--cpu-time 5 --memory-time 30 --memory-limit 128 --erase-disk /dev/disk/by-id/virtio-{ERASED} --disk-time 20 \
+         --disk-limit 64 --peer {port}=10.0.2.2:{} --net-time 3 --restart",
+        peer.port
+    );
+    let limit = run.bench.limit(20);
+    host.ssh.feed(
+        "cat > /root/first",
+        format!("exec hcl-checker certify --out /root/cert-first {options} \"$@\"\n").as_bytes(),
+        limit,
+    )?;
+    run.look("the plan", |run| {
+        let plan = host.ssh.run("sh /root/first --dry-run", limit)?;
+        std::fs::write(run.file("plan.txt"), &plan)?;
+        run.note(&plan);
+        Ok(())
+    })?;
+    let before = host.ssh.run(STATE_OF_MACHINE, limit)?;
+    run.phase("start it at the console", |run| {
+        host.console_shell(run, HOSTNAME, crate::answers::PASSWORD)?;
+        host.machine.serial.send_line("sh /root/first")?;
+        // The guest of the second kind is there, and its test waits for what it says.
+        host.machine
+            .serial
+            .expect(&["kind PVH"], run.bench.limit(120))?;
+        let there = "for i in $(seq 100); do xl list hcl-checker-pvh >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1";
+        host.ssh.run(there, run.bench.limit(30)).map(drop)
+    })?;
+    run.phase("Ctrl-C leaves the machine as it was", |run| {
+        host.machine.serial.send("\x03")?;
+        host.machine
+            .serial
+            .expect(&["the machine is as it was"], run.bench.limit(30))?;
+        let after = host.ssh.run(STATE_OF_MACHINE, limit)?;
+        std::fs::write(run.file("state-of-machine.txt"), &after)?;
+        ensure!(after == before, "before:\n{before}\nafter Ctrl-C:\n{after}");
+        let left = host.ssh.run("ls /root/cert-first", limit)?;
+        ensure!(
+            !left.contains("guest"),
+            "files of a guest are left:\n{left}"
+        );
+        Ok(())
+    })?;
+    run.phase("go on, to the restart", |run| {
+        host.machine.serial.skip();
+        host.machine
+            .serial
+            .send_line("hcl-checker certify --resume --out /root/cert-first")?;
+        host.machine
+            .serial
+            .expect(&["the machine goes down now"], run.bench.limit(300))?;
+        host.machine
+            .serial
+            .expect(&["reboot: Restarting system"], run.bench.limit(40))?;
+        Ok(())
+    })?;
+    run.phase("up again, to the report", |run| {
+        boot_menu::wait(&mut host.machine, run.bench.limit(30))?;
+        wait_report(run, &host.ssh, "/root/cert-first")
+    })?;
+    let tests = fetch(run, &host.ssh, "first")?;
+    run.look("every required test passed", |run| {
+        let report = report(run, "first")?;
+        told(run, &report);
+        for (id, test) in &tests {
+            let required = !["jumbo", "vlan", "crash"]
+                .iter()
+                .any(|word| id.contains(word));
+            ensure!(
+                !required || test.status == "passed",
+                "{id}: {} ({})",
+                test.status,
+                test.reason
+            );
+        }
+        // A virtual machine passes every test and is not certified for that.
+        ensure!(
+            report["certification"]
+                == json!({
+                    "failed": [],
+                    "missing": ["Xen runs in a virtual machine here, which is never certified"],
+                    "result": "incomplete",
+                }),
+            "the certification is {}",
+            report["certification"]
+        );
+        Ok(())
+    })
+}
+
+/// Waits until the run that goes on by itself has written its report.
+fn wait_report(run: &Run, ssh: &Ssh, folder: &str) -> Result<()> {
+    ssh.wait(run.bench.limit(150))?;
+    let limit = run.bench.limit(150);
+    let started = Instant::now();
+    let asked = format!("test -s {folder}/report.html && test -s {folder}/report.json");
+    while started.elapsed() < limit {
+        // A host that goes down at this moment does not answer.
+        let answer = ssh.output(&asked, b"", Duration::from_secs(120));
+        if answer.is_ok_and(|output| output.status.success()) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    let said = "systemctl status --no-pager hcl-checker-resume; journalctl -b --no-pager -u hcl-checker-resume | tail -40";
+    let said = ssh.output(said, b"", Duration::from_secs(120))?;
+    bail!(
+        "no report in {folder} after {} s:\n{}",
+        limit.as_secs(),
+        String::from_utf8_lossy(&said.stdout)
+    )
+}
+
+/// A test of a report.
+#[derive(Debug)]
+struct Test {
+    status: String,
+    reason: String,
+    measurements: String,
+}
+
+/// Brings the folder of a run here as `NAME`, and returns the tests of its report.
+fn fetch(run: &Run, ssh: &Ssh, name: &str) -> Result<BTreeMap<String, Test>> {
+    let limit = run.bench.limit(20);
+    let archive = run.file(&format!("{name}.tar"));
+    ssh.run(
+        &format!("tar -C /root -cf /root/{name}.tar cert-{name}"),
+        limit,
+    )?;
+    ssh.get(&format!("/root/{name}.tar"), &archive, limit)?;
+    let mut untar = Command::new("tar");
+    untar.args(["--strip-components=1", "-xf"]).arg(&archive);
+    let folder = folder(run, name);
+    std::fs::create_dir_all(&folder)?;
+    untar.arg("-C").arg(&folder);
+    process::run(&mut untar, b"", limit)?;
+    let report = report(run, name)?;
+    let tests = report["tests"].as_array().context("no tests")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let tests = tests.iter().map(|test| {
+        let test_of = Test {
+            status: text(&test["status"]),
+            reason: text(&test["reason"]),
+            measurements: test["measurements"].to_string(),
+        };
+        (text(&test["id"]), test_of)
+    });
+    Ok(tests.collect())
+}
+
+/// Folders are not emptied with a case's folder of files, so that of a run is beside it.
+fn folder(run: &Run, name: &str) -> PathBuf {
+    run.dir().with_extension(name)
+}
+
+fn report(run: &Run, name: &str) -> Result<Value> {
+    let file = folder(run, name).join("report.json");
+    let bytes = std::fs::read(&file).with_context(|| format!("{}", file.display()))?;
+    serde_json::from_slice(&bytes).context("the report is not JSON")
+}
+
+/// The tests of a report, for whoever reads along.
+fn told(run: &Run, report: &Value) {
+    for test in report["tests"].as_array().into_iter().flatten() {
+        let text = |name: &str| test[name].as_str().unwrap_or_default().to_owned();
+        run.note(&format!(
+            "{:<8} {:<28} {:>7} ms  {}",
+            text("status"),
+            text("id"),
+            test["duration_ms"],
+            text("reason")
+        ));
+    }
+}
+
+fn checker(run: &Run, arguments: &[&str]) -> Result<std::process::Output> {
+    let mut command = Command::new(run.bench.workspace.program("hcl-checker")?);
+    command.args(arguments);
+    process::output(&mut command, b"", Duration::from_secs(60))
+}
+
+/// What a report is for whoever gets it: signed, unchanged, without serial numbers.
+fn signed(run: &Run, name: &str) -> Result<PathBuf> {
+    let file = folder(run, name).join("report.json");
+    let path = file.to_string_lossy().into_owned();
+    let verified = checker(run, &["report", "verify", &path])?;
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    run.note(said.lines().next().unwrap_or_default());
+    ensure!(
+        verified.status.success() && said.starts_with("GOOD"),
+        "`report verify` says:\n{said}"
+    );
+    let bytes = std::fs::read(&file)?;
+    // Any byte: the middle of the file is as good as another.
+    let mut changed = bytes.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    let bad = run.file(&format!("{name}-changed.json"));
+    std::fs::write(&bad, &changed)?;
+    let signature = format!("{path}.sig");
+    let bad = bad.to_string_lossy().into_owned();
+    let refused = checker(run, &["report", "verify", &bad, "--signature", &signature])?;
+    ensure!(
+        refused.status.code() == Some(1),
+        "a report with one other byte: {}",
+        refused.status
+    );
+    let html = std::fs::read_to_string(folder(run, name).join("report.html"))?;
+    for text in [String::from_utf8(bytes)?, html] {
+        let text = text.to_lowercase();
+        // Serial numbers of machine and disks, hardware addresses with and without colons.
+        let card = CARD.replace(':', "");
+        for secret in [
+            "bp-test-1",
+            "bpvirtio01",
+            "bperase01",
+            "52:54:00:be:d0",
+            "525400bed0",
+            &card,
+        ] {
+            ensure!(!text.contains(secret), "`{secret}` is in the report");
+        }
+    }
+    Ok(file)
+}
+
+/// What was tested becomes entries that the list takes.
+fn other_hands(run: &Run, name: &str) -> Result<()> {
+    let path = signed(run, name)?.to_string_lossy().into_owned();
+    let page = "https://example.com/report";
+    let submitted = checker(run, &["report", "submit-entry", &path, "--page", page])?;
+    ensure!(
+        submitted.status.success(),
+        "`report submit-entry` says:\n{}",
+        String::from_utf8_lossy(&submitted.stderr)
+    );
+    let text = String::from_utf8(submitted.stdout)?;
+    std::fs::write(run.file("entries.toml"), &text)?;
+    // As a reviewer takes them: beside those that the list has.
+    let mut list = List::built_in()?;
+    let before = list.entries().len();
+    list.extend(List::parse("entries.toml", &text)?);
+    let problems: Vec<String> = lint(&list, Date::today())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    ensure!(
+        problems.is_empty(),
+        "the list refuses the entries:\n{}\n{text}",
+        problems.join("\n")
+    );
+    run.note(&format!(
+        "the list takes {} new entries",
+        list.entries().len() - before
+    ));
+    Ok(())
+}
+
+/// A second host at the other end of the wire, on bare Linux: it answers as a peer that may be changed.
+fn neighbor(run: &mut Run, installation: &Installation, wire: &Path) -> Result<Host> {
+    let overlay = run.file("neighbor.qcow2");
+    let image = Image::overlay(&run.bench.tools, &overlay, &installation.disk)?;
+    let mut spec = Spec {
+        boot: Boot::Disk,
+        memory_mib: 2048,
+        processors: 1,
+        ..installation.hardware.spec(&image, None)
+    };
+    spec.further = [
+        "-netdev".to_owned(),
+        format!(
+            "stream,id=wire,server=off,addr.type=unix,addr.path={}",
+            wire.display()
+        ),
+        "-device".to_owned(),
+        "virtio-net-pci,netdev=wire,mac=52:54:00:be:d0:03,romfile=".to_owned(),
+    ]
+    .to_vec();
+    let machine = run.start(&spec, "neighbor")?;
+    let host = Host::come_up(run, machine, &installation.key, Some("rescue"), "neighbor")?;
+    run.phase("neighbor: be a peer", |run| {
+        let start = "nic=$(grep -l 52:54:00:be:d0:03 /sys/class/net/*/address | cut -d/ -f5) && \
+             ip link set $nic up && ip address add 192.0.2.2/24 dev $nic && \
+             systemd-run --unit peer hcl-checker peer --interface $nic";
+        host.ssh.run(start, run.bench.limit(20)).map(drop)
+    })?;
+    Ok(host)
+}
+
+/// Plugs the card into the running host.
+fn plug_in(run: &mut Run, host: &mut Host) -> Result<()> {
+    run.phase("plug in a card with virtual functions", |run| {
+        let device = json!({
+            "driver": "igb", "id": "card", "bus": "port0", "netdev": "wire", "mac": CARD, "romfile": "",
+        });
+        host.machine.qmp.call("device_add", device)?;
+        let wait = format!(
+            "for i in $(seq 60); do grep -l {CARD} /sys/class/net/*/address 2>/dev/null | cut -d/ -f5 | grep . && exit 0; \
+             sleep 1; done; dmesg | tail -30; lspci; exit 1"
+        );
+        let name = host.ssh.run(&wait, run.bench.limit(20))?;
+        run.note(&format!("it is {}", name.trim()));
+        Ok(())
+    })
+}
+
+/// The second run: the card, its virtual functions, and a crash of dom0's kernel.
+fn card(run: &mut Run, host: &mut Host) -> Result<()> {
+    let limit = run.bench.limit(20);
+    let find = format!("grep -l {CARD} /sys/class/net/*/address | cut -d/ -f5 | head -1");
+    let nic = host.ssh.run(&find, limit)?.trim().to_owned();
+    let before = host.ssh.run(STATE_OF_MACHINE, limit)?;
+    run.phase("test the card, and crash", |run| {
+        let start = format!(
+            "systemd-run --unit second --property=Environment=HOME=/root hcl-checker certify --out /root/cert-second \
+             --only nic.{nic} --only sriov --only log --only crash --peer {nic}=192.0.2.2 --address {nic}=192.0.2.1/24 \
+             --net-time 3 --vlan 5 --sriov --crash kernel --crash xen"
+        );
+        host.machine.serial.skip();
+        host.ssh.run(&start, limit)?;
+        // Word by word: each of these alone ends every wait that is not for it.
+        for word in ["Kernel panic", "not syncing:", "sysrq triggered crash"] {
+            host.machine.serial.expect(&[word], run.bench.limit(200))?;
+        }
+        Ok(())
+    })?;
+    run.phase("up again after the crash, to the report", |run| {
+        boot_menu::wait(&mut host.machine, run.bench.limit(60))?;
+        wait_report(run, &host.ssh, "/root/cert-second")
+    })?;
+    let tests = fetch(run, &host.ssh, "second")?;
+    run.look("the tests of the card", |run| {
+        told(run, &report(run, "second")?);
+        judge_card(run, &nic, &tests)
+    })?;
+    run.look("the machine is as it was", |run| {
+        let after = host.ssh.run(STATE_OF_MACHINE, run.bench.limit(20))?;
+        ensure!(after == before, "before:\n{before}\nafter:\n{after}");
+        Ok(())
+    })
+}
+
+fn judge_card(run: &Run, nic: &str, tests: &BTreeMap<String, Test>) -> Result<()> {
+    let test = |id: &str| tests.get(id).with_context(|| format!("no test {id}"));
+    let mut wrong = Vec::new();
+    let links = ["link", "jumbo", "vlan"].map(|part| format!("nic.{nic}.{part}"));
+    let sriov = tests.keys().filter(|id| id.starts_with("sriov")).cloned();
+    let passed: Vec<String> = links.into_iter().chain(sriov).collect();
+    ensure!(
+        passed.len() == 4,
+        "one card has virtual functions: {passed:?}"
+    );
+    for id in passed.iter().map(String::as_str).chain(["crash.kernel"]) {
+        let test = test(id)?;
+        if test.status != "passed" {
+            wrong.push(format!("{id}: {} ({})", test.status, test.reason));
+        }
+    }
+    let crash = test("crash.kernel")?;
+    if !crash.measurements.contains("sysrq triggered crash") {
+        wrong.push(format!(
+            "the dump does not tell of the crash: {}",
+            crash.measurements
+        ));
+    }
+    // Nothing on the host keeps a dump of the hypervisor, and that must be told.
+    let xen = test("crash.xen")?;
+    if xen.status != "skipped" || !xen.reason.contains("keep the dump") {
+        wrong.push(format!("crash.xen: {} ({})", xen.status, xen.reason));
+    }
+    // A thousand megabits are too much for an emulated processor, and nothing else may be the reason.
+    let emulated = run.bench.accelerator == Accelerator::Emulation;
+    for (part, word) in [
+        ("throughput", "which is less than 800"),
+        ("loss", "datagrams were lost"),
+    ] {
+        let test = test(&format!("nic.{nic}.{part}"))?;
+        let slow = emulated && test.status == "failed" && test.reason.contains(word);
+        if test.status != "passed" && !slow {
+            wrong.push(format!("{part}: {} ({})", test.status, test.reason));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! `bedplate-update`: run by a timer of systemd. It looks for a newer release, tells of it, and on a licensed host installs it as the
+//! administrator's policy says.
+
+use clap::{Parser, Subcommand};
+use hcl_checker::{Facts, Root};
+use host::hotfix::{Places, RealMachine};
+use host::licensing;
+use host::updates::{Automation, STALL, Updater, machine_clock};
+use license::Machine;
+use std::io;
+use steps::RealSystem;
+use steps::sink::{Console, FanOut};
+
+/// Looks after the updates of this host.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Do what is due now: look, download, apply, restart; and say what it came to.
+    Run,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Args {
+        command: Command::Run,
+    } = Args::parse();
+    let system = RealSystem::silent();
+    let machine = Machine::of(&Facts::read(&Root::system()));
+    let look = licensing::look(&system, &machine, machine_clock());
+    let updater = Updater {
+        system: &system,
+        machine: &RealMachine,
+        places: &Places::default(),
+        clock: &machine_clock,
+        pause: &std::thread::sleep,
+        stall: STALL,
+        sinks: &|| FanOut::new().with("journal", Console::new(io::stdout())),
+    };
+    let told = updater.run(&Automation::of(&look))?;
+    println!("{}: {}", told.status, told.text);
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Which disks become storage repositories of their own.
+
+use super::contents::{contents, holds_bedplate, slots_on, uses};
+use super::disk::identity_of;
+use super::matches::MatchGroup;
+use super::problem::{About, PlanProblem};
+use super::wish::{Wish, verdict};
+use super::{DiskIdentity, DiskPlan};
+use crate::choices::{StorageChoice, StorageKind};
+use crate::values::StorageName;
+use hcl_checker::Known;
+use hcl_checker::facts::Disk;
+use serde::Serialize;
+use slots::Layout;
+
+/// A storage repository on disks of its own: an LVM volume group over one partition of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoragePlan {
+    /// What it is called.
+    pub name: StorageName,
+    /// How it keeps the disks of guests.
+    #[serde(rename = "type")]
+    pub kind: StorageKind,
+    /// True when the operator agreed to lose what is on its disks.
+    pub wipe: bool,
+    /// Its disks.
+    pub disks: Vec<StorageDisk>,
+}
+
+/// One disk of a storage repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StorageDisk {
+    /// Identity; compared again just before the first write.
+    pub identity: DiskIdentity,
+    /// What is on it now and will be lost, in plain words.
+    pub loses: Vec<String>,
+    /// The partition that it gets.
+    pub layout: Layout,
+}
+
+fn wish(choice: &StorageChoice) -> Wish<'_> {
+    Wish {
+        section: format!("[[storage]] \"{}\"", choice.name),
+        selects: vec![&choice.select],
+        count: choice.count,
+    }
+}
+
+/// The storage repositories, or all that is in the way. `host` is where the host itself goes, where that is known.
+pub fn choose(
+    choices: &[StorageChoice],
+    disks: &[Disk],
+    medium: Option<&str>,
+    host: Option<&DiskPlan>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<StoragePlan>, Vec<PlanProblem>> {
+    let mut problems = Vec::new();
+    let mut plans = Vec::new();
+    let mut taken: Vec<(String, String)> = host
+        .into_iter()
+        .flat_map(DiskPlan::members)
+        .map(|(identity, _)| (identity.path.clone(), "[disk]".to_owned()))
+        .collect();
+    for choice in choices {
+        let wish = wish(choice);
+        let found = match wish.taken(disks, medium) {
+            Ok(found) => found,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let mut members = Vec::new();
+        for disk in found {
+            if let Some((_, section)) = taken.iter().find(|(path, _)| *path == disk.path) {
+                problems.push(PlanProblem::new(
+                    About::Disk,
+                    format!("{section} and {} both mean {}", wish.section, disk.path),
+                    "change one of the two so that it means another disk",
+                ));
+                continue;
+            }
+            taken.push((disk.path.clone(), wish.section.clone()));
+            members.extend(inspect(choice, disk, warnings, &mut problems));
+        }
+        plans.push(StoragePlan {
+            name: choice.name.clone(),
+            kind: choice.kind,
+            wipe: choice.wipe,
+            disks: members,
+        });
+    }
+    if problems.is_empty() {
+        Ok(plans)
+    } else {
+        Err(problems)
+    }
+}
+
+/// A disk that may be taken; none where something is in the way, which then is among the problems.
+fn inspect(
+    choice: &StorageChoice,
+    disk: &Disk,
+    warnings: &mut Vec<String>,
+    problems: &mut Vec<PlanProblem>,
+) -> Option<StorageDisk> {
+    let before = problems.len();
+    let mut problem = |message: String, advice: String| {
+        problems.push(
+            PlanProblem::new(About::Disk, message, advice).with(vec![verdict(disk, Vec::new())]),
+        );
+    };
+    let (name, section) = (&disk.path, format!("[[storage]] \"{}\"", choice.name));
+    let loses = contents(disk);
+    let consent =
+        format!("set `wipe = true` in {section} if all of it may be lost, or choose another disk");
+    if disk.is_in_use() {
+        problem(
+            format!("{name} is in use: {}", uses(disk).join(", ")),
+            "stop what uses it, or choose another disk; consent to wipe does not cover a disk in use".to_owned(),
+        );
+    }
+    if holds_bedplate(disk) {
+        // No consent covers that: a host is lost by installing over it, never by giving it more storage.
+        problem(
+            format!(
+                "{name} runs Bedplate ({}) and is not taken for a storage repository",
+                slots_on(disk).join(", ")
+            ),
+            "choose another disk, or erase this one by hand: `wipefs --all`".to_owned(),
+        );
+    } else if !choice.wipe {
+        match disk.holds_data() {
+            Known::Value(true) => {
+                problem(format!("{name} holds data: {}", loses.join("; ")), consent)
+            }
+            Known::Unknown(unknown) => problem(
+                format!(
+                    "it is not known whether {name} holds data: {}",
+                    unknown.reason
+                ),
+                consent,
+            ),
+            _ => {}
+        }
+    }
+    let planned = identity_of(disk).and_then(|identity| {
+        let layout = Layout::plan_storage(identity.size, identity.sector_size)
+            .map_err(|error| format!("{name}: {error}"))?;
+        Ok((identity, layout))
+    });
+    match planned {
+        Ok((identity, layout)) if problems.len() == before => {
+            if identity.serial.is_none() && identity.wwn.is_none() {
+                warnings.push(format!(
+                    "{name} reports neither a serial number nor a world wide name: it is known by path and size only"
+                ));
+            }
+            Some(StorageDisk {
+                identity,
+                loses,
+                layout,
+            })
+        }
+        Ok(_) => None,
+        Err(reason) => {
+            problems.push(PlanProblem::new(
+                About::Disk,
+                reason,
+                "choose another disk, or look at its cable and at `dmesg`",
+            ));
+            None
+        }
+    }
+}
+
+/// Why each disk belongs to each storage repository or not.
+pub fn matches(choices: &[StorageChoice], disks: &[Disk]) -> Vec<MatchGroup> {
+    choices
+        .iter()
+        .map(|choice| {
+            let wish = wish(choice);
+            let wanted = match choice.count {
+                1 => format!("The disk that {} asks for", wish.section),
+                n => format!("The {n} disks that {} asks for", wish.section),
+            };
+            wish.group(wanted, disks)
+        })
+        .collect()
+}
