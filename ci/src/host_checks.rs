@@ -110,6 +110,15 @@ pub fn run_all(run: &Run, ssh: &Ssh, checks: &[Check], name: &str) -> Result<()>
     Ok(())
 }
 
+/// The release that runs.
+pub fn runs_release(version: &str) -> Check {
+    Check::has(
+        "the running release is the one that it should be",
+        "cat /run/bedplate/boot.json",
+        &[&format!("\"version\": \"{version}\"")],
+    )
+}
+
 /// What every installed host must show when it was booted under Xen.
 pub fn under_xen(hostname: &str, address: &str) -> Vec<Check> {
     let mut checks = vec![

@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod host;
 mod host_checks;
+mod image_builder;
 mod installation;
 mod instructions;
 mod machine;

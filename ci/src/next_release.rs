@@ -2,14 +2,10 @@
 //! some of them with a defect that the host must survive.
 
 use crate::case::Run;
-use crate::process;
+use crate::image_builder;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
-
-/// Builds are not emulated, but the disk may be slow.
-const BUILD: Duration = Duration::from_secs(1200);
 
 /// A release to make. Its version is higher than any that the workspace has, and than those before it in a list.
 #[derive(Debug, Clone, Copy)]
@@ -180,11 +176,9 @@ fn image_build(
     epoch: u64,
     with: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Result<()> {
-    let mut command = Command::new(run.bench.workspace.program("image-build")?);
-    with(&mut command)
-        .env("SOURCE_DATE_EPOCH", epoch.to_string())
-        .current_dir(run.bench.workspace.root());
-    process::run(&mut command, b"", BUILD).map(drop)
+    image_builder::run(run, |command| {
+        with(command).env("SOURCE_DATE_EPOCH", epoch.to_string())
+    })
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

@@ -9,6 +9,7 @@
 
 pub mod change;
 pub mod class;
+mod clock;
 pub mod cmdline;
 pub mod commands;
 pub mod complete;

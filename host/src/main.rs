@@ -9,7 +9,7 @@ use host::hotfix::{Places, RealMachine};
 use host::terminal::RealTerminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+
 use steps::RealSystem;
 use steps::sink::{Console, FanOut};
 
@@ -52,9 +52,7 @@ fn run(words: &[String]) -> Result<String, XeError> {
     }
     let around = Surroundings {
         system: &RealSystem::silent(),
-        now: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
+        now: steps::now_unix(),
         hardware: &|| license::Machine::of(&Facts::read(&Root::system())),
         machine: &RealMachine,
         places: &Places::default(),

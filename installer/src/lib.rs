@@ -18,6 +18,7 @@ pub mod laydown;
 pub mod license_check;
 pub mod live;
 pub mod live_network;
+mod live_words;
 pub mod load_line;
 pub mod plan;
 pub mod release_source;

@@ -11,6 +11,7 @@ use crate::hardware_check::{self, Checked};
 use crate::interview::{self, Asked, Terminal};
 use crate::laydown::Machine;
 use crate::live_network::LiveNetwork;
+use crate::live_words::LiveWords;
 use crate::load_line::LoadLine;
 use crate::plan::Plan;
 use crate::run_dir::{RUN_DIR, RunDir};
@@ -36,12 +37,6 @@ use steps::step::error_chain;
 use steps::system::{Command, RealSystem};
 use steps::{Emitter, Report, StepError};
 
-/// Kernel command line word: never ask, there is nobody.
-const HEADLESS: &str = "bedplate.headless";
-/// Kernel command line word: tell about the hardware, install nothing.
-const CHECK: &str = "bedplate.check";
-/// Kernel command line word: plain questions in place of screens.
-const PLAIN: &str = "bedplate.ui=plain";
 /// How long the last lines may take to get out of slow serial lines before the screens are drawn.
 const DRAIN: Duration = Duration::from_secs(3);
 /// Where the time zones are.
@@ -79,7 +74,8 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
         .with("screens", tap.clone());
     let mut emitter = Emitter::new(sinks);
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    if has_word(&command_line, CHECK) {
+    let words = LiveWords::parse(&command_line);
+    if words.check {
         Network::new(&system).start().ok();
         let checked = Checked::of(Facts::read(&Root::system()))?;
         hardware_check::show(&checked, &system, &mut consoles)?;
@@ -102,6 +98,7 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
     )?;
     let ended = Live {
         session,
+        words,
         dir: &dir,
         consoles: consoles.clone(),
         gate,
@@ -134,6 +131,7 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
 
 struct Live<'a> {
     session: Session<'a>,
+    words: LiveWords,
     dir: &'a RunDir,
     consoles: Consoles,
     gate: Gate,
@@ -145,16 +143,6 @@ struct Live<'a> {
 impl Live<'_> {
     /// None when somebody was asked and does not want to install.
     fn run(&mut self, emitter: &mut Emitter) -> Result<Option<Ended>, StepError> {
-        let headless = self
-            .session
-            .command_line
-            .split_ascii_whitespace()
-            .any(|word| {
-                word == HEADLESS
-                    || word
-                        .strip_prefix(HEADLESS)
-                        .is_some_and(|rest| rest == "=1" || rest == "=yes")
-            });
         self.quiet_machine(emitter);
         let mut tell = |message| warn(emitter, message);
         let line = &self.session.command_line;
@@ -174,7 +162,7 @@ impl Live<'_> {
         let found = self.finder().find(line, &self.session.medium, &mut tell);
         match found {
             Ok(Some(found)) => self.by_answers(&found, emitter).map(Some),
-            Ok(None) if headless || !Terminal::is_there() => {
+            Ok(None) if self.words.headless || !Terminal::is_there() => {
                 let errors = vec![
                     "there are no answers, and nobody to ask".to_owned(),
                     "looked for `bedplate.answers=` on the kernel command line, in the area on the medium, and for a file \
@@ -372,7 +360,7 @@ impl Live<'_> {
             self.tap.clone(),
             zones,
         );
-        if has_word(&self.session.command_line, PLAIN) {
+        if self.words.plain {
             return self.by_interview(&real);
         }
         let paths: Vec<PathBuf> = self.consoles.names().iter().map(PathBuf::from).collect();
@@ -494,26 +482,5 @@ fn ended(report: Report, after: After) -> Ended {
         report,
         exit,
         after,
-    }
-}
-
-/// True when the kernel command line holds this word.
-fn has_word(command_line: &str, wanted: &str) -> bool {
-    command_line
-        .split_ascii_whitespace()
-        .any(|word| word == wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_the_command_line_are_whole() {
-        assert!(!has_word("bedplate.mode=live console=tty0", PLAIN));
-        assert!(has_word("bedplate.ui=plain bedplate.mode=live", PLAIN));
-        assert!(!has_word("bedplate.ui=plainly", PLAIN));
-        assert!(has_word("bedplate.mode=live bedplate.check", CHECK));
-        assert!(!has_word("bedplate.checked", CHECK));
     }
 }

@@ -3,7 +3,7 @@
 use crate::{MANIFEST, METADATA_DIR, TARGETS_DIR};
 use serde_json::Value;
 
-/// Most bytes of one file of metadata, and of the manifest: they have some kilobytes.
+/// Most bytes of one file of metadata, and of the manifest: they have some kilobytes. It is the limit of the TUF client, too.
 pub const MAX_METADATA: u64 = 1024 * 1024;
 /// All of them together, before anything of it is known to be signed: they are kept in memory.
 pub const MAX_ALL_METADATA: u64 = 16 * 1024 * 1024;

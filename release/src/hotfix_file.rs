@@ -4,16 +4,16 @@
 //! hash of everything before it comes, and writes nothing to the disk that nobody signed, but for the metadata itself, which
 //! is bounded.
 
-use crate::open::Policy;
-use crate::{Error, MANIFEST, METADATA_DIR, OpenRelease, Repository, Source, TARGETS_DIR};
+use crate::{
+    Error, MANIFEST, MAX_METADATA, METADATA_DIR, OpenRelease, Policy, Repository, Source,
+    TARGETS_DIR,
+};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use tar::{Archive, Entry, Header};
 
-/// Most bytes of a metadata file and of the manifest: the limit of the TUF client.
-const MAX_METADATA: u64 = 1024 * 1024;
 /// Most metadata files: four, and one more for each change of keys.
 const MAX_METADATA_FILES: usize = 64;
 /// Bytes copied at once.

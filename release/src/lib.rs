@@ -21,6 +21,7 @@ mod keys;
 mod manifest;
 mod metadata;
 mod open;
+mod policy;
 mod publish;
 mod verified_reader;
 
@@ -31,7 +32,8 @@ pub use hotfix_info::{DELTA_ARTIFACTS, DeltaInfo, Guidance, HotfixInfo, HotfixKi
 pub use keys::{KeyDates, generate, trusted_root_path};
 pub use manifest::{Artifact, ArtifactInfo, BOOT_FILES, MANIFEST, Manifest, SIGNED_FOR_GRUB};
 pub use metadata::Stamp;
-pub use open::{Delta, Expiry, ExtraFiles, OpenRelease, Policy, Repository, Source, Versions};
+pub use open::{Delta, OpenRelease, Repository, Source, Versions};
+pub use policy::{Expiry, ExtraFiles, Policy};
 pub use publish::{DeltaFile, Published, hash_file, publish, publish_hotfix, refresh_timestamp};
 pub use verified_reader::VerifiedReader;
 

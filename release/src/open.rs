@@ -6,8 +6,8 @@ use crate::hotfix_info::{DELTA_KEY, HOTFIX_KEY};
 use crate::metadata::runtime;
 use crate::verified_reader::{CHUNK, VerifiedReader};
 use crate::{
-    Artifact, ArtifactInfo, DeltaInfo, Error, HotfixInfo, MANIFEST, METADATA_DIR, Manifest,
-    TARGETS_DIR,
+    Artifact, ArtifactInfo, DeltaInfo, Error, Expiry, ExtraFiles, HotfixInfo, MANIFEST,
+    MAX_METADATA, METADATA_DIR, Manifest, Policy, TARGETS_DIR,
 };
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -21,75 +21,12 @@ use url::Url;
 /// The manifest is a few kilobytes.
 const MAX_MANIFEST: u64 = 1024 * 1024;
 
-/// So are the metadata files; this is the limit of the TUF client, too.
-const MAX_METADATA: u64 = 1024 * 1024;
-
 /// Where a release comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
     /// A folder that holds `metadata/` and `targets/`: a medium, its copy in memory, a build.
     Directory(PathBuf),
-}
-
-/// What to do about metadata that expired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    /// Refuse it: for what comes over the network, where somebody may hold updates back.
-    Enforced,
-    /// Accept it and say so in [`OpenRelease::expired`]: for a medium or file in the operator's hand, which must install
-    /// years later and on machines whose clock is wrong.
-    Told,
-}
-
-/// What to do about files in `targets/` that nothing signed lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExtraFiles {
-    /// Refuse them: a medium holds one release and nothing else.
-    Refused,
-    /// Leave them alone: an update server keeps earlier releases.
-    Ignored,
-}
-
-/// How strictly a repository is opened. Signatures, hashes, sizes and versions are always enforced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// What to do about metadata that expired.
-    pub expiry: Expiry,
-    /// What to do about unlisted files.
-    pub extra_files: ExtraFiles,
-    /// A folder that remembers the versions seen before, so that an older release is refused as a rollback. It must
-    /// exist. Without one, nothing is remembered.
-    pub datastore: Option<PathBuf>,
-}
-
-impl Policy {
-    /// For a medium or file in the operator's hand: expiry is told, unlisted files are refused, nothing is remembered.
-    pub fn medium() -> Policy {
-        Policy {
-            expiry: Expiry::Told,
-            extra_files: ExtraFiles::Refused,
-            datastore: None,
-        }
-    }
-
-    /// For a hotfix file in the operator's hand: as [`Policy::medium`], and versions are remembered in `datastore`, so that
-    /// an older release is refused.
-    pub fn hotfix(datastore: PathBuf) -> Policy {
-        Policy {
-            datastore: Some(datastore),
-            ..Policy::medium()
-        }
-    }
-
-    /// For an update server: expiry is enforced, unlisted files are ignored, versions are remembered in `datastore`.
-    pub fn network(datastore: PathBuf) -> Policy {
-        Policy {
-            expiry: Expiry::Enforced,
-            extra_files: ExtraFiles::Ignored,
-            datastore: Some(datastore),
-        }
-    }
 }
 
 /// Versions of the metadata that was accepted.

@@ -86,7 +86,7 @@ pub struct Download<'a> {
 }
 
 /// Where what was fetched goes.
-enum Into<'p> {
+enum Destination<'p> {
     Memory,
     File(&'p Path),
     /// Behind what is in the file already.
@@ -116,7 +116,7 @@ impl<'a> Download<'a> {
 
     /// Into memory. `tell` hears of every failed attempt.
     pub fn get(&self, url: &str, tell: &mut dyn FnMut(String)) -> Result<Vec<u8>, FetchError> {
-        let bytes = self.fetch(url, &Into::Memory, tell)?;
+        let bytes = self.fetch(url, &Destination::Memory, tell)?;
         if bytes.len() as u64 > self.max_bytes {
             return Err(self.too_large(url));
         }
@@ -130,7 +130,7 @@ impl<'a> Download<'a> {
         path: &Path,
         tell: &mut dyn FnMut(String),
     ) -> Result<(), FetchError> {
-        self.fetch(url, &Into::File(path), tell).map(drop)
+        self.fetch(url, &Destination::File(path), tell).map(drop)
     }
 
     /// As [`save`](Self::save), but goes on where the file ends. Whether the beginning is of the same content is for the caller to
@@ -141,7 +141,7 @@ impl<'a> Download<'a> {
         path: &Path,
         tell: &mut dyn FnMut(String),
     ) -> Result<(), FetchError> {
-        self.fetch(url, &Into::Rest(path), tell).map(drop)
+        self.fetch(url, &Destination::Rest(path), tell).map(drop)
     }
 
     fn too_large(&self, url: &str) -> FetchError {
@@ -154,7 +154,7 @@ impl<'a> Download<'a> {
 
     /// Through standard input: a URL may hold a token, and arguments are logged and seen by every process.
     /// An https URL stays https: what is fetched may carry consent and logins.
-    fn config(&self, url: &str, into: &Into<'_>) -> String {
+    fn config(&self, url: &str, into: &Destination<'_>) -> String {
         let redirects = match is_https(url) {
             true => "=https",
             false => "=http,https",
@@ -166,14 +166,14 @@ impl<'a> Download<'a> {
             self.stall.as_secs().clamp(1, 15)
         );
         config += &match into {
-            Into::Memory => format!("max-time = {}\n", self.stall.as_secs()),
-            Into::File(path) | Into::Rest(path) => format!(
+            Destination::Memory => format!("max-time = {}\n", self.stall.as_secs()),
+            Destination::File(path) | Destination::Rest(path) => format!(
                 "speed-limit = {SLOWEST}\nspeed-time = {}\noutput = \"{}\"\n",
                 self.stall.as_secs(),
                 path.display()
             ),
         };
-        if let Into::Rest(_) = into {
+        if let Destination::Rest(_) = into {
             config += "continue-at = -\n";
         }
         if let Some(proxy) = self.proxy {
@@ -192,7 +192,7 @@ impl<'a> Download<'a> {
     fn fetch(
         &self,
         url: &str,
-        into: &Into<'_>,
+        into: &Destination<'_>,
         tell: &mut dyn FnMut(String),
     ) -> Result<Vec<u8>, FetchError> {
         let what = self.what;
@@ -207,8 +207,8 @@ impl<'a> Download<'a> {
         }
         let config = self.config(url, into);
         let longest = match into {
-            Into::Memory => self.stall + Duration::from_secs(30),
-            Into::File(_) | Into::Rest(_) => LONGEST,
+            Destination::Memory => self.stall + Duration::from_secs(30),
+            Destination::File(_) | Destination::Rest(_) => LONGEST,
         };
         let started = Instant::now();
         let mut attempts = 0;
@@ -231,12 +231,12 @@ impl<'a> Download<'a> {
             if code == Some(63) {
                 return Err(self.too_large(url));
             }
-            if let (Some(23), Into::File(path) | Into::Rest(path)) = (code, into) {
+            if let (Some(23), Destination::File(path) | Destination::Rest(path)) = (code, into) {
                 let path = path.display().to_string();
                 return Err(FetchError::NotWritten { path });
             }
             // 33: the server gives whole files alone. 36: what is there is no beginning of it.
-            if let (Some(33 | 36), Into::Rest(path)) = (code, into)
+            if let (Some(33 | 36), Destination::Rest(path)) = (code, into)
                 && let Err(error) = self.system.remove_file(path)
             {
                 return Err(FetchError::NotWritten {

@@ -14,5 +14,5 @@ pub use event::{Event, EventKind, Outcome};
 pub use report::{Heading, Report};
 pub use runner::Runner;
 pub use secrets::Secrets;
-pub use step::{Emitter, Reporter, Step, StepError};
+pub use step::{Emitter, Reporter, Step, StepError, now_unix};
 pub use system::{Command, Output, RealSystem, RecordingSystem, RunError, System};

@@ -66,11 +66,15 @@ impl Clock for SystemClock {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
     fn unix(&mut self) -> u64 {
-        // A clock before 1970 says nothing useful: 0 shows that.
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs())
+        now_unix()
     }
+}
+
+/// The machine's clock in seconds since 1970. One before that says nothing useful: 0 shows it.
+pub fn now_unix() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Numbers and dates events and gives them to the readers.

@@ -2,9 +2,11 @@
 //! stopped with Ctrl-C and gone on with, over a restart and a crash, with a peer beside it; then the report in the hands of
 //! somebody else.
 //!
-//! Two runs. In the first everything passes that is required, but for the machine being a virtual one. Then a card with virtual functions is plugged in, with
-//! a second host at its other end: an emulated 82576 says that it carries 1000 Mbit/s, and no emulated processor can show
-//! that, so this run must say so.
+//! Two runs. In the first everything passes that is required, but for the machine being a virtual one. Then a card with virtual
+//! functions is plugged in, with a second host at its other end: an emulated 82576 says that it carries 1000 Mbit/s, and no
+//! emulated processor can show that, so this run must say so.
+
+mod report;
 
 use crate::accelerator::Accelerator;
 use crate::boot_menu;
@@ -12,16 +14,14 @@ use crate::case::Run;
 use crate::disk::Image;
 use crate::host::Host;
 use crate::installation::{Hardware, Installation, Wishes, install};
-use crate::process;
 use crate::qemu::{Boot, Bus, Disk, Nic, Spec};
 use crate::ssh::Ssh;
 use anyhow::{Context, Result, bail, ensure};
-use hcl_checker::date::Date;
-use hcl_checker::list::{List, lint};
-use serde_json::{Value, json};
+use report::{Test, fetch, other_hands, report, signed, told};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -280,151 +280,6 @@ fn wait_report(run: &Run, ssh: &Ssh, folder: &str) -> Result<()> {
         limit.as_secs(),
         String::from_utf8_lossy(&said.stdout)
     )
-}
-
-/// A test of a report.
-#[derive(Debug)]
-struct Test {
-    status: String,
-    reason: String,
-    measurements: String,
-}
-
-/// Brings the folder of a run here as `NAME`, and returns the tests of its report.
-fn fetch(run: &Run, ssh: &Ssh, name: &str) -> Result<BTreeMap<String, Test>> {
-    let limit = run.bench.limit(20);
-    let archive = run.file(&format!("{name}.tar"));
-    ssh.run(
-        &format!("tar -C /root -cf /root/{name}.tar cert-{name}"),
-        limit,
-    )?;
-    ssh.get(&format!("/root/{name}.tar"), &archive, limit)?;
-    let mut untar = Command::new("tar");
-    untar.args(["--strip-components=1", "-xf"]).arg(&archive);
-    let folder = folder(run, name);
-    std::fs::create_dir_all(&folder)?;
-    untar.arg("-C").arg(&folder);
-    process::run(&mut untar, b"", limit)?;
-    let report = report(run, name)?;
-    let tests = report["tests"].as_array().context("no tests")?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let tests = tests.iter().map(|test| {
-        let test_of = Test {
-            status: text(&test["status"]),
-            reason: text(&test["reason"]),
-            measurements: test["measurements"].to_string(),
-        };
-        (text(&test["id"]), test_of)
-    });
-    Ok(tests.collect())
-}
-
-/// Folders are not emptied with a case's folder of files, so that of a run is beside it.
-fn folder(run: &Run, name: &str) -> PathBuf {
-    run.dir().with_extension(name)
-}
-
-fn report(run: &Run, name: &str) -> Result<Value> {
-    let file = folder(run, name).join("report.json");
-    let bytes = std::fs::read(&file).with_context(|| format!("{}", file.display()))?;
-    serde_json::from_slice(&bytes).context("the report is not JSON")
-}
-
-/// The tests of a report, for whoever reads along.
-fn told(run: &Run, report: &Value) {
-    for test in report["tests"].as_array().into_iter().flatten() {
-        let text = |name: &str| test[name].as_str().unwrap_or_default().to_owned();
-        run.note(&format!(
-            "{:<8} {:<28} {:>7} ms  {}",
-            text("status"),
-            text("id"),
-            test["duration_ms"],
-            text("reason")
-        ));
-    }
-}
-
-fn checker(run: &Run, arguments: &[&str]) -> Result<std::process::Output> {
-    let mut command = Command::new(run.bench.workspace.program("hcl-checker")?);
-    command.args(arguments);
-    process::output(&mut command, b"", Duration::from_secs(60))
-}
-
-/// What a report is for whoever gets it: signed, unchanged, without serial numbers.
-fn signed(run: &Run, name: &str) -> Result<PathBuf> {
-    let file = folder(run, name).join("report.json");
-    let path = file.to_string_lossy().into_owned();
-    let verified = checker(run, &["report", "verify", &path])?;
-    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
-    run.note(said.lines().next().unwrap_or_default());
-    ensure!(
-        verified.status.success() && said.starts_with("GOOD"),
-        "`report verify` says:\n{said}"
-    );
-    let bytes = std::fs::read(&file)?;
-    // Any byte: the middle of the file is as good as another.
-    let mut changed = bytes.clone();
-    let middle = changed.len() / 2;
-    changed[middle] ^= 1;
-    let bad = run.file(&format!("{name}-changed.json"));
-    std::fs::write(&bad, &changed)?;
-    let signature = format!("{path}.sig");
-    let bad = bad.to_string_lossy().into_owned();
-    let refused = checker(run, &["report", "verify", &bad, "--signature", &signature])?;
-    ensure!(
-        refused.status.code() == Some(1),
-        "a report with one other byte: {}",
-        refused.status
-    );
-    let html = std::fs::read_to_string(folder(run, name).join("report.html"))?;
-    for text in [String::from_utf8(bytes)?, html] {
-        let text = text.to_lowercase();
-        // Serial numbers of machine and disks, hardware addresses with and without colons.
-        let card = CARD.replace(':', "");
-        for secret in [
-            "bp-test-1",
-            "bpvirtio01",
-            "bperase01",
-            "52:54:00:be:d0",
-            "525400bed0",
-            &card,
-        ] {
-            ensure!(!text.contains(secret), "`{secret}` is in the report");
-        }
-    }
-    Ok(file)
-}
-
-/// What was tested becomes entries that the list takes.
-fn other_hands(run: &Run, name: &str) -> Result<()> {
-    let path = signed(run, name)?.to_string_lossy().into_owned();
-    let page = "https://example.com/report";
-    let submitted = checker(run, &["report", "submit-entry", &path, "--page", page])?;
-    ensure!(
-        submitted.status.success(),
-        "`report submit-entry` says:\n{}",
-        String::from_utf8_lossy(&submitted.stderr)
-    );
-    let text = String::from_utf8(submitted.stdout)?;
-    std::fs::write(run.file("entries.toml"), &text)?;
-    // As a reviewer takes them: beside those that the list has.
-    let mut list = List::built_in()?;
-    let before = list.entries().len();
-    list.extend(List::parse("entries.toml", &text)?);
-    let problems: Vec<String> = lint(&list, Date::today())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    ensure!(
-        problems.is_empty(),
-        "the list refuses the entries:\n{}\n{text}",
-        problems.join("\n")
-    );
-    run.note(&format!(
-        "the list takes {} new entries",
-        list.entries().len() - before
-    ));
-    Ok(())
 }
 
 /// A second host at the other end of the wire, on bare Linux: it answers as a peer that may be changed.

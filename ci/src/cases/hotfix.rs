@@ -3,7 +3,7 @@
 
 use crate::case::Run;
 use crate::host::Host;
-use crate::host_checks::{self, Check};
+use crate::host_checks;
 use crate::installation::{Entries, Hardware, ROOT_OPEN, Wishes, install};
 use crate::next_release::{self, Defect, Next};
 use crate::qemu::{Bus, Nic};
@@ -173,11 +173,7 @@ fn first_boot(run: &mut Run) -> Result<Host> {
 /// Everything that a host must show, and the release that it runs.
 fn look(run: &Run, host: &Host, version: &'static str, name: &str) -> Result<()> {
     let mut checks = host_checks::under_xen(HOSTNAME, DHCP_ADDRESS);
-    checks.push(Check::has(
-        "the running release is the one that it should be",
-        "cat /run/bedplate/boot.json",
-        &[&format!("\"version\": \"{version}\"")],
-    ));
+    checks.push(host_checks::runs_release(version));
     host_checks::run_all(run, &host.ssh, &checks, name)
 }
 

@@ -3,15 +3,13 @@
 use crate::case::Run;
 use crate::host::Host;
 use crate::host_checks::{self, Check};
+use crate::image_builder;
 use crate::installation::{Entries, Hardware, Wishes, install};
 use crate::next_release::{self, Next};
-use crate::process;
 use crate::qemu::{Bus, Nic};
 use crate::web_server::WebServer;
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
 const HOSTNAME: &str = "bp-updates";
 /// What DHCP gives in QEMU's network.
@@ -20,8 +18,6 @@ const DHCP_ADDRESS: &str = "10.0.2.15";
 const FIRST: &str = env!("CARGO_PKG_VERSION");
 /// The release that the repository holds.
 const NEXT: &str = "0.1.99";
-/// Signing and packing.
-const BUILD: Duration = Duration::from_secs(600);
 
 /// Runs the case.
 ///
@@ -106,7 +102,7 @@ fn publish(run: &Run, hotfixes: &[PathBuf]) -> Result<WebServer> {
         std::fs::remove_dir_all(&out)
             .with_context(|| format!("{} cannot be removed", out.display()))?;
     }
-    image_build(run, |command| {
+    image_builder::run(run, |command| {
         command
             .arg("repository")
             .arg("--out")
@@ -119,7 +115,7 @@ fn publish(run: &Run, hotfixes: &[PathBuf]) -> Result<WebServer> {
 /// A license for a site: a host that is not activated yet has 30 days in which it updates itself.
 fn license(run: &Run) -> Result<PathBuf> {
     let out = run.file("site.license");
-    image_build(run, |command| {
+    image_builder::run(run, |command| {
         command
             .args(["license", "--customer", "CI", "--sockets", "16"])
             .args(["--site", "CI", "--until", "2099-01-01", "--out"])
@@ -128,20 +124,10 @@ fn license(run: &Run) -> Result<PathBuf> {
     Ok(out)
 }
 
-fn image_build(run: &Run, with: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
-    let mut command = Command::new(run.bench.workspace.program("image-build")?);
-    with(&mut command).current_dir(run.bench.workspace.root());
-    process::run(&mut command, b"", BUILD).map(drop)
-}
-
 /// Everything that a host must show, and the release that it runs.
 fn look(run: &Run, host: &Host, version: &'static str, name: &str) -> Result<()> {
     let mut checks = host_checks::under_xen(HOSTNAME, DHCP_ADDRESS);
-    checks.push(Check::has(
-        "the running release is the one that it should be",
-        "cat /run/bedplate/boot.json",
-        &[&format!("\"version\": \"{version}\"")],
-    ));
+    checks.push(host_checks::runs_release(version));
     checks.push(Check::has(
         "the timer of the updates runs",
         "systemctl is-active bedplate-update.timer",

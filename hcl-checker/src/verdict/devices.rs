@@ -1,12 +1,12 @@
 //! Findings about storage and network controllers: is each listed, does the kernel drive it, and which of them count.
 
+use super::names::{bound, device_name, disk_name};
 use super::platform::{deviates, listed};
 use super::{Finding, Level, Severity, Subject, constraints};
 use crate::drivers::DriverIndex;
 use crate::facts::{Disk, Facts, NicKind, PciFunction, PciIds};
 use crate::known::Known;
 use crate::list::{Entry, List};
-use crate::pci_names;
 use std::collections::BTreeSet;
 
 /// PCI classes: storage, network, and Fibre Channel, which is a kind of serial bus there.
@@ -488,33 +488,4 @@ fn no_nic(facts: &Facts) -> Finding {
             Some(_) => "run the check on the machine itself, or give what is missing",
             None => "install one, or switch it on in the firmware's setup",
         })
-}
-
-/// The driver that is bound now.
-fn bound(function: &PciFunction) -> String {
-    match &function.driver {
-        Known::Value(driver) => format!("driven by {driver} now"),
-        Known::Absent => "no driver bound now".to_owned(),
-        Known::Unknown(_) => "not known whether a driver is bound now".to_owned(),
-    }
-}
-
-/// Maker and product by the public database of PCI ids, and the numbers.
-pub(crate) fn device_name(function: &PciFunction) -> String {
-    let Some(ids) = function.ids.value() else {
-        return format!("PCI function {}", function.address);
-    };
-    let numbers = format!("[{:04x}:{:04x}]", ids.vendor, ids.device);
-    let device = pci_names::device(ids.vendor, ids.device).unwrap_or("device");
-    match pci_names::vendor(ids.vendor) {
-        Some(vendor) => format!("{vendor} {device} {numbers}"),
-        None => format!("device {numbers}"),
-    }
-}
-
-fn disk_name(disk: &Disk) -> String {
-    match disk.model.value() {
-        Some(model) => format!("{} {model}", disk.path),
-        None => disk.path.clone(),
-    }
 }

@@ -5,12 +5,13 @@ mod devices;
 mod finding;
 mod judge;
 mod level;
+mod names;
 mod platform;
 
-pub(crate) use devices::device_name;
 pub use finding::{Finding, Severity, Subject};
 pub use judge::{judge, judge_for_disks};
 pub use level::Level;
+pub(crate) use names::device_name;
 
 use crate::facts::Context;
 use crate::known::Known;

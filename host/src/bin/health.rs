@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use steps::event::Outcome;
 use steps::sink::{Console, FanOut};
 use steps::{Emitter, RealSystem, System};
@@ -145,9 +145,7 @@ fn site<'a>(system: &'a dyn System, places: &'a Places) -> Site<'a> {
         system,
         machine: &RealMachine,
         places,
-        now: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
+        now: steps::now_unix(),
     }
 }
 

@@ -6,7 +6,6 @@ use clap::{Parser, Subcommand};
 use hcl_checker::{Facts, Root};
 use host::licensing;
 use license::Machine;
-use std::time::{SystemTime, UNIX_EPOCH};
 use steps::RealSystem;
 
 /// Looks after the license of this host.
@@ -28,11 +27,8 @@ fn main() -> anyhow::Result<()> {
         command: Command::Check,
     } = Args::parse();
     let system = RealSystem::silent();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
     let machine = Machine::of(&Facts::read(&Root::system()));
-    let look = licensing::look(&system, &machine, now);
+    let look = licensing::look(&system, &machine, steps::now_unix());
     if let Some(text) =
         licensing::warn(&system, &look).context("the console cannot be told about the license")?
     {

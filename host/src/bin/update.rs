@@ -5,11 +5,11 @@ use clap::{Parser, Subcommand};
 use hcl_checker::{Facts, Root};
 use host::hotfix::{Places, RealMachine};
 use host::licensing;
-use host::updates::{Automation, STALL, Updater, machine_clock};
+use host::updates::{Automation, STALL, Updater};
 use license::Machine;
 use std::io;
-use steps::RealSystem;
 use steps::sink::{Console, FanOut};
+use steps::{RealSystem, now_unix};
 
 /// Looks after the updates of this host.
 #[derive(Parser)]
@@ -31,12 +31,12 @@ fn main() -> anyhow::Result<()> {
     } = Args::parse();
     let system = RealSystem::silent();
     let machine = Machine::of(&Facts::read(&Root::system()));
-    let look = licensing::look(&system, &machine, machine_clock());
+    let look = licensing::look(&system, &machine, now_unix());
     let updater = Updater {
         system: &system,
         machine: &RealMachine,
         places: &Places::default(),
-        clock: &machine_clock,
+        clock: &now_unix,
         pause: &std::thread::sleep,
         stall: STALL,
         sinks: &|| FanOut::new().with("journal", Console::new(io::stdout())),

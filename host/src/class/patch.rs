@@ -93,10 +93,7 @@ fn hotfix(record: &PatchRecord, runs: bool) -> Record {
         }
         _ => record.reason.clone(),
     };
-    let changed = i64::try_from(record.changed)
-        .ok()
-        .and_then(|s| jiff::Timestamp::from_second(s).ok())
-        .map(|at| at.to_string());
+    let changed = crate::clock::shown(record.changed);
     Record::new()
         .with("uuid", record.uuid.clone())
         .with("name-label", format!("bedplate-{}", root.version))

@@ -37,10 +37,7 @@ fn read(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
 }
 
 fn record(snapshot: &Domain) -> Record {
-    let time = i64::try_from(snapshots::time(snapshot))
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map(|time| time.to_string());
+    let time = crate::clock::shown(snapshots::time(snapshot));
     let record = Record::new()
         .with("uuid", snapshot.uuid())
         .with("name-label", snapshot.name())

@@ -22,10 +22,7 @@ pub(super) const CLASS: Class = Class {
 };
 
 fn record(task: &TaskRecord) -> Record {
-    let created = i64::try_from(task.created)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map(|time| time.to_string());
+    let created = crate::clock::shown(task.created);
     Record::new()
         .with("uuid", task.uuid.clone())
         .with("name-label", task.name.clone())

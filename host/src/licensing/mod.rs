@@ -12,6 +12,7 @@ pub use command::LicenseCommand;
 pub use request::{request, request_text};
 pub use warning::{ISSUE_FILE, warn};
 
+use crate::clock;
 use crate::error::chain;
 use crate::local::short_text;
 use crate::record::{Field, Record, Value};
@@ -180,7 +181,7 @@ impl Look {
             .with("automatic-updates", state.allows_automatic_updates())
             .with("sockets-populated", self.machine.sockets)
             .with("license-file", self.file)
-            .with("clock", date(memory.high_water_mark));
+            .with("clock", clock::shown(memory.high_water_mark));
         if let Some(Ok(bundle)) = &self.bundle
             && let Some(license) = &bundle.license
         {
@@ -199,12 +200,12 @@ impl Look {
                 .with("binding", binding)
                 .with("sockets-licensed", claims.sockets)
                 .with("sockets-used", *sockets_used)
-                .with("not-before", date(claims.not_before))
-                .with("updates-until", date(claims.updates_until))
+                .with("not-before", clock::shown(claims.not_before))
+                .with("updates-until", clock::shown(claims.updates_until))
                 .with("key-id", license.key_id())
                 .with(
                     "activated",
-                    activation.and_then(|activation| date(activation.claims().issued)),
+                    activation.and_then(|activation| clock::shown(activation.claims().issued)),
                 )
                 .with("hardware", recognition.as_ref().map(ToString::to_string));
         }
@@ -240,15 +241,9 @@ impl Look {
             param("serialnumber", Some(claims.id.clone()));
             param("company", Some(claims.customer.clone()));
             param("sockets", Some(claims.sockets.to_string()));
-            param("expiry", date(claims.updates_until));
+            param("expiry", clock::shown(claims.updates_until));
         }
         host.with(EDITION, if counts { "per-socket" } else { "free" })
             .with(LICENSE_PARAMS, Value::Map(params))
     }
-}
-
-/// A time as `2027-11-22T00:00:00Z`; none where it is past what a calendar holds.
-fn date(seconds: u64) -> Option<String> {
-    let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-    Some(at.to_string())
 }

@@ -4,9 +4,9 @@ use super::policy::{Hold, Restart, UpdatePolicy};
 use super::state::{Cleared, UpdateState};
 use super::wave;
 use super::window::{Opening, opening};
+use crate::clock::moment;
 use crate::hotfix::{PatchRecord, PatchState, is_older};
 use crate::licensing::Look;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// What the license says about it.
@@ -154,8 +154,7 @@ fn kept(s: &Situation<'_>) -> Option<Wait> {
 
 /// Today, on the wall.
 fn local(s: &Situation<'_>) -> Option<jiff::civil::Date> {
-    let now = Timestamp::from_second(i64::try_from(s.now).ok()?).ok()?;
-    Some(s.zone.to_datetime(now).date())
+    moment(s.now).map(|now| s.zone.to_datetime(now).date())
 }
 
 /// The window that is not open; none where one is.

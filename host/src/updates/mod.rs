@@ -25,7 +25,7 @@ pub use show::{AVAILABLE, UPDATES, add_to_patches, update_map};
 pub use state::{Attempts, Cleared, Offered, Told, UpdateState};
 
 use crate::hotfix::{Machine, Places, Site};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use steps::System;
 use steps::sink::FanOut;
 
@@ -57,11 +57,4 @@ impl<'a> Updater<'a> {
             now: (self.clock)(),
         }
     }
-}
-
-/// The clock of the machine, in seconds since 1970.
-pub fn machine_clock() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -1,6 +1,7 @@
 //! What `xe patch-list` and `xe host-param-list` show about updates.
 
 use super::state::{Offered, UpdateState};
+use crate::clock;
 use crate::hotfix::Places;
 use crate::record::{Record, Value};
 use std::collections::BTreeMap;
@@ -10,12 +11,6 @@ use steps::System;
 pub const UPDATES: &str = "updates";
 /// State of a release that the repository gives, and that is not here.
 pub const AVAILABLE: &str = "available";
-
-/// The time as it is shown.
-fn date(seconds: u64) -> Option<String> {
-    let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-    Some(at.to_string())
-}
 
 fn kind(offered: &Offered) -> &'static str {
     match offered.kind {
@@ -35,7 +30,7 @@ pub fn update_map(system: &dyn System) -> Value {
     };
     put("status", Some(state.told.status.clone()));
     put("reason", Some(state.told.text.clone()));
-    put("looked", state.looked.and_then(date));
+    put("looked", state.looked.and_then(clock::shown));
     put("look-error", Some(state.looks.error.clone()));
     put("install-error", Some(state.work.error.clone()));
     if let Some(offered) = &state.offered {
@@ -46,7 +41,7 @@ pub fn update_map(system: &dyn System) -> Value {
             "available-bytes",
             offered.bytes.map(|bytes| bytes.to_string()),
         );
-        put("first-seen", date(offered.first_seen));
+        put("first-seen", clock::shown(offered.first_seen));
     }
     Value::Map(map)
 }
@@ -84,7 +79,7 @@ pub fn add_to_patches(system: &dyn System, records: &mut Vec<Record>) {
                 .with("version", offered.version.clone())
                 .with("kind", kind(offered))
                 .with("cves", Value::Set(offered.cves.clone()))
-                .with("changed", date(offered.first_seen)),
+                .with("changed", clock::shown(offered.first_seen)),
         ),
     }
 }

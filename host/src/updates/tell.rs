@@ -3,8 +3,8 @@
 use super::decide::{Decision, Situation, Wait, WaitForRestart};
 use super::policy::Hold;
 use super::state::{Offered, Told};
+use crate::clock;
 use crate::hotfix::Places;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use release::HotfixKind;
 use std::path::Path;
@@ -16,10 +16,7 @@ const TOLD_FROM: u32 = 4;
 
 /// A moment by the clock on the wall.
 fn moment(seconds: u64, zone: &TimeZone) -> String {
-    let at = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok());
-    match at {
+    match clock::moment(seconds) {
         Some(at) => at
             .to_zoned(zone.clone())
             .strftime("%a %Y-%m-%d %H:%M")

@@ -143,10 +143,7 @@ pub fn opening(windows: &[Window], zone: &TimeZone, now: u64) -> Opening {
         return Opening::Open { until: u64::MAX };
     }
     let closed = Opening::Closed { until: None };
-    let Some(now) = i64::try_from(now)
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok())
-    else {
+    let Some(now) = crate::clock::moment(now) else {
         return closed;
     };
     let today = zone.to_datetime(now).date();

@@ -21,15 +21,15 @@ impl Step<Context<'_>> for EraseDisk {
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         for at in 0..context.members.len() {
-            erase(context, at)?;
+            let disk = context.members[at].disk();
+            erase(context, disk)?;
         }
         Ok(())
     }
 }
 
-/// Erases one of the disks.
-fn erase(context: &mut Context<'_>, at: usize) -> Result<(), StepError> {
-    let path = context.members[at].disk();
+/// Erases one disk.
+pub(super) fn erase(context: &mut Context<'_>, path: &str) -> Result<(), StepError> {
     let disk = Path::new(path);
     let mut device = context.machine.open(disk, Access::Exclusive)?;
     let table = read_table(device.as_mut())?;
@@ -45,13 +45,15 @@ fn erase(context: &mut Context<'_>, at: usize) -> Result<(), StepError> {
         .filter(|path| context.machine.has_device(path))
         .collect();
     for path in old.iter().map(|path| path.as_path()).chain([disk]) {
-        context.run(
-            Command::new("wipefs")
-                .args(["--all", "--force", "--quiet"])
-                .arg(path),
-        )?;
+        wipe(context, path)?;
     }
     let mut device = context.machine.open(disk, Access::Exclusive)?;
     erase_tables(device.as_mut())?;
     Ok(())
+}
+
+/// Removes what a disk or partition begins with, so that it is taken for nothing old.
+pub(super) fn wipe(context: &Context<'_>, path: &Path) -> Result<(), StepError> {
+    let wipefs = Command::new("wipefs").args(["--all", "--force", "--quiet"]);
+    context.run(wipefs.arg(path)).map(drop)
 }

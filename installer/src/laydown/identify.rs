@@ -71,7 +71,7 @@ impl Step<Context<'_>> for IdentifyDisk {
             .into_iter()
             .map(|(planned, _)| (planned, plan.disk.wipe, "[disk]".to_owned()));
         let extra = plan.storage.iter().flat_map(|storage| {
-            let section = format!("[[storage]] \"{}\"", storage.name);
+            let section = storage.name.section();
             storage
                 .disks
                 .iter()

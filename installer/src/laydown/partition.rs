@@ -1,9 +1,10 @@
 //! Step: the new partition table.
 
-use super::{Context, context::Member};
+use super::erase::wipe;
+use super::{Context, partition_path};
+use slots::Layout;
 use slots::block::Access;
-use slots::gpt::write_table;
-use slots::layout::PartitionKind;
+use slots::gpt::{Guids, write_table};
 use std::path::{Path, PathBuf};
 use steps::system::{Command, RunError};
 use steps::{Reporter, Step, StepError};
@@ -48,24 +49,26 @@ impl Step<Context<'_>> for PartitionDisk {
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         for member in &context.members {
-            partition(context, member)?;
+            partition(context, member.disk(), member.layout, &member.guids)?;
         }
         Ok(())
     }
 }
 
-/// Partitions one of the disks.
-fn partition(context: &Context<'_>, member: &Member<'_>) -> Result<(), StepError> {
-    let layout = member.layout;
-    let mut device = context
-        .machine
-        .open(Path::new(member.disk()), Access::Exclusive)?;
-    write_table(device.as_mut(), layout, &member.guids)?;
+/// Partitions one disk.
+pub(super) fn partition(
+    context: &Context<'_>,
+    disk: &str,
+    layout: &Layout,
+    guids: &Guids,
+) -> Result<(), StepError> {
+    let mut device = context.machine.open(Path::new(disk), Access::Exclusive)?;
+    write_table(device.as_mut(), layout, guids)?;
     // The kernel reads a table anew only when nobody has the disk open.
     drop(device);
-    reread(context, member.disk())?;
+    reread(context, disk)?;
     for partition in &layout.partitions {
-        let path = member.partition(partition.kind);
+        let path = partition_path(disk, partition.kind.number());
         if !context.machine.has_device(&path) {
             return Err(PartitionError::Missing(path).into());
         }
@@ -80,12 +83,8 @@ fn partition(context: &Context<'_>, member: &Member<'_>) -> Result<(), StepError
         }
     }
     // What an older file system left in the middle of the disk must not be taken for one of the new ones.
-    for kind in PartitionKind::ALL {
-        context.run(
-            Command::new("wipefs")
-                .args(["--all", "--force", "--quiet"])
-                .arg(member.partition(kind)),
-        )?;
+    for partition in &layout.partitions {
+        wipe(context, &partition_path(disk, partition.kind.number()))?;
     }
     Ok(())
 }

@@ -134,11 +134,13 @@ fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
         } else {
             1
         },
+        counted: false,
     };
     let second = choice.second.as_ref().map(|select| Wish {
         section: "[disk.second]".to_owned(),
         selects: vec![select],
         count: 1,
+        counted: false,
     });
     std::iter::once(first).chain(second).collect()
 }

@@ -40,9 +40,10 @@ pub struct StorageDisk {
 
 fn wish(choice: &StorageChoice) -> Wish<'_> {
     Wish {
-        section: format!("[[storage]] \"{}\"", choice.name),
+        section: choice.name.section(),
         selects: vec![&choice.select],
         count: choice.count,
+        counted: true,
     }
 }
 
@@ -110,7 +111,7 @@ fn inspect(
             PlanProblem::new(About::Disk, message, advice).with(vec![verdict(disk, Vec::new())]),
         );
     };
-    let (name, section) = (&disk.path, format!("[[storage]] \"{}\"", choice.name));
+    let (name, section) = (&disk.path, choice.name.section());
     let loses = contents(disk);
     let consent =
         format!("set `wipe = true` in {section} if all of it may be lost, or choose another disk");

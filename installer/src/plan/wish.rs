@@ -16,6 +16,8 @@ pub(super) struct Wish<'c> {
     pub selects: Vec<&'c DiskSelector>,
     /// How many disks must have them.
     pub count: usize,
+    /// The answers give the count themselves; else it follows from what the host is to be.
+    pub counted: bool,
 }
 
 impl Wish<'_> {
@@ -164,8 +166,7 @@ fn none_matches(looked: &[(&Disk, Vec<String>)], wish: &Wish<'_>) -> PlanProblem
         About::Disk,
         format!("no disk matches what {section} asks for"),
         match wish.count {
-            1 => format!("change {section} so that it fits exactly one of these:"),
-            n if section.starts_with("[[storage") => {
+            n if wish.counted && n > 1 => {
                 format!("change {section} so that it fits exactly {n} of these:")
             }
             _ => format!("change {section} so that it fits exactly one of these:"),
@@ -176,7 +177,7 @@ fn none_matches(looked: &[(&Disk, Vec<String>)], wish: &Wish<'_>) -> PlanProblem
 
 fn wrong_count(found: &[&Disk], wish: &Wish<'_>) -> PlanProblem {
     let section = &wish.section;
-    if section.starts_with("[[storage") {
+    if wish.counted {
         let candidates = found.iter().map(|disk| verdict(disk, Vec::new()));
         return PlanProblem::new(
             About::Disk,

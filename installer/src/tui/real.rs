@@ -17,7 +17,7 @@ use hcl_checker::root::Root;
 use hcl_checker::verdict::Verdict;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use steps::event::EventKind;
 use steps::step::error_chain;
 use steps::system::{Command, Mount, System};
@@ -270,7 +270,7 @@ impl Effects for Real<'_> {
             token,
             &license_check::keys(self.session.system),
             facts,
-            now_unix(),
+            steps::now_unix(),
         )
     }
 
@@ -362,11 +362,4 @@ pub fn sha512_hash(system: &dyn System, password: &str) -> Result<PasswordHash, 
         .map_err(|error| format!("The password cannot be hashed: {error}."))?;
     PasswordHash::parse(&output.text())
         .map_err(|error| format!("What `openssl passwd` printed {}.", error.message))
-}
-
-/// Seconds since 1970.
-pub fn now_unix() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -2,7 +2,7 @@
 //! the answer file that the operator asks for.
 
 use super::effects::{Check, Effects, Ended, Job, Link, Load, Message, Subject};
-use super::real::{now_unix, sha512_hash};
+use super::real::sha512_hash;
 use crate::choices::Choices;
 use crate::laydown;
 use crate::license_check::{self, LicenseCheck};
@@ -193,7 +193,12 @@ impl Effects for Simulation<'_> {
     }
 
     fn check_license(&self, token: &str, facts: &Facts) -> LicenseCheck {
-        license_check::check(token, &license_check::keys(self.system), facts, now_unix())
+        license_check::check(
+            token,
+            &license_check::keys(self.system),
+            facts,
+            steps::now_unix(),
+        )
     }
 
     fn links(&self) -> Vec<Link> {

@@ -2,7 +2,7 @@
 
 use super::ValueError;
 use serde::Serialize;
-use slots::names::STORAGE_VG;
+use slots::names::{LOCAL_STORAGE, STORAGE_VG};
 use std::fmt;
 
 /// Longest name: with what is put before it, it fits every place where LVM, fstab and people need it.
@@ -30,7 +30,7 @@ impl StorageName {
                 ),
             });
         }
-        if text == "local" {
+        if text == LOCAL_STORAGE {
             return Err(ValueError {
                 message: "is \"local\", which is the storage repository on the disk of the host"
                     .to_owned(),
@@ -43,6 +43,11 @@ impl StorageName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its section in answers, as messages name it.
+    pub fn section(&self) -> String {
+        format!("[[storage]] \"{self}\"")
     }
 
     /// The volume group that it is.
