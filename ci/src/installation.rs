@@ -130,28 +130,57 @@ pub fn install_beside(
         });
     }
     let key = Key::make(run.dir())?;
-    let text = answers::file(wishes.hostname, wishes.disk, wishes.network, Some(&key));
-    let iso = run.bench.workspace.iso()?.to_path_buf();
-    let medium = run.phase("embed the answers", |run| embed(run, &iso, &text))?;
     // Half an install must not look like a whole one to a later run.
     let unfinished = run.file("unfinished.raw");
     let image = Image::blank(&unfinished, DISK_MIB)?;
     if let Some(variables) = &variables {
         machine::empty_variables(&run.bench.tools, variables)?;
     }
-    let mut spec = Spec {
+    let mut spec = hardware.spec(&image, variables.as_deref());
+    spec.disks.extend_from_slice(more);
+    from_medium(run, spec, wishes, &key, "install")?;
+    std::fs::rename(&unfinished, &disk)
+        .with_context(|| format!("{} cannot be renamed", unfinished.display()))?;
+    Ok(Installation {
+        hardware,
+        disk: Image::raw(&disk),
+        variables,
+        key,
+    })
+}
+
+/// Installs by `wishes` onto `image`, on which the host of `installation` is, with the same logins.
+///
+/// # Errors
+/// When the install does not finish.
+pub fn install_again(
+    run: &mut Run,
+    installation: &Installation,
+    wishes: Wishes,
+    image: &Image,
+) -> Result<()> {
+    let variables = installation.variables.as_deref();
+    let spec = installation.hardware.spec(image, variables);
+    from_medium(run, spec, wishes, &installation.key, "install again")
+}
+
+/// Starts the machine from the medium with answers in it, and waits until it is off again.
+fn from_medium(run: &mut Run, spec: Spec, wishes: Wishes, key: &Key, name: &str) -> Result<()> {
+    let text = answers::file(wishes.hostname, wishes.disk, wishes.network, Some(key));
+    let iso = run.bench.workspace.iso()?.to_path_buf();
+    let medium = run.phase("embed the answers", |run| embed(run, &iso, &text))?;
+    let spec = Spec {
         boot: Boot::Optical,
         optical: Some(medium.clone()),
-        ..hardware.spec(&image, variables.as_deref())
+        ..spec
     };
-    spec.disks.extend_from_slice(more);
-    let mut machine = run.start(&spec, "install")?;
+    let mut machine = run.start(&spec, &name.replace(' ', "-"))?;
     boot_medium(run, &mut machine)?;
     if wishes.pull_medium {
         machine.qmp.eject(OPTICAL_ID)?;
         run.note("pulled the medium");
     }
-    run.phase("install", |run| {
+    run.phase(name, |run| {
         let found = machine
             .serial
             .expect(&[FINISHED, FAILED], run.bench.limit(200))?;
@@ -170,16 +199,7 @@ pub fn install_beside(
         machine.wait_off(run.bench.limit(30))
     })?;
     drop(machine);
-    std::fs::remove_file(&medium)
-        .with_context(|| format!("{} cannot be removed", medium.display()))?;
-    std::fs::rename(&unfinished, &disk)
-        .with_context(|| format!("{} cannot be renamed", unfinished.display()))?;
-    Ok(Installation {
-        hardware,
-        disk: Image::raw(&disk),
-        variables,
-        key,
-    })
+    std::fs::remove_file(&medium).with_context(|| format!("{} cannot be removed", medium.display()))
 }
 
 /// Waits from power-on until the live system runs, with a picture of the menu and of the live system.

@@ -77,6 +77,8 @@ pub struct DiskChoice {
     /// Consent to lose a Bedplate host with everything in its storage repository. Apart from [`DiskChoice::wipe`], so that a
     /// medium that stays first in the boot order does not install the same host again at every restart.
     pub reinstall: bool,
+    /// The storage repository of that host stays, with the disks of its guests. There must be one.
+    pub keep_storage: bool,
 }
 
 /// Name, logins and clock of the host.

@@ -16,6 +16,7 @@ use slots::layout::PartitionKind;
 use slots::names::{
     ESP_LINK, LOCAL_STORAGE, PART_STORAGE, STORAGE_FILES, STORAGE_FILES_LV, STORAGE_VG,
 };
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Group `shadow` in Debian, a fixed number (base-passwd).
@@ -59,6 +60,8 @@ pub struct HostIdentity {
     pub members: Vec<Guids>,
     /// PARTUUIDs of the partitions of disks that are storage repositories.
     pub extra_storage: Vec<Uuid>,
+    /// Volume groups that stayed, each with how it keeps the disks of guests.
+    pub kept: BTreeMap<String, StorageKind>,
     /// Random identity of the host: machine-id(5).
     pub machine_id: Uuid,
     /// SHA-256 of the plan.
@@ -143,7 +146,7 @@ pub fn etc_files(
         },
         text(
             "fstab",
-            fstab(&identity.partition(PartitionKind::Esp)) + &storage_mounts(plan),
+            fstab(&identity.partition(PartitionKind::Esp)) + &storage_mounts(plan, identity),
         ),
         text("lvm/lvmlocal.conf", lvm(plan, identity)),
         text("bedplate/install.json", install_json(plan, identity)),
@@ -239,18 +242,28 @@ fn fstab(esp: &str) -> String {
 }
 
 /// The name, volume group and kind of each storage repository of the host.
-fn storage_of(plan: &Plan) -> Vec<(&str, String, StorageKind)> {
-    let local = (LOCAL_STORAGE, STORAGE_VG.to_owned(), plan.disk.storage);
+fn storage_of<'p>(plan: &'p Plan, identity: &HostIdentity) -> Vec<(&'p str, String, StorageKind)> {
+    let local = (
+        LOCAL_STORAGE,
+        STORAGE_VG.to_owned(),
+        Some(plan.disk.storage),
+    );
     let extra = plan
         .storage
         .iter()
         .map(|storage| (storage.name.as_str(), storage.name.group(), storage.kind));
-    std::iter::once(local).chain(extra).collect()
+    std::iter::once(local)
+        .chain(extra)
+        .map(|(name, group, kind)| {
+            let kept = identity.kept.get(&group).copied();
+            (name, group, kept.or(kind).unwrap_or_default())
+        })
+        .collect()
 }
 
 /// The lines of fstab for storage repositories that keep files. systemd makes the folders.
-fn storage_mounts(plan: &Plan) -> String {
-    storage_of(plan)
+fn storage_mounts(plan: &Plan, identity: &HostIdentity) -> String {
+    storage_of(plan, identity)
         .iter()
         .filter(|(.., kind)| *kind == StorageKind::Ext)
         .map(|(name, group, _)| {
@@ -266,7 +279,7 @@ fn storage_mounts(plan: &Plan) -> String {
 /// any is refused and none accepted; one that no pattern fits is taken.
 fn lvm(plan: &Plan, identity: &HostIdentity) -> String {
     let quoted = |list: Vec<String>| list.join(", ");
-    let groups = storage_of(plan)
+    let groups = storage_of(plan, identity)
         .into_iter()
         .map(|(_, group, _)| format!("\"{group}\""));
     let groups = quoted(groups.collect());

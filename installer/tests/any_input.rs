@@ -18,6 +18,7 @@ use installer::plan::{Input, build, holds_bedplate};
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{Mac, StorageName};
 use proptest::prelude::*;
+use slots::PartitionKind;
 
 fn known<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
@@ -75,11 +76,46 @@ fn partition(disk: String) -> impl Strategy<Value = Partition> {
         })
 }
 
+/// What is on the disk of a host, with a storage partition anywhere.
+fn of_host(disk: String) -> impl Strategy<Value = Vec<Partition>> {
+    let start = prop_oneof![Just((18 << 30) + (2 << 20)), any::<u64>()];
+    let size = prop_oneof![3 => Just(1u64 << 30), 1 => any::<u64>()];
+    let kind = prop::sample::select(vec!["LVM2_member", "LVM2_member", "linux_raid_member"]);
+    (known(start), known(size), any::<bool>(), kind).prop_map(
+        move |(start_bytes, size_bytes, host, kind)| {
+            let slot = Partition {
+                path: format!("{disk}3"),
+                number: Known::Value(3),
+                gpt_name: Known::Value("bedplate-a".into()),
+                ..Partition::default()
+            };
+            let storage = Partition {
+                path: format!("{disk}6"),
+                number: Known::Value(6),
+                gpt_name: Known::Value("bedplate-sr".into()),
+                type_id: Known::Value(PartitionKind::Storage.type_guid().to_string()),
+                part_uuid: Known::Value("00000001-0000-4000-8000-000000000006".into()),
+                start_bytes,
+                size_bytes,
+                content: Known::Value(Content {
+                    kind: Some(kind.into()),
+                    ..Content::default()
+                }),
+                ..Partition::default()
+            };
+            match host {
+                true => vec![slot, storage],
+                false => vec![storage],
+            }
+        },
+    )
+}
+
 fn disk(name: &'static str) -> impl Strategy<Value = Disk> {
     let path = format!("/dev/{name}");
     let content = prop_oneof![
         4 => Just(Known::Absent),
-        1 => Just(Known::Value(Content { table: Some("gpt".into()), ..Content::default() })),
+        3 => Just(Known::Value(Content { table: Some("gpt".into()), ..Content::default() })),
         1 => Just(Known::unknown("udev did not look")),
     ];
     (
@@ -100,7 +136,10 @@ fn disk(name: &'static str) -> impl Strategy<Value = Disk> {
             known(any::<bool>()),
             any::<u8>(),
         ),
-        prop::collection::vec(partition(path.clone()), 0..3),
+        prop_oneof![
+            prop::collection::vec(partition(path.clone()), 0..3),
+            of_host(path.clone()),
+        ],
     )
         .prop_map(move |(sizes, texts, flags, partitions)| Disk {
             name: name.into(),
@@ -255,26 +294,27 @@ fn any_choices() -> impl Strategy<Value = Choices> {
         prop::option::of(0..200u64 << 30),
         any::<bool>(),
     );
-    let storage = prop::collection::vec((selector(), 1..3usize, any::<bool>()), 0..3);
+    let storage = prop::collection::vec((selector(), 1..3usize, any::<[bool; 2]>()), 0..3);
     let disk = (
         selector(),
         prop::option::of(selector()),
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
         more,
         storage,
     );
-    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror], (fallbacks, state_size, ext), storage), mut bridges, warn)| {
+    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror, keep_storage], (fallbacks, state_size, ext), storage), mut bridges, warn)| {
         let key = common::KEY;
         let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
         let mut choices = choices(&text);
-        choices.disk = DiskChoice { select, fallbacks, state_size, storage: if ext { StorageKind::Ext } else { StorageKind::Lvm }, mirror, second: second.filter(|_| mirror), wipe, reinstall };
+        choices.disk = DiskChoice { select, fallbacks, state_size, storage: if ext { StorageKind::Ext } else { StorageKind::Lvm }, mirror, second: second.filter(|_| mirror), wipe, reinstall, keep_storage };
         let storage = storage.into_iter().enumerate();
-        choices.storage = storage.map(|(n, (select, count, wipe))| StorageChoice {
+        choices.storage = storage.map(|(n, (select, count, [wipe, keep]))| StorageChoice {
             name: StorageName::parse(&format!("sr-{n}")).unwrap(),
             kind: StorageKind::Lvm,
             select,
             count,
             wipe,
+            keep,
         }).collect();
         choices.network.management = bridges.remove(0);
         choices.network.bridges = bridges;
@@ -332,6 +372,13 @@ proptest! {
             prop_assert!(end <= identity.size);
             prop_assert_eq!(&layout.partitions, &plan.disk.layout.partitions);
         }
+        prop_assert_eq!(plan.disk.keeps.is_some(), choices.disk.keep_storage);
+        if let Some(kept) = &plan.disk.keeps {
+            let storage = plan.disk.layout.get(PartitionKind::Storage).unwrap();
+            prop_assert_eq!((storage.start, storage.size), (kept.start, kept.size));
+            prop_assert!(!plan.losses().contains(&kept.shown.as_str()));
+            prop_assert!(choices.disk.wipe && choices.disk.reinstall && !choices.disk.mirror);
+        }
         if let [(first, _), (second, _)] = members.as_slice() {
             prop_assert_ne!(&first.path, &second.path);
         }
@@ -342,7 +389,8 @@ proptest! {
                 let disk = disks.iter().find(|disk| disk.path == planned.identity.path).unwrap();
                 prop_assert!(choice.select.mismatches(disk).is_empty());
                 prop_assert!(!disk.is_in_use() && !holds_bedplate(disk));
-                prop_assert!(choice.wipe || disk.holds_data() == Known::Value(false));
+                prop_assert_eq!(planned.keeps.is_some(), choice.keep);
+                prop_assert!(choice.keep || choice.wipe || disk.holds_data() == Known::Value(false));
                 prop_assert_ne!(Some(disk.path.as_str()), medium);
                 prop_assert!(planned.layout.partitions.iter().all(|part| part.end() <= planned.identity.size));
                 paths.push(&planned.identity.path);

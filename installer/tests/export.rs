@@ -41,10 +41,16 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
             sizes,
             option(any::<bool>()),
         ),
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
     )
         .prop_map(
-            |((serial, wwn, model), (transport, sizes, rotational), [wipe, reinstall, mirror])| {
+            |(
+                (serial, wwn, model),
+                (transport, sizes, rotational),
+                [wipe, reinstall, mirror, keep],
+            )| {
+                // What is kept needs consent for the rest, and keeps its kind.
+                let keep_storage = keep && wipe && reinstall;
                 let transport: Option<Transport> = transport;
                 let select = DiskSelector {
                     path: Some("/dev/disk/by-id/x".into()),
@@ -65,7 +71,7 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                         usize::from(!mirror && wipe)
                     ],
                     state_size: reinstall.then_some(20 << 30),
-                    storage: if wipe {
+                    storage: if wipe && !keep_storage {
                         StorageKind::Ext
                     } else {
                         StorageKind::Lvm
@@ -78,19 +84,20 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                     select,
                     wipe,
                     reinstall,
+                    keep_storage,
                 }
             },
         )
 }
 
 fn storage() -> impl Strategy<Value = Vec<StorageChoice>> {
-    let one = (any::<[bool; 2]>(), 1..5usize, "[A-Za-z0-9]{1,8}");
+    let one = (any::<[bool; 3]>(), 1..5usize, "[A-Za-z0-9]{1,8}");
     prop::collection::vec(one, 0..3).prop_map(|list| {
         let choice =
-            |(number, ([ext, wipe], count, serial)): (usize, ([bool; 2], usize, String))| {
+            |(number, ([ext, wipe, keep], count, serial)): (usize, ([bool; 3], usize, String))| {
                 StorageChoice {
                     name: StorageName::parse(&format!("sr-{number}")).unwrap(),
-                    kind: if ext {
+                    kind: if ext && !keep {
                         StorageKind::Ext
                     } else {
                         StorageKind::Lvm
@@ -100,7 +107,8 @@ fn storage() -> impl Strategy<Value = Vec<StorageChoice>> {
                         ..DiskSelector::default()
                     },
                     count,
-                    wipe,
+                    wipe: wipe && !keep,
+                    keep,
                 }
             };
         list.into_iter().enumerate().map(choice).collect()

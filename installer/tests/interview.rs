@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::installed::installed;
 use common::machine::{DISK, disk, facts, used_disk};
 use common::{HASH, KEY, zones};
 use hcl_checker::facts::{Disk, FirmwareKind};
@@ -124,6 +125,23 @@ fn a_used_disk_needs_the_whole_word() {
             matches!(asked, Ok(Asked::Declined)),
             "{other:?} was taken for consent"
         );
+    }
+}
+
+#[test]
+fn the_storage_repository_of_a_host_is_asked_for() {
+    // Behind the disk comes one question more.
+    for (answer, kept) in [("", true), ("1", true), ("2", false)] {
+        let answers = [&TO_PLAN[..2], &[answer], &TO_PLAN[2..], &["WIPE"]].concat();
+        let (asked, script, _) = interview(installed(), &answers);
+        let Ok(Asked::Install(plan)) = asked else {
+            panic!("no plan: {}", script.shown)
+        };
+        assert_eq!(plan.disk.keeps.is_some(), kept, "{answer:?}");
+        let shown = &script.shown;
+        assert_eq!(shown.contains("KEPT       /dev/sda6"), kept, "{shown}");
+        let sentence = "Everything on /dev/sda (but its storage repository) will be lost";
+        assert_eq!(shown.contains(sentence), kept, "{shown}");
     }
 }
 

@@ -3,8 +3,11 @@
 
 mod common;
 
+use common::installed::installed;
+use common::machine::{disk, facts};
 use common::{HASH, KEY, zones};
-use hcl_checker::facts::Facts;
+use hcl_checker::Known;
+use hcl_checker::facts::{Content, Facts, FirmwareKind};
 use installer::answers;
 use installer::choices::{AddressChoice, BondMode, HclPolicy, UplinkChoice};
 use installer::tui::app::{App, Leave, Outcome, Verification};
@@ -48,7 +51,12 @@ struct Player<'s> {
 
 impl<'s> Player<'s> {
     fn new(system: &'s RecordingSystem) -> Self {
-        let effects = Simulation::new(system, server(), zones(), Duration::ZERO).unwrap();
+        Self::at(system, server())
+    }
+
+    /// At another machine.
+    fn at(system: &'s RecordingSystem, facts: Facts) -> Self {
+        let effects = Simulation::new(system, facts, zones(), Duration::ZERO).unwrap();
         let (app, jobs) = App::new(&effects);
         let mut player = Player {
             effects,
@@ -279,6 +287,67 @@ fn storage_on_more_disks_is_chosen_taken_back_and_its_loss_agreed_to() {
     assert_eq!(player.app.screen, Screen::Confirm);
     player.key(Key::Ctrl('u'));
     player.snapshot("10-confirm-storage");
+}
+
+#[test]
+fn the_storage_repository_of_a_host_stays_unless_the_operator_wants_it_lost() {
+    let system = system();
+    let machine = || facts(installed(), FirmwareKind::Uefi);
+    let mut player = Player::at(&system, machine());
+    player.reach_disks();
+    player.snapshot("04-disks-keep");
+    player.key(Key::Char('k'));
+    let all = player.frame((80, 24)).replace(char::is_whitespace, "");
+    assert!(
+        all.contains("everythinginitsstoragerepositorywouldbelost"),
+        "{all}"
+    );
+    player.key(Key::Char('k'));
+    player.take_disk("/dev/sda");
+    player.snapshot("05-layout-keep");
+    player.keys(&[Key::Enter, Key::F(10)]);
+    player.fill_system();
+    player.keys(&[Key::F(10), Key::F(10)]);
+    assert_eq!(
+        player.app.screen,
+        Screen::Summary,
+        "{:?}",
+        player.app.message
+    );
+    player.snapshot("09-summary-keep");
+    let plan = player.app.plan().unwrap();
+    assert_eq!(plan.kept().len(), 1);
+    player.key(Key::Enter);
+    player.snapshot("10-confirm-keep");
+
+    let mut player = Player::at(&system, machine());
+    player.reach_disks();
+    player.key(Key::Char('k'));
+    player.take_disk("/dev/sda");
+    player.keys(&[Key::Enter, Key::F(10)]);
+    player.fill_system();
+    player.keys(&[Key::F(10), Key::F(10)]);
+    let plan = player.app.plan().unwrap();
+    assert!(plan.kept().is_empty() && plan.losses().len() > 5);
+}
+
+#[test]
+fn what_cannot_stay_says_why() {
+    let system = system();
+    let mut half = installed();
+    half.partitions[5].content = Known::Value(Content {
+        kind: Some("linux_raid_member".into()),
+        ..Content::default()
+    });
+    let mut player = Player::at(&system, facts(half, FirmwareKind::Uefi));
+    player.reach_disks();
+    player.key(Key::Char('k'));
+    let message = player.app.message.clone().unwrap();
+    assert!(message.contains("one half of a mirror"), "{message}");
+    let mut player = Player::at(&system, facts(disk(), FirmwareKind::Uefi));
+    player.reach_disks();
+    player.key(Key::Char('k'));
+    assert!(player.app.message.is_some());
 }
 
 fn event(ms: u64, kind: EventKind) -> Message {

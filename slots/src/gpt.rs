@@ -2,7 +2,12 @@
 //!
 //! The format is `gptman`'s business. What it does not do is done here: bounds on the numbers of a header before
 //! anything is allocated or computed from them (a header of a hostile or broken disk can have a right checksum and
-//! still ask for 4 billion entries), and an order of writes in which a power cut leaves either no table or a whole one.
+//! still ask for 4 billion entries), and an order of writes in which a power cut leaves either no table or a whole one;
+//! where a partition stays, a whole one in any case.
+
+mod replace;
+
+pub use replace::{forget_boot_code, replace_table};
 
 use crate::block::{BlockDevice, Cursor};
 use crate::layout::{ALIGNMENT, Layout, Partition, PartitionKind, SLOT_TYPE};
@@ -76,6 +81,12 @@ pub enum GptError {
         /// Its number.
         number: u32,
     },
+    /// There is no table that could be written over.
+    #[error(
+        "the disk has no valid partition table at its start, so nothing on it can be kept; repair it (`sgdisk --verify` tells what is \
+         wrong) or install without keeping anything"
+    )]
+    NoPrimary,
     /// What was read back differs from what was written.
     #[error(
         "the partition table reads back differently from what was written; the disk cannot be trusted"
@@ -171,6 +182,21 @@ pub fn write_table(
     layout: &Layout,
     guids: &Guids,
 ) -> Result<(), GptError> {
+    let sector = device.sector_size();
+    let (_, ends) = new_table(device, layout, guids)?;
+    let (mbr, primary) = ends.head.split_at(sector as usize);
+    write(device, ends.tail_start(), &ends.tail)?;
+    write(device, sector.into(), primary)?;
+    write(device, 0, mbr)?;
+    read_back(device, &ends)
+}
+
+/// The table of `layout`, and the two ends of the disk as they then are.
+fn new_table(
+    device: &dyn BlockDevice,
+    layout: &Layout,
+    guids: &Guids,
+) -> Result<(GPT, Ends), GptError> {
     let (size, sector) = (device.size(), device.sector_size());
     if (layout.disk_size, layout.sector_size) != (size, sector) {
         let (planned, planned_sector) = (layout.disk_size, layout.sector_size);
@@ -196,18 +222,19 @@ pub fn write_table(
     }
     gpt.write_into(&mut ends).map_err(GptError::Table)?;
     GPT::write_protective_mbr_into(&mut ends, sector.into()).map_err(GptError::Table)?;
+    Ok((gpt, ends))
+}
 
-    let write = |device: &mut dyn BlockDevice, offset, data: &[u8]| {
-        device
-            .write_at(offset, data)
-            .and_then(|()| device.flush())
-            .map_err(failed("write"))
-    };
-    let (mbr, primary) = ends.head.split_at(sector as usize);
-    write(device, ends.tail_start(), &ends.tail)?;
-    write(device, sector.into(), primary)?;
-    write(device, 0, mbr)?;
+/// Writes, and makes it durable.
+fn write(device: &mut dyn BlockDevice, offset: u64, data: &[u8]) -> Result<(), GptError> {
+    let written = device.write_at(offset, data);
+    written
+        .and_then(|()| device.flush())
+        .map_err(failed("write"))
+}
 
+/// Compares both ends of the disk with what they shall be.
+fn read_back(device: &mut dyn BlockDevice, ends: &Ends) -> Result<(), GptError> {
     for (offset, data) in [(0, &ends.head), (ends.tail_start(), &ends.tail)] {
         device
             .drop_cache(offset, data.len() as u64)
@@ -244,32 +271,52 @@ pub fn rename_partition(
 ///
 /// A backup copy counts only at the very end of the disk, where the kernel looks for it too.
 pub fn read_table(device: &mut dyn BlockDevice) -> Result<Option<Table>, GptError> {
-    let sector = u64::from(device.sector_size());
-    let sectors = device.size() / sector;
+    let sectors = device.size() / u64::from(device.sector_size());
     if sectors < 3 {
         return Ok(None);
     }
-    for (copy, lba) in [(Copy::Primary, 1), (Copy::Backup, sectors - 1)] {
-        let mut raw = vec![0; sector as usize];
-        device
-            .read_at(lba * sector, &mut raw)
-            .map_err(failed("read"))?;
-        if let Some(header) = sound_header(&raw, lba, sectors, sector) {
-            let mut cursor = Cursor::new(&mut *device);
-            match header.read_partitions(&mut cursor, sector) {
-                Ok(entries) => return Ok(Some(table(copy, &header, &entries, sector))),
-                Err(gptman::Error::Io(source)) => {
-                    return Err(GptError::Io {
-                        action: "read",
-                        source,
-                    });
-                }
-                // The checksum over the entries is wrong: this copy is not valid.
-                Err(_) => {}
-            }
-        }
+    match read_copy(device, Copy::Primary, 1)? {
+        Some(table) => Ok(Some(table)),
+        None => read_copy(device, Copy::Backup, sectors - 1),
     }
-    Ok(None)
+}
+
+/// Reads both copies of the table of a disk, the primary one first; none for one that is not valid.
+pub fn read_copies(device: &mut dyn BlockDevice) -> Result<[Option<Table>; 2], GptError> {
+    let sectors = device.size() / u64::from(device.sector_size());
+    if sectors < 3 {
+        return Ok([None, None]);
+    }
+    Ok([
+        read_copy(device, Copy::Primary, 1)?,
+        read_copy(device, Copy::Backup, sectors - 1)?,
+    ])
+}
+
+/// Reads one copy, whose header is in sector `lba`; none where it is not valid.
+fn read_copy(
+    device: &mut dyn BlockDevice,
+    copy: Copy,
+    lba: u64,
+) -> Result<Option<Table>, GptError> {
+    let sector = u64::from(device.sector_size());
+    let sectors = device.size() / sector;
+    let mut raw = vec![0; sector as usize];
+    device
+        .read_at(lba * sector, &mut raw)
+        .map_err(failed("read"))?;
+    let Some(header) = sound_header(&raw, lba, sectors, sector) else {
+        return Ok(None);
+    };
+    match header.read_partitions(&mut Cursor::new(&mut *device), sector) {
+        Ok(entries) => Ok(Some(table(copy, &header, &entries, sector))),
+        Err(gptman::Error::Io(source)) => Err(GptError::Io {
+            action: "read",
+            source,
+        }),
+        // The checksum over the entries is wrong: this copy is not valid.
+        Err(_) => Ok(None),
+    }
 }
 
 /// The header in `raw`, read from sector `lba`, when its checksum is right and every number in it is plausible.
@@ -410,7 +457,7 @@ mod tests {
     use crate::layout::{GIB, MIB, MIN_DISK_SIZE};
     use proptest::prelude::*;
 
-    fn guids() -> Guids {
+    pub(super) fn guids() -> Guids {
         let id = |n: u128| Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_0000 + n);
         Guids {
             disk: id(99),
@@ -418,7 +465,7 @@ mod tests {
         }
     }
 
-    fn written(size: u64, sector: u32) -> (MemoryDevice, Layout) {
+    pub(super) fn written(size: u64, sector: u32) -> (MemoryDevice, Layout) {
         let mut device = MemoryDevice::with_sector_size(size, sector).filled(0xa5);
         let layout = Layout::plan(size, sector).unwrap();
         write_table(&mut device, &layout, &guids()).unwrap();

@@ -163,6 +163,29 @@ pub enum LayoutError {
         /// Bytes of the disk.
         size: u64,
     },
+    /// A storage partition that stays is not where this layout can have one.
+    #[error(
+        "the storage partition that shall stay lies at {start} with {size} bytes, where this release has none: {reason}; \
+         save what is on it, and install without keeping it"
+    )]
+    KeptStorage {
+        /// First byte of the partition.
+        start: u64,
+        /// Bytes.
+        size: u64,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// A state partition of another size than what lies in front of the storage partition that stays.
+    #[error(
+        "a state partition of {wanted} bytes does not fit in front of the storage partition that stays; it gets {gets} bytes"
+    )]
+    KeptState {
+        /// Bytes that are wanted.
+        wanted: u64,
+        /// Bytes that it gets.
+        gets: u64,
+    },
     /// Two disks of a mirror with different sectors.
     #[error(
         "one disk has logical sectors of {first} bytes and the other of {second}, and the two disks of a mirror must have the same; reformat one of them or take another"
@@ -208,6 +231,56 @@ impl Layout {
                 wanted.max(MIN_STATE_SIZE).next_multiple_of(ALIGNMENT)
             }
         };
+        Ok(Self::with_state(disk_size, sector_size, state, end))
+    }
+
+    /// The layout of a disk on which a storage partition stays where it is: `storage` is its first byte and its bytes. What
+    /// is in front of it is laid out anew, and the state partition takes what is left there. What is behind it stays unused.
+    ///
+    /// # Errors
+    /// The storage partition lies where this layout can have none, or the state partition gets another size than wanted.
+    pub fn plan_keeping(
+        disk_size: u64,
+        sector_size: u32,
+        state_size: Option<u64>,
+        (start, size): (u64, u64),
+    ) -> Result<Layout, LayoutError> {
+        if !matches!(sector_size, 512 | 4096) {
+            return Err(LayoutError::SectorSize { found: sector_size });
+        }
+        let refused = |reason| LayoutError::KeptStorage {
+            start,
+            size,
+            reason,
+        };
+        let end = start.checked_add(size);
+        let end = end.filter(|end| *end <= disk_size.saturating_sub(TABLE_ROOM));
+        let end = end.ok_or(refused("it reaches into the end of the disk"))?;
+        if !start.is_multiple_of(ALIGNMENT) || !size.is_multiple_of(u64::from(sector_size)) {
+            return Err(refused("it does not begin at a multiple of 1 MiB"));
+        }
+        if size == 0 {
+            return Err(refused("it is empty"));
+        }
+        let state = start.saturating_sub(TABLE_ROOM + ESP_SIZE + BIOS_SIZE + 2 * SLOT_SIZE);
+        if state < MIN_STATE_SIZE {
+            return Err(refused(
+                "there is too little room in front of it for boot files, two slots and state",
+            ));
+        }
+        if let Some(wanted) = state_size
+            && wanted.checked_next_multiple_of(ALIGNMENT) != Some(state)
+        {
+            return Err(LayoutError::KeptState {
+                wanted,
+                gets: state,
+            });
+        }
+        Ok(Self::with_state(disk_size, sector_size, state, end))
+    }
+
+    /// All partitions one behind the other, the last one up to `end`.
+    fn with_state(disk_size: u64, sector_size: u32, state: u64, end: u64) -> Layout {
         let mut start = TABLE_ROOM;
         let partitions = PartitionKind::ALL.map(|kind| {
             let size = match kind {
@@ -221,11 +294,11 @@ impl Layout {
             start = partition.end();
             partition
         });
-        Ok(Layout {
+        Layout {
             disk_size,
             sector_size,
             partitions: partitions.to_vec(),
-        })
+        }
     }
 
     /// The layout of a disk that is a storage repository and nothing else.
@@ -317,6 +390,44 @@ mod tests {
                 most
             })
         );
+    }
+
+    #[test]
+    fn a_storage_partition_that_stays_is_met_at_its_very_place() {
+        let size = 100 * GIB;
+        let old = Layout::plan_with(size, 512, Some(20 * GIB)).unwrap();
+        let storage = old.get(PartitionKind::Storage).unwrap();
+        let kept = (storage.start, storage.size);
+        let keep = |disk, state, kept| Layout::plan_keeping(disk, 512, state, kept);
+        assert_eq!(keep(size, None, kept), Ok(old.clone()));
+        assert_eq!(keep(size, Some(20 * GIB), kept), Ok(old.clone()));
+        // A virtual disk that has grown since, and a partition that ends early: it is neither moved nor made larger.
+        assert_eq!(keep(2 * size, None, kept), Ok(old.on_disk(2 * size)));
+        let short = keep(size, None, (kept.0, GIB)).unwrap();
+        assert_eq!(short.get(PartitionKind::Storage).unwrap().size, GIB);
+
+        assert_eq!(
+            keep(size, Some(21 * GIB), kept),
+            Err(LayoutError::KeptState {
+                wanted: 21 * GIB,
+                gets: 20 * GIB
+            })
+        );
+        let least = 2 * MIB + GIB + 8 * GIB + MIN_STATE_SIZE;
+        assert!(keep(size, None, (least, GIB)).is_ok());
+        for (kept, expected) in [
+            ((least - MIB, GIB), "too little room"),
+            ((0, GIB), "too little room"),
+            ((kept.0 + 512, GIB), "multiple of 1 MiB"),
+            ((kept.0, 1000), "multiple of 1 MiB"),
+            ((kept.0, 0), "empty"),
+            ((kept.0, size - kept.0), "end of the disk"),
+            ((u64::MAX - 511, 512), "end of the disk"),
+            ((MIB, u64::MAX), "end of the disk"),
+        ] {
+            let error = keep(size, None, kept).unwrap_err().to_string();
+            assert!(error.contains(expected), "{kept:?}: {error}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod hotfix;
 mod medium;
 mod mirror;
 mod refusals;
+mod reinstall;
 mod screens;
 mod secure_boot;
 mod smoke;
@@ -111,6 +112,12 @@ pub static ALL: &[Case] = &[
         about: "BIOS, three disks: storage repositories of volumes and of files on disks of their own, used and taken away",
         long: true,
         run: storage::run,
+    },
+    Case {
+        name: "reinstall",
+        about: "BIOS: a host is installed anew on its own disk, and its storage repository stays with what was written",
+        long: true,
+        run: reinstall::run,
     },
     Case {
         name: "xe-guests",

@@ -115,9 +115,15 @@ fn disk_table(disk: &DiskChoice) -> Table {
         second,
         wipe,
         reinstall,
+        keep_storage,
     } = disk;
     let mut table = Table::new();
-    for (key, flag) in [("mirror", mirror), ("wipe", wipe), ("reinstall", reinstall)] {
+    for (key, flag) in [
+        ("mirror", mirror),
+        ("wipe", wipe),
+        ("reinstall", reinstall),
+        ("keep_storage", keep_storage),
+    ] {
         if *flag {
             table.insert(key.into(), Value::Boolean(true));
         }
@@ -148,12 +154,17 @@ fn storage_table(storage: &StorageChoice) -> Table {
         select,
         count,
         wipe,
+        keep,
     } = storage;
     let mut table = Table::new();
     put(&mut table, "name", name.as_str());
-    put(&mut table, "type", kind.name());
-    if *wipe {
-        table.insert("wipe".into(), Value::Boolean(true));
+    if !*keep {
+        put(&mut table, "type", kind.name());
+    }
+    for (key, flag) in [("wipe", wipe), ("keep", keep)] {
+        if *flag {
+            table.insert(key.into(), Value::Boolean(true));
+        }
     }
     let mut matching = selector_table(select);
     let count = i64::try_from(*count).unwrap_or(i64::MAX);

@@ -126,6 +126,9 @@ pub struct Disk {
     pub wipe: Option<bool>,
     /// Consent to lose the Bedplate host that is on the disk, needed beside `wipe`; `false` when absent.
     pub reinstall: Option<bool>,
+    /// With `wipe` and `reinstall`, the storage repository of that host stays, with the disks of its guests, and only the rest
+    /// of the disk is lost; `false` when absent. A disk without such a repository is refused.
+    pub keep_storage: Option<bool>,
 }
 
 /// Properties of a disk. A property that a disk does not have does not match.
@@ -166,6 +169,9 @@ pub struct Storage {
     pub matching: Option<DiskMatch>,
     /// Consent to lose everything that is on these disks; `false` when absent.
     pub wipe: Option<bool>,
+    /// These disks are a storage repository of this name, of a host that was installed before, and stay as they are; `false` when
+    /// absent.
+    pub keep: Option<bool>,
 }
 
 /// Name, logins and clock of the host.

@@ -44,4 +44,6 @@ pub struct StorageChoice {
     pub count: usize,
     /// Consent to lose everything on them.
     pub wipe: bool,
+    /// They are a storage repository of this name already, and stay as they are.
+    pub keep: bool,
 }

@@ -2,11 +2,12 @@
 
 use super::prompt::{Prompt, PromptError};
 use crate::answers::export;
-use crate::plan::{Plan, contents, holds_bedplate, unusable};
-use crate::tui::draft::{Draft, DraftProblem, needs_consent};
+use crate::plan::{KeptStorage, Plan, contents, unusable};
+use crate::tui::draft::{Draft, DraftProblem, can_keep, needs_consent};
 use crate::tui::effects::{Effects, Job, Message, Subject};
 use crate::tui::field::Field;
 use crate::tui::screens::Screen;
+use crate::tui::screens::disks::{ALL_LOST, HOST_LOST};
 use crate::tui::text::{disk_line, machine_lines};
 use crate::values::KEYMAPS;
 use crate::values::{LicenseToken, SshKey};
@@ -255,8 +256,8 @@ impl Interview<'_> {
             .position(|disk| self.draft.disks.contains(&disk.path));
         let chosen = self.number("Install on which disk?", good.len(), now)?;
         let disk = &good[chosen];
-        if holds_bedplate(disk) {
-            self.say("It runs Bedplate. That host and everything in its storage repository would be lost.")?;
+        if let Some(stays) = can_keep(disk) {
+            self.keep_storage(stays)?;
         } else if needs_consent(disk) {
             self.say("All of this would be lost:")?;
             for line in contents(disk) {
@@ -264,6 +265,26 @@ impl Interview<'_> {
             }
         }
         self.draft.disks = vec![disk.path.clone()];
+        Ok(())
+    }
+
+    /// Asks whether the storage repository of a host stays, where it can.
+    fn keep_storage(&mut self, stays: Result<KeptStorage, String>) -> Result<(), PromptError> {
+        let kept = match stays {
+            Ok(kept) => kept,
+            Err(reason) => {
+                self.say(ALL_LOST)?;
+                return self.say(&format!("The storage repository cannot stay: {reason}."));
+            }
+        };
+        self.say(HOST_LOST)?;
+        self.say(&format!(
+            "Its storage repository can stay, with the disks of guests: {}",
+            kept.shown
+        ))?;
+        let options = ["keep it", "lose it, too"];
+        let now = usize::from(self.draft.lose_storage);
+        self.draft.lose_storage = self.option("The storage repository", &options, now)? == 1;
         Ok(())
     }
 
@@ -427,11 +448,8 @@ impl Interview<'_> {
                 if let Ok(hash) = plan.hash() {
                     self.say(&format!("Plan       {hash}"))?;
                 }
-                if plan.wipes() {
-                    self.say(&format!(
-                        "\nEverything on {} will be lost, and cannot be brought back.",
-                        plan.wiped().join(", ")
-                    ))?;
+                if let Some(loss) = plan.loss() {
+                    self.say(&format!("\n{loss}."))?;
                 }
                 words.push_str("s save the answers, ");
             }

@@ -1,7 +1,8 @@
 //! What the steps of a lay-down share.
 
+use super::kept_group::KeptGroup;
 use super::machine::{Machine, partition_path};
-use crate::plan::{DiskIdentity, Plan};
+use crate::plan::{DiskIdentity, KeptStorage, Plan};
 use crate::release_source::ImageRoot;
 use release::OpenRelease;
 use slots::gpt::Guids;
@@ -63,6 +64,8 @@ pub struct Context<'a> {
     pub machine_id: Uuid,
     /// Identities of the partitions that were on the disks before.
     pub old_partitions: Vec<Uuid>,
+    /// The volume groups that stay, as they were before the first write.
+    pub(super) kept: Vec<KeptGroup>,
     /// The tree of the root image that is laid down.
     pub image: ImageRoot,
     /// True from the first write on.
@@ -96,17 +99,18 @@ impl<'a> Context<'a> {
                 .map(|(identity, layout)| Member {
                     identity,
                     layout,
-                    guids: machine.random_guids(),
+                    guids: guids(machine, plan.disk.keeps.as_ref()),
                 })
                 .collect(),
             storage_guids: plan
                 .storage
                 .iter()
                 .flat_map(|storage| &storage.disks)
-                .map(|_| machine.random_guids())
+                .map(|disk| guids(machine, disk.keeps.as_ref()))
                 .collect(),
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),
+            kept: Vec::new(),
             image: ImageRoot::running(),
             written: false,
             arrays: Vec::new(),
@@ -203,6 +207,16 @@ impl<'a> Context<'a> {
         }
         failure.map_or(Ok(()), Err)
     }
+}
+
+/// The identities of the partitions of a disk: new ones, so that nothing that knows the old host starts half of it, but for the
+/// partition that stays.
+fn guids(machine: &dyn Machine, keeps: Option<&KeptStorage>) -> Guids {
+    let mut guids = machine.random_guids();
+    if let Some(kept) = keeps {
+        guids.partitions[PartitionKind::Storage as usize] = kept.part_uuid;
+    }
+    guids
 }
 
 /// The device that holds slots, state or storage of the host in `plan`: a partition of its disk, or the array over two of

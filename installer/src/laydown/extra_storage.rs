@@ -1,12 +1,13 @@
 //! Step: storage repositories on disks of their own.
 
 use super::erase::erase;
+use super::kept_group::KeptGroup;
 use super::partition::partition;
 use super::{Context, partition_path, volume_group};
 use slots::layout::PartitionKind;
 use steps::{Reporter, Step, StepError};
 
-/// Makes each disk one partition, and a volume group of those that belong together.
+/// Makes each disk one partition, and a volume group of those that belong together. What stays is only looked at.
 pub struct CreateExtraStorage;
 
 impl Step<Context<'_>> for CreateExtraStorage {
@@ -15,7 +16,7 @@ impl Step<Context<'_>> for CreateExtraStorage {
     }
 
     fn title(&self) -> String {
-        "Create the storage repositories on disks of their own".into()
+        "Set up the storage repositories on disks of their own".into()
     }
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
@@ -26,12 +27,18 @@ impl Step<Context<'_>> for CreateExtraStorage {
             for disk in &storage.disks {
                 let guids = guids.next().ok_or("a storage disk has no identity")?;
                 let path = disk.identity.path.as_str();
-                erase(context, path)?;
-                partition(context, path, &disk.layout, &guids)?;
+                if disk.keeps.is_none() {
+                    erase(context, path)?;
+                    partition(context, path, &disk.layout, &guids, false)?;
+                }
                 let storage = partition_path(path, PartitionKind::Storage.number());
                 devices.push(storage.display().to_string());
             }
-            volume_group::create(context, &storage.name.group(), &devices, storage.kind)?;
+            let group = storage.name.group();
+            match storage.kind {
+                Some(kind) => volume_group::create(context, &group, &devices, kind)?,
+                None => KeptGroup::compare(context, &group, &devices)?,
+            }
         }
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! Step: the disk is still the one in the plan, and may be taken. The last step before the first write.
 
-use super::Context;
-use crate::plan::{DiskIdentity, identity_of};
+use super::kept_group::KeptGroup;
+use super::{Context, partition_path};
+use crate::plan::{DiskIdentity, KeptStorage, Plan, identity_of};
 use serde::Deserialize;
+use slots::PartitionKind;
 use slots::block::{Access, BlockDevice};
-use slots::gpt::Table;
+use slots::gpt::{Table, read_copies};
+use slots::names::STORAGE_VG;
 use std::path::Path;
 use steps::system::{Command, System};
 use steps::{Reporter, Step, StepError};
@@ -42,6 +45,17 @@ pub enum IdentifyError {
         /// Where the answers would allow it.
         section: String,
     },
+    /// The partition that stays is not where the plan saw it.
+    #[error(
+        "the storage partition of {path} is not as the plan knows it: {found}; nothing was written. Plan again, and repair the \
+         partition table if that does not help (`sgdisk --verify` tells what is wrong)"
+    )]
+    KeptElsewhere {
+        /// Device path.
+        path: String,
+        /// What was found.
+        found: &'static str,
+    },
     /// `wipefs` could not be understood.
     #[error(
         "cannot tell what is on {path}: `wipefs --json` printed something unexpected; nothing was written"
@@ -63,30 +77,52 @@ impl Step<Context<'_>> for IdentifyDisk {
         "Identify the disk again".into()
     }
 
-    fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
+    fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), StepError> {
         let plan = context.plan;
+        let keeps = plan.disk.keeps.as_ref();
         let host = plan
             .disk
             .members()
             .into_iter()
-            .map(|(planned, _)| (planned, plan.disk.wipe, "[disk]".to_owned()));
+            .map(|(planned, _)| (planned, plan.disk.wipe, keeps, "[disk]".to_owned()));
         let extra = plan.storage.iter().flat_map(|storage| {
             let section = storage.name.section();
-            storage
-                .disks
-                .iter()
-                .map(move |disk| (&disk.identity, storage.wipe, section.clone()))
+            storage.disks.iter().map(move |disk| {
+                let keeps = disk.keeps.as_ref();
+                (&disk.identity, storage.wipe, keeps, section.clone())
+            })
         });
         // All of them before the first write to any.
-        for (planned, wipe, section) in host.chain(extra) {
-            let table = identify(context, planned, wipe, section)?;
+        for (planned, wipe, keeps, section) in host.chain(extra) {
+            let table = identify(context, planned, wipe, keeps, section)?;
             let entries = table.iter().flat_map(|table| &table.entries);
             context
                 .old_partitions
                 .extend(entries.map(|entry| entry.guid));
         }
+        for (group, devices) in kept_groups(plan) {
+            reporter.note(KeptGroup::remember(context, &group, &devices)?);
+        }
         Ok(())
     }
+}
+
+/// The volume groups that stay, each with its partitions.
+fn kept_groups(plan: &Plan) -> Vec<(String, Vec<String>)> {
+    let number = PartitionKind::Storage.number();
+    let storage = |disk: &DiskIdentity| partition_path(&disk.path, number).display().to_string();
+    let host = plan.disk.keeps.iter();
+    let host = host.map(|_| (STORAGE_VG.to_owned(), vec![storage(&plan.disk.identity)]));
+    let extra = plan.storage.iter().filter(|plan| plan.kind.is_none());
+    let extra = extra.map(|plan| {
+        let devices = plan.disks.iter().map(|disk| storage(&disk.identity));
+        (plan.name.group(), devices.collect())
+    });
+    host.chain(extra).collect()
 }
 
 /// Looks at one disk again, and returns the partition table that is on it. `section` is what asks for it.
@@ -94,6 +130,7 @@ fn identify(
     context: &Context<'_>,
     planned: &DiskIdentity,
     wipe: bool,
+    keeps: Option<&KeptStorage>,
     section: String,
 ) -> Result<Option<Table>, StepError> {
     let disk = context
@@ -121,8 +158,16 @@ fn identify(
         }
         .into());
     }
-    let table = slots::gpt::read_table(device.as_mut())?;
-    let unknown = if wipe {
+    let [primary, backup] = read_copies(device.as_mut())?;
+    if let Some(kept) = keeps {
+        let found = other_storage(kept, primary.as_ref(), backup.as_ref());
+        if let Some(found) = found {
+            let path = planned.path.clone();
+            return Err(IdentifyError::KeptElsewhere { path, found }.into());
+        }
+    }
+    let table = primary.or(backup);
+    let unknown = if wipe || keeps.is_some() {
         None
     } else {
         Some(unknown_data(device.as_mut())?)
@@ -144,6 +189,30 @@ fn identify(
         }
     }
     Ok(table)
+}
+
+/// What is not as planned about a storage partition that stays; none where all is.
+///
+/// The first copy must be whole, because the kernel looks at no other one. The second may be damaged: an installation that was
+/// stopped while it wrote leaves it so. But where it is whole it must say the same.
+fn other_storage(
+    kept: &KeptStorage,
+    primary: Option<&Table>,
+    backup: Option<&Table>,
+) -> Option<&'static str> {
+    let is_same = |table: &Table| {
+        table.find(PartitionKind::Storage).is_some_and(|entry| {
+            entry.number == PartitionKind::Storage.number()
+                && (entry.guid, entry.start, entry.size) == (kept.part_uuid, kept.start, kept.size)
+        })
+    };
+    match primary {
+        None => Some("the disk has no valid partition table at its start"),
+        Some(table) if !is_same(table) => Some("the partition table says something else"),
+        Some(_) => backup
+            .filter(|table| !is_same(table))
+            .map(|_| "the two copies of the partition table do not say the same"),
+    }
 }
 
 fn differences(planned: &DiskIdentity, found: &DiskIdentity) -> Vec<String> {

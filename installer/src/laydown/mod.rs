@@ -11,6 +11,7 @@ mod files;
 mod firmware_entry;
 mod hook;
 mod identify;
+mod kept_group;
 mod loaders;
 mod machine;
 mod mirror;
@@ -25,6 +26,7 @@ mod volume_group;
 pub use context::{Context, Member, device_of};
 pub use hook::HOST_TREE;
 pub use identify::IdentifyError;
+pub use kept_group::KeptGroupError;
 pub use machine::{Machine, RealMachine, partition_path};
 pub use settings::SettingsError;
 pub use state::HOST_KEY_NOTE;
@@ -41,17 +43,23 @@ pub fn steps<'a, 'c>(plan: &Plan) -> Runner<'a, Context<'c>> {
         runner.add(settings::CheckSettings);
     }
     add_hooks(&mut runner, plan, Stage::BeforeInstall);
-    let mut runner = runner
-        .with(identify::IdentifyDisk)
-        .with(erase::EraseDisk)
-        .with(partition::PartitionDisk);
+    let keeps = plan.disk.keeps.is_some();
+    runner.add(identify::IdentifyDisk);
+    if keeps {
+        runner.add(erase::EraseHost);
+    } else {
+        runner.add(erase::EraseDisk);
+    }
+    runner.add(partition::PartitionDisk);
     if plan.disk.mirror.is_some() {
         runner.add(mirror::CreateMirror);
     }
-    let mut runner = runner
-        .with(slot::WriteSlot)
-        .with(state::CreateState)
-        .with(storage::CreateStorage);
+    let mut runner = runner.with(slot::WriteSlot).with(state::CreateState);
+    if keeps {
+        runner.add(storage::KeepStorage);
+    } else {
+        runner.add(storage::CreateStorage);
+    }
     if !plan.storage.is_empty() {
         runner.add(extra_storage::CreateExtraStorage);
     }

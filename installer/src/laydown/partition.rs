@@ -3,8 +3,9 @@
 use super::erase::wipe;
 use super::{Context, partition_path};
 use slots::Layout;
+use slots::PartitionKind;
 use slots::block::Access;
-use slots::gpt::{Guids, write_table};
+use slots::gpt::{Guids, replace_table, write_table};
 use std::path::{Path, PathBuf};
 use steps::system::{Command, RunError};
 use steps::{Reporter, Step, StepError};
@@ -49,21 +50,27 @@ impl Step<Context<'_>> for PartitionDisk {
 
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         for member in &context.members {
-            partition(context, member.disk(), member.layout, &member.guids)?;
+            let keeps = context.plan.disk.keeps.is_some();
+            partition(context, member.disk(), member.layout, &member.guids, keeps)?;
         }
         Ok(())
     }
 }
 
-/// Partitions one disk.
+/// Partitions one disk. With `keeps` over the table that is there, and without a touch of the storage partition.
 pub(super) fn partition(
     context: &Context<'_>,
     disk: &str,
     layout: &Layout,
     guids: &Guids,
+    keeps: bool,
 ) -> Result<(), StepError> {
     let mut device = context.machine.open(Path::new(disk), Access::Exclusive)?;
-    write_table(device.as_mut(), layout, guids)?;
+    if keeps {
+        replace_table(device.as_mut(), layout, guids)?;
+    } else {
+        write_table(device.as_mut(), layout, guids)?;
+    }
     // The kernel reads a table anew only when nobody has the disk open.
     drop(device);
     reread(context, disk)?;
@@ -83,7 +90,8 @@ pub(super) fn partition(
         }
     }
     // What an older file system left in the middle of the disk must not be taken for one of the new ones.
-    for partition in &layout.partitions {
+    let stays = |kind| keeps && kind == PartitionKind::Storage;
+    for partition in layout.partitions.iter().filter(|part| !stays(part.kind)) {
         wipe(context, &partition_path(disk, partition.kind.number()))?;
     }
     Ok(())

@@ -85,6 +85,11 @@ fn host_files(context: &Context<'_>) -> Result<Vec<(PathBuf, HostFile)>, StepErr
             .iter()
             .map(|guids| guids.of(PartitionKind::Storage))
             .collect(),
+        kept: context
+            .kept
+            .iter()
+            .map(|group| (group.name.clone(), group.kind()))
+            .collect(),
         machine_id: context.machine_id,
         plan_sha256: context.plan_sha256.clone(),
         installed_unix: context.now_unix,

@@ -1,5 +1,6 @@
 //! What is on a disk, in plain words.
 
+use super::keep::KeptStorage;
 use crate::values::show_size;
 use hcl_checker::Known;
 use hcl_checker::facts::{Content, Disk, Partition};
@@ -54,28 +55,37 @@ pub fn contents(disk: &Disk) -> Vec<String> {
     if let Known::Value(content) = &disk.content {
         list.extend(content_words(&disk.path, content));
     }
-    for partition in &disk.partitions {
-        let mut words = partition.path.clone();
-        if let Known::Value(name) = &partition.gpt_name {
-            words.push_str(&format!(" \"{name}\""));
-        }
-        if let Known::Value(size) = partition.size_bytes {
-            words.push_str(&format!(", {}", show_size(size)));
-        }
-        if let Known::Value(Content {
-            kind: Some(kind),
-            label,
-            ..
-        }) = &partition.content
-        {
-            words.push_str(&format!(", {kind}"));
-            if let Some(label) = label {
-                words.push_str(&format!(" \"{label}\""));
-            }
-        }
-        list.push(words);
-    }
+    list.extend(disk.partitions.iter().map(partition_words));
     list
+}
+
+/// The same without the partition that stays.
+pub(super) fn contents_but(disk: &Disk, kept: &KeptStorage) -> Vec<String> {
+    let lost = disk.partitions.iter().map(partition_words);
+    lost.filter(|words| *words != kept.shown).collect()
+}
+
+/// What a partition is and holds, in plain words.
+pub(super) fn partition_words(partition: &Partition) -> String {
+    let mut words = partition.path.clone();
+    if let Known::Value(name) = &partition.gpt_name {
+        words.push_str(&format!(" \"{name}\""));
+    }
+    if let Known::Value(size) = partition.size_bytes {
+        words.push_str(&format!(", {}", show_size(size)));
+    }
+    if let Known::Value(Content {
+        kind: Some(kind),
+        label,
+        ..
+    }) = &partition.content
+    {
+        words.push_str(&format!(", {kind}"));
+        if let Some(label) = label {
+            words.push_str(&format!(" \"{label}\""));
+        }
+    }
+    words
 }
 
 fn content_words(path: &str, content: &Content) -> Vec<String> {

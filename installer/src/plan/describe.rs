@@ -57,6 +57,17 @@ impl Display for Description<'_> {
         for lost in plan.disk.all_loses() {
             writeln!(f, "LOST       {lost}")?;
         }
+        if let Some(kept) = &plan.disk.keeps {
+            writeln!(f, "KEPT       {}", kept.shown)?;
+            writeln!(
+                f,
+                "           the storage repository stays, with the disks of guests in it"
+            )?;
+            writeln!(
+                f,
+                "           lost are the host's settings and logs, and what its guests are: memory, network, which disks"
+            )?;
+        }
         for part in &plan.disk.layout.partitions {
             writeln!(
                 f,
@@ -72,7 +83,7 @@ impl Display for Description<'_> {
                 "           the same on both disks; 3 to 6 as md RAID 1, either disk alone starts"
             )?;
         }
-        if !plan.disk.storage.is_default() {
+        if !plan.disk.storage.is_default() && plan.disk.keeps.is_none() {
             writeln!(
                 f,
                 "           storage repository as files in an ext4 file system"
@@ -84,8 +95,9 @@ impl Display for Description<'_> {
                 "Storage    {}, {}",
                 storage.name,
                 match storage.kind {
-                    StorageKind::Lvm => "LVM",
-                    StorageKind::Ext => "files in an ext4 file system",
+                    None => "stays as it is",
+                    Some(StorageKind::Lvm) => "LVM",
+                    Some(StorageKind::Ext) => "files in an ext4 file system",
                 }
             )?;
             if storage.disks.len() > 1 {
@@ -110,6 +122,9 @@ impl Display for Description<'_> {
                 )?;
                 for lost in &disk.loses {
                     writeln!(f, "LOST       {lost}")?;
+                }
+                if let Some(kept) = &disk.keeps {
+                    writeln!(f, "KEPT       {}", kept.shown)?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Which disk the plan takes.
 
-use super::contents::{contents, holds_bedplate, slots_on, uses};
+use super::contents::{contents, contents_but, holds_bedplate, slots_on, uses};
+use super::keep::{KeptStorage, kept_storage};
 use super::matches::MatchGroup;
 use super::problem::{About, PlanProblem};
 use super::wish::{Wish, never, no_disk, verdict};
@@ -51,11 +52,25 @@ pub fn choose(
         .iter()
         .filter_map(|disk| inspect(choice, disk, firmware, &mut warned, &mut problems))
         .collect();
-    let layouts = layouts(&members, choice.state_size).map_err(|(about, error)| {
+    let kept = if choice.keep_storage {
+        keep(&taken)
+            .map(Some)
+            .map_err(|problem| problems.push(problem))
+    } else {
+        Ok(None)
+    };
+    let Ok(kept) = kept else {
+        return Err(problems);
+    };
+    let layouts = layouts(&members, choice.state_size, kept.as_ref()).map_err(|(about, error)| {
         let advice = match error {
             LayoutError::StateTooLarge { .. } => {
                 "make `state_size` in [disk] smaller, or choose another disk"
             }
+            LayoutError::KeptState { .. } => {
+                "leave `state_size` out of [disk]: a storage repository that is kept decides it"
+            }
+            LayoutError::KeptStorage { .. } => NOT_KEPT,
             _ => "choose another disk",
         };
         problems.push(PlanProblem::new(
@@ -97,10 +112,16 @@ pub fn choose(
             .into_iter()
             .zip(layouts)
             .zip(&taken)
-            .map(|((identity, layout), disk)| MirrorPlan {
-                identity,
-                loses: contents(disk),
-                layout,
+            .map(|((identity, layout), disk)| {
+                let loses = match &kept {
+                    Some(kept) => contents_but(disk, kept),
+                    None => contents(disk),
+                };
+                MirrorPlan {
+                    identity,
+                    loses,
+                    layout,
+                }
             });
     let Some(MirrorPlan {
         identity,
@@ -117,7 +138,33 @@ pub fn choose(
         layout,
         storage: choice.storage,
         mirror: halves.next(),
+        keeps: kept,
     })
+}
+
+/// What an operator does about a storage repository that cannot be kept.
+const NOT_KEPT: &str = "leave `keep_storage` out of [disk] if the disks of its guests may be lost; nothing is written as long as it stands there";
+
+/// The storage repository that stays.
+fn keep(taken: &[&Disk]) -> Result<KeptStorage, PlanProblem> {
+    let cannot = |reason: String| {
+        let candidates = taken.iter().map(|disk| verdict(disk, Vec::new()));
+        PlanProblem::new(
+            About::Disk,
+            format!("the storage repository cannot be kept: {reason}"),
+            NOT_KEPT,
+        )
+        .with(candidates.collect())
+    };
+    let [disk] = taken else {
+        return Err(cannot(
+            "an installation on a mirror makes it anew, on both disks".to_owned(),
+        ));
+    };
+    if !holds_bedplate(disk) {
+        return Err(cannot(format!("{} holds no Bedplate host", disk.path)));
+    }
+    kept_storage(disk).map_err(cannot)
 }
 
 fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
@@ -212,7 +259,8 @@ fn inspect(
                 "{name} already runs Bedplate ({}); not reinstalled",
                 slots_on(disk).join(", ")
             ),
-            "boot from the disk; to install anew and lose the host with its guests, set `wipe = true` and `reinstall = true` in [disk]",
+            "boot from the disk; to install anew and lose the host with its guests, set `wipe = true` and `reinstall = true` in [disk], and \
+             `keep_storage = true` for the disks of its guests to stay",
         );
     } else if !choice.wipe {
         if let Known::Unknown(unknown) = disk.holds_data() {
@@ -263,14 +311,24 @@ fn inspect(
     Some(identity)
 }
 
-/// A layout for each member. Disks that take none by themselves were told already, so what fails here is about both.
+/// A layout for each member. Disks that take none by themselves were told already, so what fails here is about both, or about
+/// the storage partition that stays.
 fn layouts(
     members: &[DiskIdentity],
     state_size: Option<u64>,
+    kept: Option<&KeptStorage>,
 ) -> Result<Vec<Layout>, (String, LayoutError)> {
+    let of = |id: &DiskIdentity| (id.size, id.sector_size);
+    if let Some(kept) = kept {
+        let place = (kept.start, kept.size);
+        let each = members.iter().map(|id| {
+            let layout = Layout::plan_keeping(id.size, id.sector_size, state_size, place);
+            layout.map_err(|error| (id.path.clone(), error))
+        });
+        return each.collect();
+    }
     match members {
         [first, second] => {
-            let of = |id: &DiskIdentity| (id.size, id.sector_size);
             let both = Layout::plan_mirror(of(first), of(second), state_size);
             both.map(Vec::from)
                 .map_err(|error| (format!("{} and {}", first.path, second.path), error))

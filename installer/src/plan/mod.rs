@@ -6,6 +6,7 @@ mod describe;
 mod disk;
 mod hcl;
 mod hook;
+mod keep;
 mod matches;
 mod network;
 mod network_plan;
@@ -18,6 +19,7 @@ pub use contents::{contents, holds_bedplate};
 pub use disk::{identity_of, unusable, unusable_for_storage};
 pub use hcl::Judge;
 pub use hook::HookPlan;
+pub use keep::{KeptStorage, kept_storage};
 pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
@@ -106,7 +108,10 @@ pub struct DiskPlan {
     pub loses: Vec<String>,
     /// The partitions that it gets.
     pub layout: Layout,
-    /// How the storage repository on it keeps the disks of guests.
+    /// The storage repository of the host that was on it, which stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<KeptStorage>,
+    /// How a new storage repository on it keeps the disks of guests.
     #[serde(skip_serializing_if = "StorageKind::is_default")]
     pub storage: StorageKind,
     /// The other half of a mirror.
@@ -269,6 +274,31 @@ impl Plan {
         host.filter(|_| self.disk.wipe)
             .chain(extra)
             .map(|identity| identity.path.as_str())
+            .collect()
+    }
+
+    /// What the operator agrees to lose, in one sentence without its full stop; none where nothing is lost.
+    pub fn loss(&self) -> Option<String> {
+        let keeps = |path: &str| self.disk.keeps.is_some() && path == self.disk.identity.path;
+        let words = |path: &str| match keeps(path) {
+            true => format!("{path} (but its storage repository)"),
+            false => path.to_owned(),
+        };
+        let disks: Vec<String> = self.wiped().into_iter().map(words).collect();
+        (!disks.is_empty()).then(|| {
+            format!(
+                "Everything on {} will be lost, and cannot be brought back",
+                disks.join(", ")
+            )
+        })
+    }
+
+    /// What stays on the disks, in plain words.
+    pub fn kept(&self) -> Vec<&str> {
+        let extra = self.storage.iter().flat_map(|storage| &storage.disks);
+        let host = self.disk.keeps.iter();
+        host.chain(extra.filter_map(|disk| disk.keeps.as_ref()))
+            .map(|kept| kept.shown.as_str())
             .collect()
     }
 

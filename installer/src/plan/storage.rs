@@ -2,6 +2,7 @@
 
 use super::contents::{contents, holds_bedplate, slots_on, uses};
 use super::disk::identity_of;
+use super::keep::{KeptStorage, kept_storage};
 use super::matches::MatchGroup;
 use super::problem::{About, PlanProblem};
 use super::wish::{Wish, verdict};
@@ -11,16 +12,16 @@ use crate::values::StorageName;
 use hcl_checker::Known;
 use hcl_checker::facts::Disk;
 use serde::Serialize;
-use slots::Layout;
+use slots::{Layout, Partition, PartitionKind};
 
 /// A storage repository on disks of its own: an LVM volume group over one partition of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoragePlan {
     /// What it is called.
     pub name: StorageName,
-    /// How it keeps the disks of guests.
-    #[serde(rename = "type")]
-    pub kind: StorageKind,
+    /// How it keeps the disks of guests; none where it stays as it is.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<StorageKind>,
     /// True when the operator agreed to lose what is on its disks.
     pub wipe: bool,
     /// Its disks.
@@ -34,8 +35,11 @@ pub struct StorageDisk {
     pub identity: DiskIdentity,
     /// What is on it now and will be lost, in plain words.
     pub loses: Vec<String>,
-    /// The partition that it gets.
+    /// The partition that it gets, or has where it stays as it is.
     pub layout: Layout,
+    /// The partition that stays as it is. Nothing is written to this disk then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<KeptStorage>,
 }
 
 fn wish(choice: &StorageChoice) -> Wish<'_> {
@@ -82,11 +86,16 @@ pub fn choose(
                 continue;
             }
             taken.push((disk.path.clone(), wish.section.clone()));
-            members.extend(inspect(choice, disk, warnings, &mut problems));
+            if choice.keep {
+                let kept = keep(choice, disk).map_err(|problem| problems.push(problem));
+                members.extend(kept);
+            } else {
+                members.extend(inspect(choice, disk, warnings, &mut problems));
+            }
         }
         plans.push(StoragePlan {
             name: choice.name.clone(),
-            kind: choice.kind,
+            kind: (!choice.keep).then_some(choice.kind),
             wipe: choice.wipe,
             disks: members,
         });
@@ -96,6 +105,58 @@ pub fn choose(
     } else {
         Err(problems)
     }
+}
+
+/// A disk of a storage repository that stays as it is.
+fn keep(choice: &StorageChoice, disk: &Disk) -> Result<StorageDisk, PlanProblem> {
+    let cannot = |reason: String| {
+        let section = choice.name.section();
+        PlanProblem::new(
+            About::Disk,
+            format!("the storage repository of {section} cannot be kept: {reason}"),
+            format!(
+                "leave `keep` out of {section} to make a new one, or choose the disk that holds it"
+            ),
+        )
+        .with(vec![verdict(disk, Vec::new())])
+    };
+    if disk.is_in_use() {
+        return Err(cannot(format!(
+            "{} is in use: {}",
+            disk.path,
+            uses(disk).join(", ")
+        )));
+    }
+    if holds_bedplate(disk) {
+        return Err(cannot(format!(
+            "{} holds a Bedplate host ({}), whose storage repository is that of [disk]",
+            disk.path,
+            slots_on(disk).join(", ")
+        )));
+    }
+    let kept = kept_storage(disk).map_err(cannot)?;
+    let identity = identity_of(disk).map_err(cannot)?;
+    let end = kept.start.checked_add(kept.size);
+    if end.is_none_or(|end| end > identity.size) {
+        return Err(cannot(format!(
+            "its partition reaches past the end of {}",
+            disk.path
+        )));
+    }
+    Ok(StorageDisk {
+        layout: Layout {
+            disk_size: identity.size,
+            sector_size: identity.sector_size,
+            partitions: vec![Partition {
+                kind: PartitionKind::Storage,
+                start: kept.start,
+                size: kept.size,
+            }],
+        },
+        identity,
+        loses: Vec::new(),
+        keeps: Some(kept),
+    })
 }
 
 /// A disk that may be taken; none where something is in the way, which then is among the problems.
@@ -161,6 +222,7 @@ fn inspect(
                 identity,
                 loses,
                 layout,
+                keeps: None,
             })
         }
         Ok(_) => None,

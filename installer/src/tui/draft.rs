@@ -6,7 +6,7 @@ use super::screens::Screen;
 use crate::choices::{
     After, BootChoice, Choices, DiskChoice, HclPolicy, StorageChoice, StorageKind, SystemChoice,
 };
-use crate::plan::holds_bedplate;
+use crate::plan::{KeptStorage, holds_bedplate, identity_of, kept_storage};
 use crate::selector::DiskSelector;
 use crate::values::{
     HostnamePattern, Keymap, LicenseToken, PasswordHash, SshKey, StorageName, Timezone, ValueError,
@@ -15,6 +15,7 @@ use crate::values::{
 use hcl_checker::Known;
 use hcl_checker::facts::{Disk, Facts};
 use serde::{Deserialize, Serialize};
+use slots::Layout;
 
 /// Something that is missing or wrong in what was typed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Draft {
     /// Device paths of more disks, each of which becomes a storage repository.
     #[serde(default)]
     pub storage: Vec<String>,
+    /// The storage repository of a host that is on the disk is lost, too, although it could stay.
+    #[serde(default)]
+    pub lose_storage: bool,
     /// The management network.
     pub network: NetworkDraft,
     /// Name of the host.
@@ -73,6 +77,7 @@ impl Default for Draft {
             reason: Field::default(),
             disks: Vec::new(),
             storage: Vec::new(),
+            lose_storage: false,
             network: NetworkDraft::default(),
             hostname: Field::default(),
             timezone: Field::with("Etc/UTC"),
@@ -134,7 +139,17 @@ impl Draft {
             second: rest.first().map(|disk| selector(disk, known)),
             wipe: chosen.iter().any(|disk| needs_consent(disk)),
             reinstall: chosen.iter().any(|disk| holds_bedplate(disk)),
+            keep_storage: rest.is_empty() && self.kept(first).is_some(),
         })
+    }
+
+    /// The storage repository on the disk that stays when a host is installed on it, which is what happens unless the operator
+    /// wants it lost.
+    pub fn kept(&self, disk: &Disk) -> Option<KeptStorage> {
+        if self.lose_storage {
+            return None;
+        }
+        can_keep(disk)?.ok()
     }
 
     /// A storage repository for each disk that was marked for one, in the order in which they were.
@@ -153,6 +168,7 @@ impl Draft {
                     select: selector(disk, known),
                     count: 1,
                     wipe: needs_consent(disk),
+                    keep: false,
                 })
             })
             .collect()
@@ -221,6 +237,22 @@ impl Draft {
 /// True where something would be lost, or it is not known whether.
 pub fn needs_consent(disk: &Disk) -> bool {
     !matches!(disk.holds_data(), Known::Value(false) | Known::Absent) || holds_bedplate(disk)
+}
+
+/// The storage repository on a disk that could stay when a host is installed on it anew, or why none can. None for a disk
+/// without a host.
+pub fn can_keep(disk: &Disk) -> Option<Result<KeptStorage, String>> {
+    if !holds_bedplate(disk) {
+        return None;
+    }
+    let fits = |kept: KeptStorage| {
+        let identity = identity_of(disk)?;
+        let place = (kept.start, kept.size);
+        Layout::plan_keeping(identity.size, identity.sector_size, None, place)
+            .map(|_| kept)
+            .map_err(|error| error.to_string())
+    };
+    Some(kept_storage(disk).and_then(fits))
 }
 
 /// Names the disk so that an exported answer file finds it again whatever its path is then: by its serial number where no

@@ -34,18 +34,25 @@ pub fn plan_with(
     system: &str,
     more: &str,
 ) -> Plan {
-    plan_of(medium, found, firmware, false, system, more)
+    plan_of(medium, found, firmware, "false", system, more)
 }
 
 pub fn plan_for(medium: &Medium, found: &Disk, firmware: FirmwareKind, wipe: bool) -> Plan {
-    plan_of(medium, found, firmware, wipe, "", "")
+    plan_of(medium, found, firmware, &wipe.to_string(), "", "")
 }
 
+/// A plan that keeps the storage repository of the host that is on the disk.
+pub fn plan_keeping(medium: &Medium, found: &Disk, firmware: FirmwareKind) -> Plan {
+    let keep = "true\nreinstall = true\nkeep_storage = true";
+    plan_of(medium, found, firmware, keep, "", "")
+}
+
+/// `wipe` is `true` or `false`, and more lines of `[disk]`.
 fn plan_of(
     medium: &Medium,
     found: &Disk,
     firmware: FirmwareKind,
-    wipe: bool,
+    wipe: &str,
     system: &str,
     more: &str,
 ) -> Plan {

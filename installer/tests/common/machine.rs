@@ -73,6 +73,8 @@ type Shared = Arc<Mutex<FaultyDevice<MemoryDevice>>>;
 
 pub struct FakeMachine {
     disk: Shared,
+    /// First byte and bytes of every write that was asked for.
+    written: Arc<Mutex<Vec<(u64, u64)>>>,
     pub facts: Mutex<Option<Disk>>,
 }
 
@@ -83,8 +85,22 @@ impl FakeMachine {
         let disk = Arc::new(Mutex::new(FaultyDevice::new(device, fault)));
         FakeMachine {
             disk,
+            written: Arc::default(),
             facts: Mutex::new(Some(found)),
         }
+    }
+
+    /// The same with a disk that an earlier run left.
+    pub fn with_disk(found: Disk, device: MemoryDevice, fault: Option<Fault>) -> Self {
+        FakeMachine {
+            disk: Arc::new(Mutex::new(FaultyDevice::new(device, fault))),
+            ..FakeMachine::new(found, None)
+        }
+    }
+
+    /// Places that were written, or that somebody tried to write.
+    pub fn written(&self) -> Vec<(u64, u64)> {
+        self.written.lock().unwrap().clone()
     }
 
     /// What is on the disk before the installer comes; counts as no write.
@@ -134,7 +150,10 @@ impl Machine for FakeMachine {
     }
 
     fn open(&self, path: &Path, _: Access) -> Result<Box<dyn BlockDevice>, OpenError> {
-        let disk = self.disk.clone();
+        let disk = Watched {
+            disk: self.disk.clone(),
+            written: self.written.clone(),
+        };
         if path == Path::new(DISK) {
             return Ok(Box::new(disk));
         }
@@ -151,11 +170,42 @@ impl Machine for FakeMachine {
     }
 }
 
+/// Notes where it is written.
+struct Watched {
+    disk: Shared,
+    written: Arc<Mutex<Vec<(u64, u64)>>>,
+}
+
+impl BlockDevice for Watched {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+    fn sector_size(&self) -> u32 {
+        self.disk.sector_size()
+    }
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.disk.read_at(offset, buf)
+    }
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let place = (offset, data.len() as u64);
+        self.written.lock().unwrap().push(place);
+        self.disk.write_at(offset, data)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.disk.flush()
+    }
+    fn drop_cache(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.disk.drop_cache(offset, len)
+    }
+}
+
 /// Runs nothing; knows the files that were copied, and can fail at one call.
 pub struct FakeSystem {
     pub inner: RecordingSystem,
     calls: AtomicUsize,
     fail_at: Option<usize>,
+    /// A program, and what it prints from its second call on.
+    then: Option<(&'static str, &'static str)>,
     /// The command that was made to fail, empty as long as none was.
     pub failed: Mutex<String>,
 }
@@ -177,12 +227,19 @@ impl FakeSystem {
             inner,
             calls: AtomicUsize::new(0),
             fail_at: None,
+            then: None,
             failed: Mutex::default(),
         }
     }
 
     pub fn change(mut self, change: impl FnOnce(RecordingSystem) -> RecordingSystem) -> Self {
         self.inner = change(self.inner);
+        self
+    }
+
+    /// `program` prints something else from its second call on.
+    pub fn then_prints(mut self, program: &'static str, stdout: &'static str) -> Self {
+        self.then = Some((program, stdout));
         self
     }
 
@@ -222,6 +279,16 @@ impl System for FakeSystem {
             });
         }
         let output = self.inner.run(command)?;
+        if let Some((program, stdout)) = self.then
+            && command.program() == program
+        {
+            let lines = self.inner.command_lines();
+            let calls = lines.iter().filter(|line| line.starts_with(program));
+            if calls.count() > 1 {
+                let stdout = stdout.as_bytes().to_vec();
+                return Ok(Output { stdout, ..output });
+            }
+        }
         if command.program() == "sha256sum" {
             let path = PathBuf::from(command.args_text().pop().unwrap());
             let bytes = self.inner.content(&path).unwrap_or_default();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 #![allow(dead_code)] // every test file uses another part of it
 
+pub mod installed;
 pub mod laydown;
 pub mod machine;
 pub mod medium;

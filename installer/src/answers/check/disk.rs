@@ -105,6 +105,24 @@ pub(super) fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<Di
         }
         None => None,
     };
+    let (wipe, reinstall) = (disk.wipe.unwrap_or(false), disk.reinstall.unwrap_or(false));
+    let keep_storage = disk.keep_storage.unwrap_or(false);
+    if keep_storage && !(wipe && reinstall) {
+        document.problem_at(
+            "disk.keep_storage",
+            "`keep_storage` says what stays of a host that is installed anew, but [disk] does not allow that",
+            "write `wipe = true` and `reinstall = true` beside it: the rest of the disk is lost; or leave `keep_storage` out",
+        );
+        return None;
+    }
+    if keep_storage && disk.storage.is_some() {
+        document.problem_at(
+            "disk.storage",
+            "`storage` says how a new storage repository keeps the disks of guests, and with `keep_storage = true` there is none",
+            "leave `storage` out: what is kept stays as it is",
+        );
+        return None;
+    }
     Some(DiskChoice {
         select,
         fallbacks,
@@ -112,8 +130,9 @@ pub(super) fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<Di
         storage: disk.storage.unwrap_or_default(),
         mirror,
         second,
-        wipe: disk.wipe.unwrap_or(false),
-        reinstall: disk.reinstall.unwrap_or(false),
+        wipe,
+        reinstall,
+        keep_storage,
     })
 }
 

@@ -67,11 +67,28 @@ fn one(written: Storage, path: &str, document: &mut Document<'_>) -> Option<Stor
         );
         return None;
     }
+    let keep = written.keep.unwrap_or(false);
+    let wipe = written.wipe.unwrap_or(false);
+    let contrary = [("wipe", wipe), ("type", written.kind.is_some())];
+    if let Some((name, _)) = contrary.into_iter().find(|(_, given)| keep && *given) {
+        document.problem_at(
+            &key(name),
+            format!(
+                "{} has `keep = true` and `{name}`, and what is kept stays as it is",
+                section(path)
+            ),
+            format!(
+                "leave `{name}` out to keep the storage repository, or `keep` to make a new one"
+            ),
+        );
+        return None;
+    }
     Some(StorageChoice {
         name: name?,
         kind: written.kind.unwrap_or_default(),
         select: select?,
         count: usize::try_from(count).unwrap_or(usize::MAX),
-        wipe: written.wipe.unwrap_or(false),
+        wipe,
+        keep,
     })
 }

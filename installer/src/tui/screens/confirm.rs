@@ -83,12 +83,10 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     }
     page.pair("Host", plan.system.hostname.as_str());
     page.gap();
-    if plan.wipes() {
-        page.problem(&format!(
-            "Everything on {} will be lost, and cannot be brought back:",
-            plan.wiped().join(", ")
-        ));
-        let room = usize::from(page.left().saturating_sub(4));
+    if let Some(loss) = plan.loss() {
+        page.problem(&format!("{loss}:"));
+        let kept = plan.kept();
+        let room = usize::from(page.left().saturating_sub(4)).saturating_sub(kept.len());
         let lost = plan.losses();
         let shown = if lost.len() > room {
             room.saturating_sub(1)
@@ -100,6 +98,9 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         }
         if shown < lost.len() {
             page.text(&format!("    and {} more", lost.len() - shown));
+        }
+        for line in kept {
+            page.text(&format!("It stays: {line}"));
         }
     } else {
         page.text(if plan.storage.is_empty() {

@@ -1,7 +1,7 @@
 //! Where to install.
 
 use super::super::app::App;
-use super::super::draft::needs_consent;
+use super::super::draft::{can_keep, needs_consent};
 use super::super::effects::Job;
 use super::super::key::Key;
 use super::super::page::Page;
@@ -11,10 +11,18 @@ use hcl_checker::facts::Disk;
 
 /// What F1 says.
 pub const HELP: &str = "Enter takes the disk and goes on. Below the list stands what is on it now. Everything on the disk that \
-you take will be lost, after you have typed your consent at the end. S makes another disk a storage repository of its own, \
+you take will be lost, after you have typed your consent at the end. Of a Bedplate host on it the storage repository stays \
+where that is possible; K has it lost, too, and K again keeps it. S makes another disk a storage repository of its own, \
 beside the one on the disk that the host goes on; S again takes that back.\n\nDisks that cannot be taken are listed with the \
 reason: the medium that this system was started from, read-only disks, disks in use. F5 looks again, for example after a \
 disk was plugged in. A missing disk hides behind a controller in RAID or VMD mode, or has no driver.";
+
+/// What is said where a host and its storage repository would go.
+pub const ALL_LOST: &str =
+    "It runs Bedplate. That host and everything in its storage repository would be lost.";
+/// What is said where the storage repository of a host stays.
+pub const HOST_LOST: &str = "It runs Bedplate. That host would be lost: its settings, its logs, and what its guests are (memory, \
+network, which disks).";
 
 /// Disks that can be taken together.
 const MOST: usize = 1;
@@ -47,6 +55,7 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
             app.message = Some("The machine is looked at again.".to_owned());
             jobs.push(Job::Open);
         }
+        Key::Char('k' | 'K') => turn_keep(app, count),
         Key::Char('s' | 'S') => mark_storage(app, count),
         Key::Enter | Key::Char(' ') => {
             let focus = app.focus().min(count.saturating_sub(1));
@@ -76,6 +85,18 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
         _ => {
             app.move_focus(key, count);
         }
+    }
+}
+
+/// Has the storage repository of the host on the disk under the focus lost, or takes that back.
+fn turn_keep(app: &mut App, count: usize) {
+    let focus = app.focus().min(count.saturating_sub(1));
+    match app.disks().get(focus).and_then(can_keep) {
+        Some(Ok(_)) => app.draft.lose_storage = !app.draft.lose_storage,
+        Some(Err(reason)) => {
+            app.message = Some(format!("The storage repository cannot stay: {reason}."));
+        }
+        None => app.message = Some("No Bedplate host is on this disk.".to_owned()),
     }
 }
 
@@ -173,10 +194,24 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     let on_it = contents(disk);
     if !needs_consent(disk) {
         page.text("It is empty: nothing is lost.");
-    } else if holds_bedplate(disk) {
-        page.problem(
-            "It runs Bedplate. That host and everything in its storage repository would be lost.",
-        );
+    } else if let Some(stays) = can_keep(disk) {
+        match stays {
+            Ok(kept) if !app.draft.lose_storage => {
+                page.problem(HOST_LOST);
+                page.text(&format!("Its storage repository stays: {}.", kept.shown));
+                page.text(
+                    "The disks of guests are in it. K has it lost, too, for a host that is all new.",
+                );
+            }
+            Ok(_) => {
+                page.problem(ALL_LOST);
+                page.text("K keeps the storage repository with the disks of guests.");
+            }
+            Err(reason) => {
+                page.problem(ALL_LOST);
+                page.text(&format!("The storage repository cannot stay: {reason}."));
+            }
+        }
     } else if on_it.is_empty() {
         page.problem("What is on it is not known. All of it would be lost.");
     } else {

@@ -107,7 +107,12 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     }
     picture("Now", &now);
     let sector = disk.logical_sector.value().copied().unwrap_or(512);
-    let layout = match Layout::plan(size, sector) {
+    let kept = app.draft.kept(disk);
+    let planned = match &kept {
+        Some(kept) => Layout::plan_keeping(size, sector, None, (kept.start, kept.size)),
+        None => Layout::plan(size, sector),
+    };
+    let layout = match planned {
         Ok(layout) => layout,
         Err(error) => {
             page.gap();
@@ -131,7 +136,11 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
             partition.kind.number(),
             partition.kind.name(),
             show_size(partition.size),
-            purpose(partition.kind)
+            match partition.kind {
+                PartitionKind::Storage if kept.is_some() =>
+                    "stays as it is, with the disks of guests",
+                kind => purpose(kind),
+            }
         )));
     }
 }
