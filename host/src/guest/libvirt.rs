@@ -73,6 +73,11 @@ pub fn domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
     Domain::parse(&run(system, ["dumpxml", "--inactive", uuid])?)
 }
 
+/// All guests that are defined, and dom0.
+pub fn all(system: &dyn System) -> Result<BTreeSet<String>, XeError> {
+    Ok(uuids(system, &["--all"])?.into_iter().collect())
+}
+
 /// Guests that start with the host.
 pub fn autostarted(system: &dyn System) -> Result<BTreeSet<String>, XeError> {
     Ok(uuids(system, &["--all", "--autostart"])?
