@@ -144,8 +144,8 @@ pub fn make(paths: &Paths, order: &Order) -> Result<u64> {
         }
     }
     let full = |artifact: &Artifact| {
-        // Loaders, signatures and lists of packages are small, and no host has them as files to make deltas from. A host
-        // writes every boot file anew, also a signature that happens to be the same.
+        // Loaders, signatures and lists of packages are small, and no host has them as files to make deltas from. A signature
+        // that is the same in both releases is there for a host whose own copy is damaged.
         let boot_file = BOOT_FILES.iter().any(|(known, _)| known == artifact);
         order.full_image
             || ((changed.contains(artifact) || boot_file) && !DELTA_ARTIFACTS.contains(artifact))

@@ -237,7 +237,12 @@ pub(crate) fn sources(
 ) -> Result<Vec<(Artifact, Source)>, XeError> {
     let folder = site.places.boot_files(boot.root.id());
     let mut sources = Vec::new();
-    for artifact in DELTA_ARTIFACTS {
+    // Signatures of boot files come whole.
+    let whole = BOOT_FILES
+        .into_iter()
+        .map(|(artifact, _)| artifact)
+        .filter(|artifact| !DELTA_ARTIFACTS.contains(artifact));
+    for artifact in DELTA_ARTIFACTS.into_iter().chain(whole) {
         let has = match BOOT_FILES.iter().find(|(known, _)| *known == artifact) {
             Some((_, name)) => file_sha256(site, &folder.join(name)).ok(),
             None => Some(boot.root.image_sha256.clone()),
