@@ -149,7 +149,7 @@ pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), FileError> {
 
 pub(super) fn file_size(path: &Path) -> Option<u64> {
     let meta = fs::metadata(path).ok()?;
-    meta.is_file().then(|| meta.len())
+    meta.is_file().then_some(meta.len())
 }
 
 pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
