@@ -24,6 +24,10 @@ pub struct Bench {
     pub patience: u32,
     /// Take the disk that an earlier run installed, where there is one.
     pub reuse_install: bool,
+    /// At how many moments the power goes, where a case is about that.
+    pub moments: usize,
+    /// What random choices begin with.
+    pub seed: u64,
 }
 
 impl Bench {
@@ -175,11 +179,16 @@ impl<'b> Run<'b> {
 }
 
 /// What is left from an install and can be used again.
-pub const KEPT: [&str; 6] = [
+pub const KEPT: [&str; 10] = [
     "installed.raw",
     "second.raw",
     "third.raw",
     "installed.variables",
     "id_ed25519",
     "id_ed25519.pub",
+    // What a machine wrote while a hotfix was applied: see `cases::power_cuts`.
+    "before.raw",
+    "writes.log",
+    "recording.json",
+    "next.hotfix",
 ];

@@ -36,6 +36,8 @@ pub struct Image {
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
+    /// Where everything that a machine writes to it is kept in order, if it is: see [`crate::write_log`].
+    pub write_log: Option<PathBuf>,
 }
 
 impl Image {
@@ -51,6 +53,7 @@ impl Image {
         Ok(Image {
             path: path.to_path_buf(),
             format: Format::Raw,
+            write_log: None,
         })
     }
 
@@ -59,6 +62,7 @@ impl Image {
         Image {
             path: path.to_path_buf(),
             format: Format::Raw,
+            write_log: None,
         }
     }
 
@@ -84,6 +88,7 @@ impl Image {
         Ok(Image {
             path: path.to_path_buf(),
             format: Format::Qcow2,
+            write_log: None,
         })
     }
 
@@ -101,7 +106,30 @@ impl Image {
         Ok(Image {
             path: path.to_path_buf(),
             format: Format::Qcow2,
+            write_log: None,
         })
+    }
+
+    /// The same image, and everything that is written to it is kept in `log`.
+    pub fn logged_to(self, log: &Path) -> Image {
+        Image {
+            write_log: Some(log.to_path_buf()),
+            ..self
+        }
+    }
+
+    /// What `image` holds, as a raw image at `path`; parts that were never written take no space.
+    ///
+    /// # Errors
+    /// When `qemu-img` fails.
+    pub fn flatten(tools: &ToolsRoot, path: &Path, image: &Image) -> Result<Image> {
+        let mut command = tools.command("qemu-img");
+        command
+            .args(["convert", "-q", "-f", image.format.name(), "-O", "raw"])
+            .arg(&image.path)
+            .arg(path);
+        process::run(&mut command, b"", Duration::from_secs(1800))?;
+        Ok(Image::raw(path))
     }
 
     /// Writes `bytes` at `offset` of a raw image.

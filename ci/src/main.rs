@@ -24,6 +24,7 @@ mod qemu;
 mod qmp;
 mod record;
 mod runner;
+mod seeded;
 mod serial;
 mod shell;
 mod ssh;
@@ -34,6 +35,7 @@ mod tiny_guest;
 mod tools_root;
 mod web_server;
 mod workspace;
+mod write_log;
 
 use accelerator::Accelerator;
 use anyhow::{Result, bail};
@@ -65,6 +67,12 @@ struct Arguments {
     /// Wait this many times longer than usual, on a busy or slow machine.
     #[arg(long, global = true, default_value_t = 1, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=100))]
     patience: u32,
+    /// At how many moments the power goes in the case `power-cuts`.
+    #[arg(long, global = true, default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    moments: u16,
+    /// What random choices begin with, to make them again [default: the clock; it is printed].
+    #[arg(long, global = true)]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,6 +154,12 @@ fn run(arguments: Arguments) -> Result<bool> {
         release_files: arguments.release_files,
     };
     let workspace = Workspace::find(elsewhere)?;
+    let wishes = Wishes {
+        accelerator: arguments.accelerator,
+        patience: arguments.patience,
+        moments: arguments.moments.into(),
+        seed: arguments.seed.unwrap_or_else(clock),
+    };
     match arguments.command {
         Command::List => {
             for case in cases::ALL {
@@ -164,21 +178,16 @@ fn run(arguments: Arguments) -> Result<bool> {
             Ok(true)
         }
         Command::BenchChecker { rounds, program } => {
-            let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
+            let bench = bench(workspace, wishes, false)?;
             checker_bench::measure(&bench, rounds, program.as_deref())
         }
         Command::RecordMachines { machines } => {
-            let bench = bench(workspace, arguments.accelerator, arguments.patience, false)?;
+            let bench = bench(workspace, wishes, false)?;
             record::machines(&bench, &machines)?;
             Ok(true)
         }
         Command::Demo { reuse_install } => {
-            let bench = bench(
-                workspace,
-                arguments.accelerator,
-                arguments.patience,
-                reuse_install,
-            )?;
+            let bench = bench(workspace, wishes, reuse_install)?;
             demo::show(&bench)?;
             Ok(true)
         }
@@ -189,25 +198,29 @@ fn run(arguments: Arguments) -> Result<bool> {
             reuse_install,
         } => {
             let (cases, left) = chosen(&names, long)?;
-            let bench = bench(
-                workspace,
-                arguments.accelerator,
-                arguments.patience,
-                reuse_install,
-            )?;
+            let bench = bench(workspace, wishes, reuse_install)?;
             Ok(runner::run_all(&bench, &cases, left, jobs.into()))
         }
     }
 }
 
-fn bench(
-    workspace: Workspace,
-    choice: Choice,
+/// How cases run.
+struct Wishes {
+    accelerator: Choice,
     patience: u32,
-    reuse_install: bool,
-) -> Result<Bench> {
+    moments: usize,
+    seed: u64,
+}
+
+/// Another number at each run.
+fn clock() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
+}
+
+fn bench(workspace: Workspace, wishes: Wishes, reuse_install: bool) -> Result<Bench> {
     let tools = ToolsRoot::open(&workspace)?;
-    let accelerator = match choice {
+    let accelerator = match wishes.accelerator {
         Choice::Auto => Accelerator::find(&tools)?,
         Choice::Kvm => Accelerator::Kvm,
         Choice::Tcg => Accelerator::Emulation,
@@ -216,8 +229,10 @@ fn bench(
         workspace,
         tools,
         accelerator,
-        patience,
+        patience: wishes.patience,
         reuse_install,
+        moments: wishes.moments,
+        seed: wishes.seed,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::accelerator::Accelerator;
 use crate::disk::{Format, Image};
+use crate::write_log::SECTOR;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -295,19 +296,30 @@ impl List {
     /// slow storage under the test does not show as a slow guest.
     fn block(&mut self, node: &str, image: &Image, more: &str) {
         let driver = image.format.name();
-        let file = "file.driver=file,file.cache.no-flush=on,file.filename=";
         let discard = if image.format == Format::Raw {
             ",discard=unmap"
         } else {
             ""
         };
-        self.pair(
-            "-blockdev",
-            &[&format!(
-                "driver={driver},node-name={node}{discard}{more},{file}"
-            )],
-            &image.path,
+        // With a log the image is one level down: the log sees what the machine asks, flushes and all.
+        let (head, level) = match &image.write_log {
+            None => (
+                format!("driver={driver},node-name={node}{discard}{more}"),
+                "",
+            ),
+            Some(log) => {
+                let log = log.to_string_lossy().replace(',', ",,");
+                let head = format!(
+                    "driver=blklogwrites,node-name={node}{more},log-sector-size={SECTOR},log.driver=file,log.filename={log},\
+                     file.driver={driver}"
+                );
+                (head, "file.")
+            }
+        };
+        let file = format!(
+            "{head},{level}file.driver=file,{level}file.cache.no-flush=on,{level}file.filename="
         );
+        self.pair("-blockdev", &[&file], &image.path);
     }
 
     fn disk(&mut self, index: usize, disk: &Disk, first: bool) {
@@ -377,6 +389,22 @@ mod tests {
             "a comma in a path must be doubled: {line}"
         );
         assert!(!line.contains("pflash"), "{line}");
+    }
+
+    #[test]
+    fn a_log_of_writes_stands_between_the_machine_and_the_image() {
+        let image = Image::raw(Path::new("/work/d.raw")).logged_to(Path::new("/work/a,b.log"));
+        let spec = Spec {
+            disks: vec![Disk {
+                image,
+                ..disk(Bus::Virtio)
+            }],
+            ..Spec::new()
+        };
+        let line = line(&spec);
+        let wanted = "driver=blklogwrites,node-name=disk0,log-sector-size=512,log.driver=file,log.filename=/work/a,,b.log,\
+                      file.driver=raw,file.file.driver=file,file.file.cache.no-flush=on,file.file.filename=/work/d.raw";
+        assert!(line.contains(wanted), "{line}");
     }
 
     #[test]

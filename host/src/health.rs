@@ -1,15 +1,19 @@
 //! Whether a boot of an installed host is good: what is checked, what is recorded, and what the boot loader is told.
 
+mod baseline;
 mod boot_state;
 mod checks;
+mod guests;
 mod issue;
 mod report;
 mod storage;
 mod watchdog;
 
+pub use baseline::Baseline;
 use boot_state::knows_as_good;
 pub use boot_state::{after_good_boot, has_way_back, mark_good};
-pub use checks::{Check, Outcome, Retry, run_checks};
+pub use checks::{Check, Outcome, Retry};
+use checks::{Trial, run_checks};
 pub use issue::{ISSUE_FILE, issue_text, write_issue};
 pub use report::HealthReport;
 
@@ -19,7 +23,8 @@ use crate::local::{boot_record, short_text};
 use crate::mirror;
 use slots::{BootRecord, Mode, names};
 use std::path::{Path, PathBuf};
-use steps::System;
+use std::time::Duration;
+use steps::{Command, System};
 
 /// The report of this boot.
 pub const RUN_REPORT: &str = "/run/bedplate/health.json";
@@ -44,7 +49,15 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
         .as_ref()
         .is_ok_and(|boot| has_way_back(esp, boot.root.id()));
     let early = (!way_back).then(|| watchdog::disarm(system));
-    let mut checks = run_checks(system, &boot, retry);
+    let trial = Trial {
+        has_way_back: way_back,
+        before: boot
+            .as_ref()
+            .ok()
+            .filter(|_| way_back)
+            .and_then(|boot| Baseline::of(system, &Places::default(), boot.root.id())),
+    };
+    let mut checks = run_checks(system, &boot, &trial, retry);
     if let Some((whole, reason)) = mirror::summary(system, &Places::default().sys_block) {
         checks.push(match whole {
             true => Check::pass("mirror", reason),
@@ -119,6 +132,16 @@ fn write_report(system: &dyn System, path: &Path, report: &HealthReport) -> Resu
         system.create_dir_all(folder).map_err(|e| chain(&e))?;
     }
     system.write_file(path, &json, 0o644).map_err(|e| chain(&e))
+}
+
+/// How many domains the hypervisor runs; 0 where it does not say.
+pub fn domains(system: &dyn System) -> usize {
+    let output = system.run(
+        &Command::new("xl")
+            .arg("list")
+            .timeout(Duration::from_secs(20)),
+    );
+    output.map_or(0, |output| output.text().lines().skip(1).count())
 }
 
 /// Milliseconds since the kernel started; of dom0, not of the hypervisor.

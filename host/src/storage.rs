@@ -315,16 +315,40 @@ pub fn create_repository(
         return Ok(derived_uuid(host_uuid(system), "sr", ISO_FOLDER).to_string());
     }
     let uuid = uuid::Uuid::new_v4().to_string();
-    let device = match (device, size) {
+    let (device, own) = match (device, size) {
         (Some(device), _) => {
             let device = PathBuf::from(device);
             ext::refuse_content(system, &device)?;
-            device
+            (device, false)
         }
-        (None, size) => lvm::create_repository_volume(system, &uuid, size.unwrap_or(0))?,
+        (None, size) => {
+            let volume = lvm::create_repository_volume(system, &uuid, size.unwrap_or(0))?;
+            (volume, true)
+        }
     };
-    ext::make(system, &device, &uuid)?;
+    if let Err(error) = ext::make(system, &device, &uuid) {
+        // The error that is told is the first one.
+        let _ = ext::unmake(system, &uuid);
+        if own {
+            let _ = lvm::remove(system, &device);
+        }
+        return Err(error);
+    }
     Ok(uuid)
+}
+
+/// True when both are the same device or file, whatever they are called: a logical volume is `/dev/GROUP/NAME` and
+/// `/dev/mapper/GROUP-NAME`, and a definition that somebody wrote by hand may have either.
+pub fn is_same(system: &dyn System, one: &Path, other: &Path) -> bool {
+    one == other || system.real_path(one) == system.real_path(other)
+}
+
+/// What is in a repository beside its disks; none where it keeps volumes, which are all disks.
+pub fn other_files(system: &dyn System, repository: &Repository) -> Result<Vec<String>, XeError> {
+    match repository.kind {
+        Kind::Ext => ext::other_files(system, repository),
+        Kind::Lvm | Kind::Iso => Ok(Vec::new()),
+    }
 }
 
 /// Takes an empty repository away, and its volume or volume group where it has one.

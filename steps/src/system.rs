@@ -73,12 +73,19 @@ pub trait System: Send + Sync {
     fn symlink(&self, target: &Path, link: &Path) -> Result<(), FileError>;
     /// Removes a file or link; one that does not exist is no error.
     fn remove_file(&self, path: &Path) -> Result<(), FileError>;
+    /// Moves a file to another name on the same file system, over what is there, in one step and durably.
+    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError>;
     /// Sets the permission bits of a file or folder.
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError>;
     /// The names in a folder, sorted.
     fn list_dir(&self, path: &Path) -> Result<Vec<String>, FileError>;
     /// True when `path` exists, links followed.
     fn exists(&self, path: &Path) -> bool;
+    /// Bytes of a file; none where there is no such file.
+    fn file_size(&self, path: &Path) -> Option<u64>;
+    /// What `path` leads to, without symbolic links; `path` itself where it leads nowhere. Two names of one device have the
+    /// same.
+    fn real_path(&self, path: &Path) -> PathBuf;
     /// Makes everything written to the file system of `path` durable.
     fn sync(&self, path: &Path) -> Result<(), FileError>;
 }

@@ -4,7 +4,7 @@
 use crate::case::Run;
 use crate::host::Host;
 use crate::host_checks;
-use crate::installation::{Entries, Hardware, ROOT_OPEN, Wishes, install};
+use crate::installation::{Entries, Hardware, Installation, ROOT_OPEN, Wishes, install};
 use crate::next_release::{self, Defect, Next};
 use crate::qemu::{Bus, Nic};
 use crate::tiny_guest;
@@ -16,9 +16,9 @@ const HOSTNAME: &str = "bp-hotfix";
 /// What DHCP gives in QEMU's network.
 const DHCP_ADDRESS: &str = "10.0.2.15";
 /// The next release.
-const NEXT: &str = "0.1.97";
+pub(super) const NEXT: &str = "0.1.97";
 /// The tested release.
-const FIRST: &str = env!("CARGO_PKG_VERSION");
+pub(super) const FIRST: &str = env!("CARGO_PKG_VERSION");
 const GUEST: &str = "tiny";
 /// Until the hypervisor restarts a host that hangs, from the initrd on (`slots::boot_options`).
 const WATCHDOG: Duration = Duration::from_secs(900);
@@ -146,10 +146,10 @@ pub fn falls_back(run: &mut Run) -> Result<()> {
     host.power_off(run)
 }
 
-/// Installs the tested release and waits until it is good.
-fn first_boot(run: &mut Run) -> Result<Host> {
+/// Installs the tested release.
+pub(super) fn installed(run: &mut Run, uefi: bool) -> Result<Installation> {
     let hardware = Hardware {
-        uefi: true,
+        uefi,
         secure_boot: false,
         bus: Bus::Virtio,
         nic: Nic::Virtio,
@@ -161,7 +161,12 @@ fn first_boot(run: &mut Run) -> Result<Host> {
         network: "dhcp = true",
         pull_medium: false,
     };
-    let installation = install(run, hardware, wishes)?;
+    install(run, hardware, wishes)
+}
+
+/// Installs the tested release and waits until it is good.
+fn first_boot(run: &mut Run) -> Result<Host> {
+    let installation = installed(run, true)?;
     let machine = installation.boot(run, Entries::Lost, "host")?;
     let host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
     run.phase("the host is good and runs the tested release", |run| {
@@ -171,7 +176,7 @@ fn first_boot(run: &mut Run) -> Result<Host> {
 }
 
 /// Everything that a host must show, and the release that it runs.
-fn look(run: &Run, host: &Host, version: &'static str, name: &str) -> Result<()> {
+pub(super) fn look(run: &Run, host: &Host, version: &'static str, name: &str) -> Result<()> {
     let mut checks = host_checks::under_xen(HOSTNAME, DHCP_ADDRESS);
     checks.push(host_checks::runs_release(version));
     host_checks::run_all(run, &host.ssh, &checks, name)
@@ -205,13 +210,13 @@ fn apply(run: &Run, host: &Host, hotfix: &Path) -> Result<String> {
 }
 
 /// A field of a hotfix.
-fn field(run: &Run, host: &Host, uuid: &str, field: &str) -> Result<String> {
+pub(super) fn field(run: &Run, host: &Host, uuid: &str, field: &str) -> Result<String> {
     let line = format!("xe patch-param-get uuid={uuid} param-name={field}");
     let value = host.ssh.run(&line, run.bench.limit(10))?;
     Ok(value.trim().to_owned())
 }
 
-fn expect_state(run: &Run, host: &Host, uuid: &str, wanted: &str) -> Result<()> {
+pub(super) fn expect_state(run: &Run, host: &Host, uuid: &str, wanted: &str) -> Result<()> {
     let state = field(run, host, uuid, "state")?;
     ensure!(
         state == wanted,

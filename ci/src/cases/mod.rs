@@ -9,6 +9,7 @@ mod hosts;
 mod hotfix;
 mod medium;
 mod mirror;
+mod power_cuts;
 mod refusals;
 mod reinstall;
 mod screens;
@@ -100,6 +101,12 @@ pub static ALL: &[Case] = &[
         about: "UEFI: a hotfix applied with xe, good, and gone back from by hand",
         long: true,
         run: hotfix::by_hand,
+    },
+    Case {
+        name: "power-cuts",
+        about: "BIOS: the power goes at 20 random moments of a hotfix (--moments, --seed); what was not flushed is lost; a rerun finishes",
+        long: true,
+        run: power_cuts::run,
     },
     Case {
         name: "mirror",

@@ -59,6 +59,8 @@ enum Command {
     Issue,
 }
 
+/// However many guests start: before `bedplate-trial.timer` goes back.
+const LONGEST: Duration = Duration::from_secs(6 * 60);
 /// Between two rounds of checks.
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -67,9 +69,15 @@ fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Check { esp, wait } => {
             let started = Instant::now();
+            let (mut since, mut domains) = (started, 0);
             let mut retry = || {
                 std::thread::sleep(PAUSE);
-                started.elapsed() < Duration::from_secs(wait.into())
+                // A host with many guests is not late as long as one after the other starts.
+                let now = health::domains(&system);
+                if now > domains && started.elapsed() < LONGEST {
+                    (since, domains) = (Instant::now(), now);
+                }
+                since.elapsed() < Duration::from_secs(wait.into())
             };
             // As the boot loader left it: the check changes it.
             let before = hotfix::boot_state(&esp).unwrap_or_default();

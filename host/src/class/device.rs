@@ -2,6 +2,7 @@
 
 use super::{Class, Wanted};
 use crate::XeError;
+use crate::guest::devices::GuestDisk;
 use crate::guest::{Domain, libvirt};
 use crate::local::{derived_uuid, host_uuid};
 use crate::record::{Field, Record};
@@ -78,8 +79,8 @@ fn guests(system: &dyn System) -> Result<(Vec<Domain>, BTreeMap<String, Domain>)
 fn vbds(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
     let (domains, running) = guests(system)?;
     let disks = storage::disks(system, &storage::repositories(system)?)?;
-    let vdi = |path: Option<&str>| {
-        let disk = path.and_then(|path| disks.iter().find(|disk| disk.path.to_str() == Some(path)));
+    let vdi = |used: &GuestDisk| {
+        let disk = disks.iter().find(|disk| used.is_on(system, &disk.path));
         disk.map(|disk| disk.uuid.clone()).unwrap_or_default()
     };
     let mut records = Vec::new();
@@ -97,7 +98,7 @@ fn vbds(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
                     .with("uuid", disk.uuid(&uuid))
                     .with("vm-uuid", uuid.clone())
                     .with("vm-name-label", domain.name())
-                    .with("vdi-uuid", vdi(disk.source.as_deref()))
+                    .with("vdi-uuid", vdi(&disk))
                     .with("empty", disk.source.is_none())
                     .with("userdevice", position)
                     .with("type", if disk.cdrom { "CD" } else { "Disk" })

@@ -111,6 +111,10 @@ mod tests {
         let Value::Set(disks) = records[0].get("VDIs") else {
             panic!("no set")
         };
-        assert_eq!(disks.len(), 3);
+        assert_eq!(
+            disks.len(),
+            4,
+            "with the volume of a repository that was forgotten"
+        );
     }
 }

@@ -70,7 +70,7 @@ fn read(
         let users: Vec<_> = domains
             .iter()
             .flat_map(|domain| domain.disks().into_iter().map(move |used| (domain, used)))
-            .filter(|(_, used)| used.source.as_deref() == Some(&*path))
+            .filter(|(_, used)| used.is_on(system, &disk.path))
             .collect();
         let snapshots = disks
             .iter()

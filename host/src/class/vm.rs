@@ -4,7 +4,7 @@ use super::{Class, Wanted};
 use crate::XeError;
 use crate::change::Change;
 use crate::commands::Surroundings;
-use crate::guest::{Domain, libvirt, snapshots};
+use crate::guest::{Domain, libvirt, rename, snapshots};
 use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::host_uuid;
 use crate::record::{Field, Record, Value};
@@ -72,6 +72,7 @@ const MARK: &str = "xen:///system";
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
 fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+    rename::finish(system)?;
     let output = system
         .run(&Command::new("xl").args(["list", "-v"]))
         .map_err(|e| XeError::system(&e))?;
@@ -198,7 +199,11 @@ fn write(around: &Surroundings<'_>, record: &Record, changes: &[Change]) -> Resu
         }
     }
     if new.name() != old.name() {
-        rename(system, record, &old, &new)?;
+        let state = record.text("power-state").unwrap_or_default();
+        if state != "halted" {
+            return Err(bad_power_state(&uuid, "halted", &state));
+        }
+        rename::rename(system, &old, &new)?;
     } else if new != old {
         libvirt::define(system, &new)?;
     }
@@ -301,29 +306,6 @@ pub(super) fn apply(domain: &mut Domain, change: &Change) -> Result<(), XeError>
         _ => return wrong("it cannot be changed like this"),
     }
     Ok(())
-}
-
-/// libvirt's Xen driver renames nothing: the definition goes and comes back under the other name. If it does not, the old
-/// one comes back.
-fn rename(system: &dyn System, record: &Record, old: &Domain, new: &Domain) -> Result<(), XeError> {
-    let uuid = old.uuid();
-    let state = record.text("power-state").unwrap_or_default();
-    if state != "halted" {
-        return Err(bad_power_state(&uuid, "halted", &state));
-    }
-    let auto = libvirt::autostarted(system)?.contains(&uuid);
-    let again = |domain: &Domain| {
-        libvirt::define(system, domain)?;
-        match auto {
-            true => libvirt::run(system, ["autostart", &uuid]).map(drop),
-            false => Ok(()),
-        }
-    };
-    libvirt::run(system, ["undefine", &uuid])?;
-    again(new).inspect_err(|_| {
-        // The error that is told is the first one.
-        let _ = again(old);
-    })
 }
 
 /// A guest is in another state than a command needs.
@@ -528,29 +510,5 @@ xen:///system
         apply(&mut domain, &order("ndc")).unwrap();
         assert_eq!(domain.boot_order(), "ndc");
         assert!(apply(&mut domain, &order("x")).is_err());
-    }
-
-    #[test]
-    fn a_new_name_that_is_taken_leaves_the_old_one() {
-        let uuid = "33333333-3333-4333-8333-333333333333";
-        let system = RecordingSystem::new().fails(
-            "virsh -q -c xen:///system define",
-            1,
-            "error: domain 'b' is already defined with uuid 1",
-        );
-        let old = Domain::parse(PVH).unwrap();
-        let mut new = old.clone();
-        new.set_name("b");
-        let halted = Record::new()
-            .with("uuid", uuid)
-            .with("power-state", "halted");
-        let error = rename(&system, &halted, &old, &new).unwrap_err();
-        assert_eq!(error.code, "VM_NAME_IN_USE");
-        let lines = system.command_lines();
-        assert!(lines[1].ends_with(&format!("undefine {uuid}")), "{lines:?}");
-        assert_eq!(lines[2], lines[3], "it is tried again with the old name");
-        let running = halted.with("power-state", "running");
-        let error = rename(&system, &running, &old, &new).unwrap_err();
-        assert_eq!(error.code, "VM_BAD_POWER_STATE");
     }
 }

@@ -2,6 +2,9 @@
 
 use super::xml::{self, attribute, element, find};
 use crate::local::derived_uuid;
+use crate::storage::is_same;
+use std::path::Path;
+use steps::System;
 use uuid::Uuid;
 use xmltree::{Element, XMLNode};
 
@@ -49,6 +52,12 @@ impl GuestDisk {
             source,
             read_only: find(disk, &["readonly"]).is_some(),
         })
+    }
+
+    /// True when its content is the device or file `path`, whatever the definition calls it.
+    pub fn is_on(&self, system: &dyn System, path: &Path) -> bool {
+        let source = self.source.as_deref().map(Path::new);
+        source.is_some_and(|source| is_same(system, source, path))
     }
 
     /// The UUID of the connection between the guest and its disk.

@@ -73,6 +73,26 @@ pub fn domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
     Domain::parse(&run(system, ["dumpxml", "--inactive", uuid])?)
 }
 
+/// UUIDs and names of the guests that `virsh list` prints with these arguments; dom0 is none.
+pub fn named(system: &dyn System, args: &[&str]) -> Result<Vec<(String, String)>, XeError> {
+    let list = ["list", "--uuid", "--name"];
+    let text = run(system, list.into_iter().chain(args.iter().copied()))?;
+    let guest = |line: &str| {
+        let (uuid, name) = line.trim().split_once(' ')?;
+        uuid::Uuid::try_parse(uuid).ok()?;
+        Some((uuid.to_owned(), name.trim().to_owned()))
+    };
+    let guests = text.lines().filter_map(guest);
+    Ok(guests
+        .filter(|(uuid, _)| uuid != crate::class::DOM0)
+        .collect())
+}
+
+/// All guests that are defined, and dom0.
+pub fn all(system: &dyn System) -> Result<BTreeSet<String>, XeError> {
+    Ok(uuids(system, &["--all"])?.into_iter().collect())
+}
+
 /// Guests that start with the host.
 pub fn autostarted(system: &dyn System) -> Result<BTreeSet<String>, XeError> {
     Ok(uuids(system, &["--all", "--autostart"])?

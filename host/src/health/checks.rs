@@ -1,5 +1,7 @@
 //! The checks. Each says pass, fail or unknown, and why; unknown is never pass.
 
+use super::baseline::Baseline;
+use super::guests::check as guests;
 use super::storage::check as storage;
 use crate::error::chain;
 use crate::local::{MANAGEMENT_BRIDGE, addresses, short_text};
@@ -77,21 +79,40 @@ impl Check {
 /// the time is not up yet. By time and not by rounds: one whose commands hang takes minutes.
 pub type Retry<'a> = dyn FnMut() -> bool + 'a;
 
-type CheckFn = fn(&dyn System) -> Check;
+/// What this boot is held to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trial {
+    /// The root is on trial, and there is another one to go back to.
+    pub has_way_back: bool,
+    /// What was well before the try was arranged; none where that is not known, or nothing is on trial.
+    pub before: Option<Baseline>,
+}
 
-const CHECKS: [CheckFn; 7] = [xen, toolstack, libvirt, network, storage, etc, state];
+type CheckFn = fn(&dyn System, &Trial) -> Check;
+
+const CHECKS: [CheckFn; 8] = [
+    |system, _| xen(system),
+    |system, _| toolstack(system),
+    |system, _| libvirt(system),
+    |system, _| network(system),
+    storage,
+    guests,
+    |system, _| etc(system),
+    |system, _| state(system),
+];
 
 /// Runs all checks, in order; those that did not pass again after a pause, until the time is up.
-pub fn run_checks(
+pub(super) fn run_checks(
     system: &dyn System,
     boot: &Result<BootRecord, String>,
+    trial: &Trial,
     retry: &mut Retry<'_>,
 ) -> Vec<Check> {
-    let mut results: Vec<Check> = CHECKS.iter().map(|check| check(system)).collect();
+    let mut results: Vec<Check> = CHECKS.iter().map(|check| check(system, trial)).collect();
     while !results.iter().all(|result| result.outcome.is_good()) && retry() {
         for (result, check) in results.iter_mut().zip(CHECKS) {
             if !result.outcome.is_good() {
-                *result = check(system);
+                *result = check(system, trial);
             }
         }
     }

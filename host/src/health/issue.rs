@@ -56,10 +56,14 @@ fn health(system: &dyn System) -> String {
     let report = system.read_file(Path::new(RUN_REPORT)).ok();
     match report.and_then(|json| serde_json::from_slice::<HealthReport>(&json).ok()) {
         None => "not checked".to_owned(),
-        Some(report) if report.passed => "good".to_owned(),
         Some(report) => {
             let names: Vec<_> = report.problems().map(|check| check.name.as_str()).collect();
-            format!("NOT GOOD: {} (see {RUN_REPORT})", names.join(", "))
+            let names = names.join(", ");
+            match (report.passed, names.is_empty()) {
+                (true, true) => "good".to_owned(),
+                (true, false) => format!("good, but look at: {names} (see {RUN_REPORT})"),
+                (false, _) => format!("NOT GOOD: {names} (see {RUN_REPORT})"),
+            }
         }
     }
 }

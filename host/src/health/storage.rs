@@ -1,8 +1,9 @@
 //! The storage repositories that the host was installed with.
 
-use super::checks::{Check, gib, one_line};
+use super::checks::{Check, Trial, gib, one_line};
 use crate::XeError;
 use crate::storage::{Kind, Repository, groups, repositories};
+use std::collections::BTreeSet;
 use steps::System;
 
 /// All of them, also those that cannot be reached. What `xe sr-create` made is the administrator's to look after: it may be
@@ -13,8 +14,18 @@ pub(super) fn installed(system: &dyn System) -> Result<Vec<Repository>, XeError>
     Ok(all)
 }
 
-/// Each must be there with all of its disks: a release that lacks the driver of one must not become the good one.
-pub(super) fn check(system: &dyn System) -> Check {
+/// Volume groups of those that can be reached with all of their disks.
+pub(super) fn reachable(system: &dyn System) -> Result<BTreeSet<String>, XeError> {
+    let whole = |repository: &Repository| match problem(repository) {
+        None => repository.group().map(str::to_owned),
+        Some(_) => None,
+    };
+    Ok(installed(system)?.iter().filter_map(whole).collect())
+}
+
+/// The local one must be there. Of the others, those that were there before a release came on trial must be: a release that
+/// lacks the driver of one must not become the good one, and one whose disk died is no fault of the release.
+pub(super) fn check(system: &dyn System, trial: &Trial) -> Check {
     const NAME: &str = "storage";
     let all = match installed(system) {
         Ok(all) => all,
@@ -23,10 +34,25 @@ pub(super) fn check(system: &dyn System) -> Check {
     if !all.iter().any(Repository::is_local) {
         return Check::fail(NAME, "the host has no storage repository of its own");
     }
-    let problems: Vec<_> = all.iter().filter_map(problem).collect();
-    match problems.is_empty() {
-        true => Check::pass(NAME, free(&all)),
-        false => Check::fail(NAME, problems.join("; ")),
+    let (mut faults, mut notes) = (Vec::new(), Vec::new());
+    for (repository, problem) in all.iter().filter_map(|one| Some((one, problem(one)?))) {
+        let group = repository.group().unwrap_or_default();
+        let was_there = match &trial.before {
+            Some(before) => before.repositories.contains(group),
+            None => trial.has_way_back,
+        };
+        match repository.is_local() || was_there {
+            true => faults.push(problem),
+            false => notes.push(problem),
+        }
+    }
+    match (faults.is_empty(), notes.is_empty()) {
+        (true, true) => Check::pass(NAME, free(&all)),
+        (true, false) => Check::warn(NAME, notes.join("; ")),
+        (false, _) => {
+            faults.append(&mut notes);
+            Check::fail(NAME, faults.join("; "))
+        }
     }
 }
 

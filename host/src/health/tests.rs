@@ -51,6 +51,7 @@ fn good_host() -> RecordingSystem {
         .file("/sys/class/net/xenbr0/operstate", "up\n")
         .prints("xl info", "xen_version : 4.20\n")
         .prints("virsh -c xen:///system list", "")
+        .prints("virsh -q -c xen:///system list", "")
         .prints("ip -json address show dev xenbr0", UP)
         .prints("vgs", crate::storage::lvm::VGS)
 }
@@ -85,16 +86,166 @@ fn all_storage_that_was_installed_is_looked_at_and_shown() {
     let check = report.checks.iter().find(|check| check.name == "storage");
     assert_eq!(check.unwrap().reason, free);
     assert!(issue_text(&system).contains(free));
-    let missing = check_once(
-        &more_storage().prints("vgs", crate::storage::lvm::VGS),
-        &esp,
-    );
+    // On an ordinary boot a disk that died is told, and no reason to call the release bad.
+    let missing = more_storage().prints("vgs", crate::storage::lvm::VGS);
+    let report = check_once(&missing, &esp);
+    assert!(report.passed, "{report}");
     assert!(
-        missing.to_string().contains(
+        report.to_string().contains(
             "there is no volume group bedplate-fast: bring its disk back, or take the repository out by xe sr-forget"
         ),
-        "{missing}"
+        "{report}"
     );
+    let shown = issue_text(&missing);
+    assert!(shown.contains("good, but look at: storage"), "{shown}");
+}
+
+const WEB: &str = "33333333-3333-4333-8333-333333333333";
+const DB: &str = "44444444-3333-4333-8333-333333333333";
+const V: &str = "virsh -q -c xen:///system";
+
+/// The same host with two guests that start with it, of which these run.
+fn with_guests(running: &[&str]) -> RecordingSystem {
+    let line = |uuid: &&str| format!("{uuid} {}\n", if *uuid == WEB { "web" } else { "db 1" });
+    let lines = |uuids: &[&str]| uuids.iter().map(line).collect::<String>();
+    let disk = "/dev/bedplate/vdi-d5a35e3c-4a0e-4d1e-9f2d-0e6a0c1c2b3a";
+    let definition = format!(
+        "<domain type='xen'><name>web</name><uuid>{WEB}</uuid><devices>\
+         <disk type='block' device='disk'><source dev='{disk}'/><target dev='xvda'/></disk></devices></domain>"
+    );
+    good_host()
+        .prints(
+            &format!("{V} list --uuid --name --all --autostart"),
+            &lines(&[WEB, DB]),
+        )
+        .prints(
+            &format!("{V} list --uuid --name --autostart"),
+            &lines(running),
+        )
+        .prints(&format!("{V} dumpxml"), &definition)
+        .file("/etc/libvirt/libxl/web.xml", "web, as it is")
+        .file("/etc/libvirt/libxl/db 1.xml", "db, as it is")
+        .file(disk, "")
+}
+
+/// What ran when the try of the running root was arranged, as the host kept it.
+fn before(system: &RecordingSystem) -> Vec<u8> {
+    let (baseline, unknown) = Baseline::now(system, RUNNING);
+    assert_eq!(unknown, [""; 0]);
+    baseline.save(system, &Places::default()).unwrap();
+    system.content(BEFORE).unwrap()
+}
+
+const BEFORE: &str = "/var/lib/bedplate/hotfix/trial/before.json";
+
+fn guests_of(report: &HealthReport) -> (Outcome, String) {
+    let check = report.checks.iter().find(|check| check.name == "guests");
+    check
+        .map(|check| (check.outcome, check.reason.clone()))
+        .unwrap()
+}
+
+#[test]
+fn a_release_that_cannot_start_the_guests_of_the_host_goes_back() {
+    let kept = before(&with_guests(&[WEB]));
+    let on_trial = esp(&state(Some(OTHER), Some(RUNNING), 0));
+    let cannot = with_guests(&[])
+        .fails(
+            &format!("{V} start"),
+            1,
+            "error: libxenlight failed\nno such hypercall",
+        )
+        .file(BEFORE, kept.clone());
+    let report = check_once(&cannot, &on_trial);
+    assert!(!report.passed, "{report}");
+    let (outcome, reason) = guests_of(&report);
+    assert_eq!(outcome, Outcome::Fail);
+    assert!(
+        reason.starts_with("web ran before this release and does not start: ")
+            && reason.contains("no such hypercall"),
+        "{reason}"
+    );
+    assert!(!reason.contains("db"), "it did not run before: {reason}");
+    // It only has to be asked once more.
+    let late = with_guests(&[DB])
+        .prints(&format!("{V} start {WEB}"), "")
+        .file(BEFORE, kept);
+    let report = check_once(&late, &on_trial);
+    assert!(report.passed, "{report}");
+    assert_eq!(guests_of(&report).0, Outcome::Pass);
+}
+
+#[test]
+fn a_guest_that_its_administrator_broke_makes_no_release_fall_back() {
+    let kept = before(&with_guests(&[WEB]));
+    let trial = state(Some(OTHER), Some(RUNNING), 0);
+    let cannot = || with_guests(&[DB]).fails(&format!("{V} start"), 1, "error: no");
+    let other_root = String::from_utf8(kept.clone())
+        .unwrap()
+        .replace(RUNNING, OTHER);
+    let no_disk = String::from_utf8(kept.clone()).unwrap();
+    for (name, system, state, words) in [
+        ("nothing is known about before", cannot(), trial.clone(), "running: web"),
+        ("what is known is about another try", cannot().file(BEFORE, other_root), trial.clone(), "running: web"),
+        (
+            "it was changed meanwhile",
+            cannot().file(BEFORE, kept.clone()).file("/etc/libvirt/libxl/web.xml", "web, changed"),
+            trial.clone(),
+            "web (changed since the hotfix was applied)",
+        ),
+        (
+            "its disk is gone",
+            cannot().file(BEFORE, no_disk).prints(
+                &format!("{V} dumpxml"),
+                "<domain type='xen'><name>web</name><uuid>3</uuid><devices><disk type='file' device='disk'>\
+                 <source file='/srv/gone.raw'/><target dev='xvda'/></disk></devices></domain>",
+            ),
+            trial,
+            "web (/srv/gone.raw is not there)",
+        ),
+        (
+            "nothing is on trial",
+            cannot().file(BEFORE, kept),
+            state(Some(RUNNING), None, 0),
+            "running: web",
+        ),
+    ] {
+        let report = check_once(&system, &esp(&state));
+        assert!(report.passed, "{name}: {report}");
+        let (outcome, reason) = guests_of(&report);
+        assert_eq!(outcome, Outcome::Warn, "{name}: {report}");
+        assert!(reason.contains(words), "{name}: {reason}");
+        let started = system.command_lines().iter().any(|line| line.contains(" start "));
+        assert!(!started, "{name}: nobody asked for it to be started");
+    }
+    let all = check_once(
+        &with_guests(&[WEB, DB]),
+        &esp(&state(Some(RUNNING), None, 0)),
+    );
+    assert_eq!(
+        guests_of(&all),
+        (
+            Outcome::Pass,
+            "all 2 guests that start with the host run".to_owned()
+        )
+    );
+}
+
+#[test]
+fn storage_that_was_gone_before_makes_no_release_fall_back() {
+    let trial = || esp(&state(Some(OTHER), Some(RUNNING), 0));
+    let gone = || more_storage().prints("vgs", crate::storage::lvm::VGS);
+    let lacks_driver = gone().file(BEFORE, before(&more_storage()));
+    let report = check_once(&lacks_driver, &trial());
+    assert!(!report.passed, "{report}");
+    let died_before = gone().file(BEFORE, before(&gone()));
+    let report = check_once(&died_before, &trial());
+    assert!(report.passed, "{report}");
+    assert!(report.to_string().contains("WARN     storage"), "{report}");
+    // The disk of the host itself is no matter of before.
+    let none = good_host().prints("vgs", r#"{"report":[{"vg":[]}]}"#);
+    let report = check_once(&none.file(BEFORE, before(&gone())), &trial());
+    assert!(!report.passed, "{report}");
 }
 
 fn esp(state: &BootState) -> TempDir {
@@ -150,6 +301,7 @@ fn a_good_boot_is_recorded_and_the_boot_loader_told() {
             "libvirt",
             "network",
             "storage",
+            "guests",
             "etc",
             "state",
             "boot-state"
@@ -185,7 +337,7 @@ fn watchdog(system: RecordingSystem, state: &BootState) -> (HealthReport, usize)
 
 #[test]
 fn the_watchdog_runs_on_only_while_there_is_a_way_back() {
-    let broken = || good_host().fails("virsh", 1, "no socket");
+    let broken = || good_host().fails("virsh -c", 1, "no socket");
     for (name, system, state, passed, stops) in [
         (
             "on trial and good",
@@ -280,7 +432,7 @@ fn one_thing_amiss_and_the_root_is_not_marked() {
         (
             "libvirt",
             Outcome::Fail,
-            good_host().fails("virsh", 1, "no socket"),
+            good_host().fails("virsh -c", 1, "no socket"),
         ),
         ("network", Outcome::Fail, down),
         ("network", Outcome::Fail, good_host().prints("ip", "[]")),
@@ -368,7 +520,7 @@ fn what_is_late_is_waited_for_and_what_never_comes_is_not() {
             .count()
     };
     assert_eq!(
-        (asked("xl info"), asked("virsh")),
+        (asked("xl info"), asked("virsh -c")),
         (4, 1),
         "what passed is not asked again"
     );
@@ -474,7 +626,7 @@ fn the_login_prompt_shows_what_an_administrator_needs() {
          Storage     19.9 GiB of 19.9 GiB free\n  \
          Health      not checked\n\n"
     );
-    let failed = good_host().fails("virsh", 1, "no");
+    let failed = good_host().fails("virsh -c", 1, "no");
     check_once(&failed, &esp(&state(None, None, 0)));
     assert!(issue_text(&failed).contains("NOT GOOD: libvirt (see /run/bedplate/health.json)"));
 }

@@ -10,6 +10,7 @@ mod verify;
 
 use super::{PatchRecord, PatchState, Places, Prepared, Site, internal, lock, precheck};
 use crate::XeError;
+use crate::health::Baseline;
 use steps::report::Heading;
 use steps::sink::FanOut;
 use steps::{Emitter, Outcome, Reporter, Runner, Step, StepError};
@@ -98,6 +99,7 @@ fn steps<'s, 'c>() -> Runner<'s, Context<'c>> {
         .with(slot::WriteSlot)
         .with(boot_files::WriteBootFiles)
         .with(InheritEtc)
+        .with(KeepBaseline)
         .with(tell_loader::ArrangeTry)
 }
 
@@ -135,6 +137,31 @@ impl Step<Context<'_>> for InheritEtc {
     fn run(&mut self, context: &mut Context<'_>, _: &mut Reporter<'_>) -> Result<(), StepError> {
         let from = context.prepared.boot.root.id();
         Ok(super::etc::inherit(&context.site, context.new_id(), from)?)
+    }
+}
+
+/// Step: what runs on the host.
+struct KeepBaseline;
+
+impl Step<Context<'_>> for KeepBaseline {
+    fn id(&self) -> String {
+        "baseline".into()
+    }
+
+    fn title(&self) -> String {
+        "Write down which guests run and which storage is there".into()
+    }
+
+    fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), StepError> {
+        let (baseline, unknown) = Baseline::now(context.site.system, context.new_id());
+        for what in unknown {
+            reporter.warn(what);
+        }
+        Ok(baseline.save(context.site.system, context.places)?)
     }
 }
 

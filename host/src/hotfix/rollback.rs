@@ -4,6 +4,7 @@ use super::disk::slots;
 use super::precheck::boot_state;
 use super::{PatchRecord, PatchState, Site, etc, internal, lock};
 use crate::XeError;
+use crate::health::Baseline;
 use crate::local::boot_record_at;
 use release::BOOT_FILES;
 use slots::block::Access;
@@ -57,6 +58,8 @@ pub fn rollback(site: &Site<'_>) -> Result<RolledBack, XeError> {
     if !etc::exists(site, &previous) {
         etc::inherit(site, &previous, boot.root.id())?;
     }
+    let (baseline, _) = Baseline::now(site.system, &previous);
+    baseline.save(site.system, site.places)?;
     let next = BootState {
         try_id: Some(previous),
         tries: 1,

@@ -11,17 +11,21 @@ use steps::{Command, System};
 pub const MOUNTS: &str = "/srv/xen";
 const FSTAB: &str = "/etc/fstab";
 
-/// The repositories that /etc/fstab knows.
-pub(super) fn repositories(system: &dyn System) -> Result<Vec<Repository>, XeError> {
+/// Devices and folders of the repositories in /etc/fstab.
+pub(super) fn listed(system: &dyn System) -> Result<Vec<(String, String)>, XeError> {
     if !system.exists(Path::new(FSTAB)) {
         return Ok(Vec::new());
     }
     let fstab = system
         .read_file(Path::new(FSTAB))
         .map_err(|e| XeError::system(&e))?;
+    Ok(parse_fstab(&String::from_utf8_lossy(&fstab)))
+}
+
+/// The repositories that /etc/fstab knows.
+pub(super) fn repositories(system: &dyn System) -> Result<Vec<Repository>, XeError> {
     let host = host_uuid(system);
-    let lines = parse_fstab(&String::from_utf8_lossy(&fstab));
-    Ok(lines
+    Ok(listed(system)?
         .into_iter()
         .map(|(device, place)| {
             let own = Path::new(&place).strip_prefix(MOUNTS).ok();
@@ -108,6 +112,23 @@ pub(super) fn disks(system: &dyn System, repository: &Repository) -> Result<Vec<
         .collect();
     disks.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(disks)
+}
+
+/// What is in the folder of a repository beside its disks: somebody put it there.
+pub(super) fn other_files(
+    system: &dyn System,
+    repository: &Repository,
+) -> Result<Vec<String>, XeError> {
+    let disks: Vec<_> = disks(system, repository)?
+        .into_iter()
+        .map(|disk| disk.name)
+        .collect();
+    let names = system
+        .list_dir(Path::new(&repository.place))
+        .map_err(|e| XeError::system(&e))?;
+    // mkfs.ext4 makes it.
+    let mine = |name: &String| name == "lost+found" || disks.contains(name);
+    Ok(names.into_iter().filter(|name| !mine(name)).collect())
 }
 
 /// `size <tab> blocks of 512 bytes <tab> name`. Files that are no disks are none.
@@ -232,13 +253,30 @@ pub fn forget(system: &dyn System, repository: &Repository) -> Result<(), XeErro
             .run(&Command::new("umount").arg(&repository.place))
             .map_err(|e| XeError::failure("SR_BACKEND_FAILURE", XeError::system(&e).message))?;
     }
+    unlist(system, &repository.place)
+}
+
+/// Takes back what [`make`] did before it failed, but for the file system, which is on a device that held nothing.
+pub(super) fn unmake(system: &dyn System, uuid: &str) -> Result<(), XeError> {
+    match system.exists(Path::new(FSTAB)) {
+        true => unlist(system, &format!("{MOUNTS}/{uuid}")),
+        false => Ok(()),
+    }
+}
+
+/// Takes the folder `place` out of /etc/fstab.
+fn unlist(system: &dyn System, place: &str) -> Result<(), XeError> {
     let fstab = system
         .read_file(Path::new(FSTAB))
         .map_err(|e| XeError::system(&e))?;
-    let text: String = String::from_utf8_lossy(&fstab)
+    let old = String::from_utf8_lossy(&fstab);
+    let text: String = old
         .split_inclusive('\n')
-        .filter(|line| line.split_whitespace().nth(1) != Some(repository.place.as_str()))
+        .filter(|line| line.split_whitespace().nth(1) != Some(place))
         .collect();
+    if text == old {
+        return Ok(());
+    }
     system
         .write_file(Path::new(FSTAB), text.as_bytes(), 0o644)
         .map_err(|e| XeError::system(&e))?;

@@ -109,7 +109,18 @@ pub(super) fn disks(system: &dyn System, repository: &Repository) -> Result<Vec<
     )?;
     let host = host_uuid(system);
     let uuid_of = |volume: &Volume| identity(volume, host);
-    parse_volumes(&output.stdout, uuid_of, repository)
+    let listed = super::ext::listed(system)?;
+    // One that no repository is in any more (it was forgotten, or the power went while it was made) is a volume like others.
+    let is_repository = |volume: &Volume| {
+        volume
+            .lv_name
+            .strip_prefix(REPOSITORY_PREFIX)
+            .is_some_and(|uuid| {
+                let is_its = |(_, place): &(String, String)| place.rsplit('/').next() == Some(uuid);
+                listed.iter().any(is_its)
+            })
+    };
+    parse_volumes(&output.stdout, uuid_of, is_repository, repository)
 }
 
 /// UUID of a volume: in the name where `xe` made it, derived from LVM's own where somebody else did.
@@ -124,6 +135,7 @@ fn identity(volume: &Volume, host: Option<uuid::Uuid>) -> String {
 fn parse_volumes(
     json: &[u8],
     uuid_of: impl Fn(&Volume) -> String,
+    is_repository: impl Fn(&Volume) -> bool,
     repository: &Repository,
 ) -> Result<Vec<Disk>, XeError> {
     let odd = |what: String| XeError::failure("INTERNAL_ERROR", format!("`lvs` printed {what}"));
@@ -133,7 +145,7 @@ fn parse_volumes(
         .report
         .into_iter()
         .flat_map(|volumes| volumes.lv)
-        .filter(|volume| !volume.lv_name.starts_with(REPOSITORY_PREFIX))
+        .filter(|volume| !is_repository(volume))
         .collect();
     let by_name: BTreeMap<&str, String> = volumes
         .iter()
@@ -363,7 +375,17 @@ mod tests {
 
     #[test]
     fn volumes_are_disks_and_snapshots_know_their_origin() {
-        let system = RecordingSystem::new().prints("lvs", LVS);
+        let fstab = "UUID=1 /srv/xen/33333333-2222-4222-8222-222222222222 ext4 nofail 0 2\n";
+        let system = RecordingSystem::new()
+            .prints("lvs", LVS)
+            .file("/etc/fstab", fstab);
+        let forgotten = RecordingSystem::new().prints("lvs", LVS);
+        let names = |disks: Vec<Disk>| disks.into_iter().map(|disk| disk.name).collect::<Vec<_>>();
+        assert!(
+            names(disks(&forgotten, &repository()).unwrap())
+                .contains(&"sr-33333333-2222-4222-8222-222222222222".to_owned()),
+            "what a forgotten repository was in can be found and removed"
+        );
         let disks = disks(&system, &repository()).unwrap();
         assert_eq!(disks.len(), 3, "a repository in a volume is no disk");
         assert_eq!(disks[0].name, "byhand");

@@ -15,6 +15,7 @@ use release::{Artifact, ArtifactInfo, METADATA_DIR, OpenRelease, TARGETS_DIR, ha
 use slots::BootRecord;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use steps::System;
 use steps::fetch::{FetchError, shown_url};
 
 /// What folders of fetched releases are called in the store, before the UUID.
@@ -109,7 +110,10 @@ impl Updater<'_> {
         let mut absent = BTreeSet::new();
         let files = 'again: loop {
             let files = wanted(&site, boot, release, &absent)?;
-            let missing = files.iter().map(|file| store.missing(file)).sum();
+            let missing = files
+                .iter()
+                .map(|file| store.missing(self.system, file))
+                .sum();
             require_room(&site, missing)?;
             for file in &files {
                 match self.file(policy, url, &store, file) {
@@ -129,6 +133,11 @@ impl Updater<'_> {
         take_fetched(&self.site(), release, &folder, size)
     }
 
+    /// Bytes of a file; 0 where there is none.
+    fn length(&self, path: &Path) -> u64 {
+        self.system.file_size(path).unwrap_or(0)
+    }
+
     /// One file, verified and in its place.
     fn file(
         &self,
@@ -144,10 +153,10 @@ impl Updater<'_> {
         }
         let system = |error: steps::system::FileError| FileProblem::Other(XeError::system(&error));
         let partial = store.partial.join(&name);
-        if length(&partial) > file.info.size {
+        if self.length(&partial) > file.info.size {
             self.system.remove_file(&partial).map_err(system)?;
         }
-        if length(&partial) < file.info.size {
+        if self.length(&partial) < file.info.size {
             let download = steps::fetch::Download {
                 max_bytes: file.info.size,
                 rate: policy.rate,
@@ -159,12 +168,7 @@ impl Updater<'_> {
                 .map_err(|error| self.problem(error, store, file))?;
         }
         if is_good(&partial) {
-            return std::fs::rename(&partial, &place).map_err(|error| {
-                FileProblem::Other(XeError::failure(
-                    "INTERNAL_ERROR",
-                    format!("{} cannot be renamed: {error}", partial.display()),
-                ))
-            });
+            return self.system.move_file(&partial, &place).map_err(system);
         }
         self.system.remove_file(&partial).map_err(system)?;
         Err(FileProblem::Other(untrusted(
@@ -186,7 +190,7 @@ impl Updater<'_> {
             FetchError::NotWritten { .. } => {
                 let site = self.site();
                 let free = free(&site).unwrap_or(0);
-                FileProblem::Other(out_of_space(&site, store.missing(file), free))
+                FileProblem::Other(out_of_space(&site, store.missing(self.system, file), free))
             }
             error => FileProblem::Other(unreachable(&error)),
         }
@@ -235,18 +239,12 @@ impl Store {
     }
 
     /// Bytes of a file that are not here yet.
-    fn missing(&self, file: &Wanted) -> u64 {
+    fn missing(&self, system: &dyn System, file: &Wanted) -> u64 {
         let name = file.name();
-        if length(&self.targets.join(&name)) == file.info.size {
+        let length = |folder: &Path| system.file_size(&folder.join(&name)).unwrap_or(0);
+        if length(&self.targets) == file.info.size {
             return 0;
         }
-        file.info
-            .size
-            .saturating_sub(length(&self.partial.join(&name)))
+        file.info.size.saturating_sub(length(&self.partial))
     }
-}
-
-/// Bytes of a file; 0 where there is none.
-fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |meta| meta.len())
 }

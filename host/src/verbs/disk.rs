@@ -9,7 +9,7 @@ use crate::record::Record;
 use crate::selection::one;
 use crate::storage::{self, Disk, Kind as Storage, copy};
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FILE: Arg = Arg::needed(
     "filename",
@@ -115,20 +115,24 @@ fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     Ok(Outcome::Made(disk.uuid))
 }
 
-/// Refuses where a guest or a snapshot has a disk below this path.
-pub(super) fn refuse_users(asked: &Asked<'_>, path: &str) -> Result<(), XeError> {
+/// Refuses where a guest or a snapshot has one of these disks, or one below one of these folders.
+pub(super) fn refuse_users(asked: &Asked<'_>, places: &[PathBuf]) -> Result<(), XeError> {
     let system = asked.around.system;
     let mut domains = libvirt::domains(system)?;
     domains.extend(snapshots::all(system)?);
-    let below = |source: &str| Path::new(source).starts_with(path);
-    let user = domains.iter().find(|domain| {
-        domain
-            .disks()
-            .iter()
-            .any(|disk| disk.source.as_deref().is_some_and(below))
+    let real: Vec<_> = places.iter().map(|place| system.real_path(place)).collect();
+    let is_in = |source: &Path| {
+        let real_source = system.real_path(source);
+        places.iter().any(|place| source.starts_with(place))
+            || real.iter().any(|place| real_source.starts_with(place))
+    };
+    let used = domains.iter().find_map(|domain| {
+        let sources = domain.disks().into_iter().filter_map(|disk| disk.source);
+        let mut sources = sources.filter(|source| is_in(Path::new(source)));
+        Some((domain, sources.next()?))
     });
-    match user {
-        Some(domain) => Err(XeError::failure(
+    match used {
+        Some((domain, path)) => Err(XeError::failure(
             "VDI_IN_USE",
             "A virtual machine or a snapshot has this disk; remove it there first (vm-disk-remove, snapshot-uninstall).",
         )
@@ -141,13 +145,13 @@ pub(super) fn refuse_users(asked: &Asked<'_>, path: &str) -> Result<(), XeError>
 
 /// Refuses where a guest that runs has the disk.
 fn refuse_running(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
-    let path = disk.path.to_string_lossy();
-    let running = libvirt::running(asked.around.system)?;
+    let system = asked.around.system;
+    let running = libvirt::running(system)?;
     let user = running.iter().find(|domain| {
         domain
             .disks()
             .iter()
-            .any(|used| used.source.as_deref() == Some(&*path))
+            .any(|used| used.is_on(system, &disk.path))
     });
     match user {
         Some(domain) => Err(XeError::failure(
@@ -178,7 +182,7 @@ pub(super) fn refuse_other_snapshots(
         known
             .iter()
             .flat_map(Domain::disks)
-            .any(|disk| disk.source.as_deref().map(Path::new) == Some(&other.path))
+            .any(|disk| disk.is_on(system, &other.path))
     };
     match all
         .iter()
@@ -197,7 +201,7 @@ pub(super) fn refuse_other_snapshots(
 
 fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let disk = storage::disk(asked.around.system, &uuid_of(record)?)?;
-    refuse_users(asked, &disk.path.to_string_lossy())?;
+    refuse_users(asked, std::slice::from_ref(&disk.path))?;
     // One that was only plugged in stands in no definition.
     refuse_running(asked, &disk)?;
     refuse_snapshots(asked, &disk)?;

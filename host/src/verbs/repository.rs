@@ -93,7 +93,10 @@ fn removable(asked: &Asked<'_>, record: &Record) -> Result<storage::Repository, 
         )
         .with("sr", repository.uuid));
     }
-    super::disk::refuse_users(asked, &repository.folder().to_string_lossy())?;
+    let disks = storage::disks(asked.around.system, std::slice::from_ref(&repository))?;
+    let mut places = vec![repository.folder()];
+    places.extend(disks.into_iter().map(|disk| disk.path));
+    super::disk::refuse_users(asked, &places)?;
     Ok(repository)
 }
 
@@ -121,6 +124,15 @@ fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             "There are disks in it; destroy them first, or use sr-forget to keep them.",
         )
         .with("sr", repository.uuid));
+    }
+    let others = storage::other_files(system, &repository)?;
+    if !others.is_empty() {
+        return Err(XeError::failure(
+            "SR_NOT_EMPTY",
+            "There are files in it that are no disks of xe; move them elsewhere first, or use sr-forget to keep them.",
+        )
+        .with("sr", repository.uuid)
+        .with("files", others.join(", ")));
     }
     remove_repository(system, &repository)?;
     Ok(Outcome::Done)

@@ -177,9 +177,7 @@ fn disk_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
                 .with("device", device)
         })?;
     let all = storage::disks(system, &storage::repositories(system)?)?;
-    let disk = all
-        .into_iter()
-        .find(|disk| disk.path.to_str() == used.source.as_deref());
+    let disk = all.into_iter().find(|disk| used.is_on(system, &disk.path));
     if let Some(disk) = &disk {
         refuse_snapshots(asked, disk)?;
     }
@@ -190,7 +188,7 @@ fn disk_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         record.text("power-state").as_deref(),
     )?;
     if let Some(disk) = disk {
-        refuse_users(asked, &disk.path.to_string_lossy())?;
+        refuse_users(asked, std::slice::from_ref(&disk.path))?;
         destroy_disk(asked, &disk)?;
     }
     Ok(Outcome::Done)
@@ -204,9 +202,7 @@ fn disk_list(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         .disks()
         .iter()
         .map(|used| {
-            let disk = all
-                .iter()
-                .find(|disk| disk.path.to_str() == used.source.as_deref());
+            let disk = all.iter().find(|disk| used.is_on(system, &disk.path));
             format!(
                 "{}\t{}\t{}\t{}",
                 used.target,
@@ -305,7 +301,7 @@ fn vbd_create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let disk = storage::disk(asked.around.system, &vdi)?;
     let media = disk.kind == storage::Kind::Iso;
     if !media {
-        refuse_users(asked, &disk.path.to_string_lossy())?;
+        refuse_users(asked, std::slice::from_ref(&disk.path))?;
     }
     let device = GuestDisk {
         target: place(asked, &domain)?,

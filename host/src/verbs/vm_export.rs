@@ -66,7 +66,7 @@ const LEVEL: i32 = 3;
 
 fn export_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let vm = guest_in(record, &["halted"])?;
-    export(asked, &libvirt::domain(asked.around.system, &vm)?)
+    export(asked, libvirt::domain(asked.around.system, &vm)?)
 }
 
 fn export_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
@@ -75,16 +75,16 @@ fn export_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeErro
         snapshot.set_name(&name);
     }
     snapshots::clear(&mut snapshot);
-    export(asked, &snapshot)
+    export(asked, snapshot)
 }
 
-fn export(asked: &Asked<'_>, domain: &Domain) -> Result<Outcome, XeError> {
+fn export(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
     let (system, machine) = (asked.around.system, asked.around.machine);
     let path = Path::new(asked.needed("filename")?);
     if system.exists(path) {
         return Err(super::disk::file_exists(path));
     }
-    let disks = all_disks(asked, domain)?;
+    let disks = all_disks(asked, &mut domain)?;
     let names: BTreeMap<String, String> = crate::labels::read(system)?
         .into_iter()
         .filter_map(|(uuid, labels)| Some((uuid, labels.name_label?)))

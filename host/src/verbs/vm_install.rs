@@ -271,30 +271,35 @@ pub(super) fn own_disks(asked: &Asked<'_>, domain: &Domain) -> Result<Vec<Disk>,
         .filter(|other| other.uuid() != domain.uuid())
         .flat_map(|other| other.disks())
         .filter_map(|disk| disk.source)
+        .map(|source| system.real_path(Path::new(&source)))
         .collect();
     let sources: Vec<_> = domain
         .disks()
         .into_iter()
         .filter(|disk| !disk.cdrom)
         .filter_map(|disk| disk.source)
+        .map(|source| system.real_path(Path::new(&source)))
         .filter(|source| !others.contains(source))
         .collect();
     Ok(all
         .into_iter()
         .filter(|disk| disk.kind != Storage::Iso)
-        .filter(|disk| sources.iter().any(|source| disk.path == Path::new(source)))
+        .filter(|disk| sources.contains(&system.real_path(&disk.path)))
         .collect())
 }
 
 /// The same for copies: refuses a definition with a disk that is none of these. It would be missing in what is made, or be
 /// written by two guests.
-pub(super) fn all_disks(asked: &Asked<'_>, domain: &Domain) -> Result<Vec<Disk>, XeError> {
+///
+/// The definition then has them by the paths that they have here, so that what looks for them finds them.
+pub(super) fn all_disks(asked: &Asked<'_>, domain: &mut Domain) -> Result<Vec<Disk>, XeError> {
     let disks = own_disks(asked, domain)?;
-    let is_own = |source: &str| disks.iter().any(|disk| disk.path == Path::new(source));
+    let system = asked.around.system;
+    let is_own = |used: &GuestDisk| disks.iter().any(|disk| used.is_on(system, &disk.path));
     let other = domain
         .disks()
         .into_iter()
-        .find(|disk| !disk.cdrom && !disk.source.as_deref().is_some_and(is_own));
+        .find(|disk| !disk.cdrom && !is_own(disk));
     match other {
         Some(other) => Err(XeError::failure(
             "OPERATION_NOT_ALLOWED",
@@ -304,7 +309,13 @@ pub(super) fn all_disks(asked: &Asked<'_>, domain: &Domain) -> Result<Vec<Disk>,
         .with("vm", domain.uuid())
         .with("device", other.target)
         .with("location", other.source.unwrap_or_default())),
-        None => Ok(disks),
+        None => {
+            domain.replace_sources(|used| {
+                let disk = disks.iter().find(|disk| used.is_on(system, &disk.path))?;
+                Some(disk.path.to_string_lossy().into_owned())
+            });
+            Ok(disks)
+        }
     }
 }
 

@@ -72,7 +72,7 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
     let mut domain = libvirt::domain(system, &vm)?;
-    let disks = all_disks(asked, &domain)?;
+    let disks = all_disks(asked, &mut domain)?;
     if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
         return Err(XeError::failure(
             "SR_OPERATION_NOT_SUPPORTED",
@@ -256,7 +256,7 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
         return Err(name_in_use(name));
     }
     let mut copies: Vec<(Disk, Disk)> = Vec::new();
-    let made = all_disks(asked, &domain)?
+    let made = all_disks(asked, &mut domain)?
         .into_iter()
         .enumerate()
         .try_for_each(|(index, disk)| {

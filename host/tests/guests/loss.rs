@@ -28,6 +28,7 @@ fn a_repository_is_not_destroyed_where_its_disks_cannot_be_seen() {
                 format!("UUID={SR} /srv/xen/{SR} ext4 nofail 0 2\n"),
             )
             .file(format!("/dev/bedplate/sr-{SR}"), "")
+            .file(format!("/srv/xen/{SR}/lost+found/.keep"), "")
     };
     let line = format!("sr-destroy uuid={SR}");
     // df of a folder that nothing is mounted at is that of the root.

@@ -1,7 +1,8 @@
 //! Storage repositories on disks of their own, as the installer makes them.
 
 use crate::bench::*;
-use steps::RecordingSystem;
+use std::path::Path;
+use steps::{RecordingSystem, System};
 
 const FAST: &str = "Qx3fas-t111";
 const GROUPS: &str = r#"{"report":[{"vg":[
@@ -24,6 +25,7 @@ fn host() -> RecordingSystem {
             "Mounted on 1B-blocks Used\n/srv/storage/archive 8000000000 1000\n",
         )
         .prints("find /srv/storage/archive", "")
+        .file("/srv/storage/archive/lost+found/.keep", "")
         .prints(
             r"lvs --reportformat json --units b --nosuffix -o lv_uuid,lv_name,lv_size,origin,origin_size,lv_path bedplate-fast",
             r#"{"report":[{"lv":[]}]}"#,
@@ -195,6 +197,79 @@ fn an_empty_one_is_destroyed_and_the_host_expects_it_no_more() {
     assert_eq!(
         system.content("/etc/fstab").unwrap(),
         b"PARTUUID=1 /boot/efi vfat nofail 0 2\n"
+    );
+}
+
+#[test]
+fn files_that_are_no_disks_keep_a_repository() {
+    let system = host().file("/srv/storage/archive/template.qcow2", "somebody's");
+    let archive = uuid_of(&system, "archive");
+    let error = run(&system, &format!("sr-destroy uuid={archive}")).unwrap_err();
+    assert_eq!(error.code, "SR_NOT_EMPTY", "{error}");
+    assert!(error.to_string().contains("template.qcow2"), "{error}");
+    assert_eq!(changes(&system), [""; 0]);
+}
+
+#[test]
+fn one_that_could_not_be_made_leaves_nothing() {
+    for (fails, made) in [("mkfs.ext4", 2), ("mount", 4)] {
+        let system = host().fails(fails, 1, "no");
+        let line = "sr-create name-label=more type=ext physical-size=1GiB";
+        let error = run(&system, line).unwrap_err();
+        assert_eq!(error.code, "SR_BACKEND_FAILURE", "{fails}: {error}");
+        let changes = changes(&system);
+        assert!(changes[0].starts_with("lvcreate"), "{changes:?}");
+        let volume = changes[0]
+            .split(' ')
+            .find(|word| word.starts_with("sr-"))
+            .unwrap();
+        let last = changes.last().unwrap();
+        assert_eq!(
+            *last,
+            format!("lvremove --quiet --yes /dev/bedplate/{volume}")
+        );
+        assert!(changes.len() > made, "{changes:?}");
+        assert_eq!(
+            system.content("/etc/fstab").unwrap(),
+            FSTAB.as_bytes(),
+            "{fails}"
+        );
+    }
+}
+
+#[test]
+fn a_disk_is_the_same_whatever_a_definition_calls_it() {
+    const DISK: &str = "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111";
+    const MAPPER: &str = "/dev/mapper/bedplate-vdi--aaaaaaaa--1111--4111--8111--111111111111";
+    let definition = DEFINITION.replace(DISK, MAPPER);
+    let system = host()
+        .linked(DISK, "/dev/dm-3")
+        .linked(MAPPER, "/dev/dm-3")
+        .prints(&format!("{V} 'dumpxml"), &definition)
+        .prints(&format!("{V} dumpxml"), &definition);
+    let error = run(
+        &system,
+        "vdi-destroy uuid=aaaaaaaa-1111-4111-8111-111111111111",
+    )
+    .unwrap_err();
+    assert_eq!(error.code, "VDI_IN_USE", "{error}");
+    let users = run(
+        &system,
+        "vdi-list uuid=aaaaaaaa-1111-4111-8111-111111111111 params=vm-name-labels --minimal",
+    );
+    assert_eq!(users.unwrap().trim(), "web");
+    // A snapshot that kept the other name would be no snapshot: the guest's own disk would be in it.
+    run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
+    let snapshots = system
+        .list_dir(Path::new("/var/lib/bedplate/xe/snapshots"))
+        .unwrap();
+    let kept = system
+        .content(format!("/var/lib/bedplate/xe/snapshots/{}", snapshots[0]))
+        .unwrap();
+    let kept = String::from_utf8(kept).unwrap();
+    assert!(
+        !kept.contains(MAPPER) && kept.contains(&format!(">{DISK}<")),
+        "{kept}"
     );
 }
 

@@ -48,6 +48,8 @@ fn a_hotfix_by_deltas_is_written_and_tried_next() {
         FanOut::new().with("all", events.clone()),
     )
     .unwrap();
+    let before = fs::read_to_string(host.places.store.join("trial/before.json")).unwrap();
+    assert!(before.contains(host.new.id()), "{before}");
     assert_eq!(applied.record.state, PatchState::RestartNeeded);
     assert!(!events.events().is_empty());
     let expected = BootState {

@@ -98,6 +98,15 @@ impl System for Mixed {
     fn list_dir(&self, path: &Path) -> Result<Vec<String>, FileError> {
         self.of(path).list_dir(path)
     }
+    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        self.of(to).move_file(from, to)
+    }
+    fn file_size(&self, path: &Path) -> Option<u64> {
+        self.of(path).file_size(path)
+    }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        self.of(path).real_path(path)
+    }
     fn exists(&self, path: &Path) -> bool {
         self.of(path).exists(path)
     }

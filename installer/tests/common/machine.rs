@@ -360,6 +360,19 @@ impl System for FakeSystem {
     fn list_dir(&self, path: &Path) -> Result<Vec<String>, FileError> {
         self.inner.list_dir(path)
     }
+    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        if self.fails_now() {
+            Err(self.file_error(to))
+        } else {
+            self.inner.move_file(from, to)
+        }
+    }
+    fn file_size(&self, path: &Path) -> Option<u64> {
+        self.inner.file_size(path)
+    }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        self.inner.real_path(path)
+    }
     fn exists(&self, path: &Path) -> bool {
         self.inner.exists(path)
     }

@@ -135,6 +135,23 @@ pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
     remove(path).map_err(error("remove", path))
 }
 
+pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), FileError> {
+    let moved = || {
+        fs::rename(from, to)?;
+        sync_dir(parent(to))?;
+        match parent(from) == parent(to) {
+            true => Ok(()),
+            false => sync_dir(parent(from)),
+        }
+    };
+    moved().map_err(error("move to", to))
+}
+
+pub(super) fn file_size(path: &Path) -> Option<u64> {
+    let meta = fs::metadata(path).ok()?;
+    meta.is_file().then_some(meta.len())
+}
+
 pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(error("set the permissions of", path))
@@ -209,6 +226,23 @@ mod tests {
         assert!(write_stream(&path, &mut b"half".chain(Broken), 0o600).is_err());
         assert_eq!(read_file(&path).unwrap(), b"old");
         assert_eq!(list_dir(dir.path()).unwrap(), ["xen.efi"]);
+    }
+
+    #[test]
+    fn a_file_moves_over_another_and_has_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        write_file(&path("a"), b"new", 0o600).unwrap();
+        write_file(&path("b"), b"older", 0o600).unwrap();
+        assert_eq!(file_size(&path("b")), Some(5));
+        move_file(&path("a"), &path("b")).unwrap();
+        assert_eq!(
+            (file_size(&path("a")), file_size(&path("b"))),
+            (None, Some(3))
+        );
+        assert_eq!(file_size(dir.path()), None, "a folder is no file");
+        let error = move_file(&path("a"), &path("b")).unwrap_err();
+        assert_eq!((error.action, error.path), ("move to", path("b")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,6 +116,9 @@ impl System for RealSystem {
     fn remove_file(&self, path: &Path) -> Result<(), FileError> {
         files::remove_file(path)
     }
+    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        files::move_file(from, to)
+    }
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
         files::set_mode(path, mode)
     }
@@ -124,6 +127,12 @@ impl System for RealSystem {
     }
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+    fn file_size(&self, path: &Path) -> Option<u64> {
+        files::file_size(path)
+    }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
     }
     fn sync(&self, path: &Path) -> Result<(), FileError> {
         files::sync(path)

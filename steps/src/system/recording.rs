@@ -25,6 +25,8 @@ pub enum Call {
     Symlink(PathBuf, PathBuf),
     /// [`System::remove_file`].
     Remove(PathBuf),
+    /// [`System::move_file`]: from, to.
+    Move(PathBuf, PathBuf),
     /// [`System::set_mode`].
     SetMode(PathBuf, u32),
     /// [`System::sync`].
@@ -119,6 +121,12 @@ impl RecordingSystem {
     /// A file that is there from the start.
     pub fn file(self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
         self.state().files.insert(path.into(), bytes.into());
+        self
+    }
+
+    /// A symbolic link that is there from the start.
+    pub fn linked(self, link: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        self.state().links.insert(link.into(), target.into());
         self
     }
 
@@ -307,6 +315,16 @@ impl System for RecordingSystem {
         Ok(())
     }
 
+    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let call = Call::Move(from.to_owned(), to.to_owned());
+        let mut state = self.change("move to", to, call)?;
+        let bytes = state.files.remove(from);
+        state
+            .files
+            .insert(to.to_owned(), bytes.ok_or_else(|| missing("move", from))?);
+        Ok(())
+    }
+
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
         self.change(
             "set the permissions of",
@@ -343,6 +361,21 @@ impl System for RecordingSystem {
             .chain(&state.dirs)
             .chain(state.links.keys());
         all.into_iter().any(|p| p.starts_with(path))
+    }
+
+    fn file_size(&self, path: &Path) -> Option<u64> {
+        let state = self.state();
+        state.files.get(path).map(|bytes| bytes.len() as u64)
+    }
+
+    fn real_path(&self, path: &Path) -> PathBuf {
+        let state = self.state();
+        let next = |path: &PathBuf| state.links.get(path).cloned();
+        // A chain of links that never ends is a mistake of the test.
+        std::iter::successors(Some(path.to_owned()), next)
+            .take(8)
+            .last()
+            .unwrap_or_default()
     }
 
     fn sync(&self, path: &Path) -> Result<(), FileError> {

@@ -136,6 +136,15 @@ impl System for Imagined {
             ..Output::default()
         })
     }
+    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        self.files.move_file(from, to)
+    }
+    fn file_size(&self, path: &Path) -> Option<u64> {
+        self.files.file_size(path)
+    }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        self.files.real_path(path)
+    }
     fn exists(&self, path: &Path) -> bool {
         let name = path
             .strip_prefix("/sys/class/net")

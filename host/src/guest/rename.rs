@@ -1,0 +1,169 @@
+//! A guest gets another name.
+//!
+//! libvirt's Xen driver renames nothing (it has no `domainRename`), and defines no second guest with the same UUID. So the old
+//! definition goes and comes back under the new name. What it was is in a file meanwhile: where the power goes in between, the
+//! guest is brought back with its old name.
+
+use super::{Domain, libvirt};
+use crate::XeError;
+use crate::local::names_in;
+use std::path::{Path, PathBuf};
+use steps::System;
+
+/// One file for each guest that is being renamed: its old definition.
+const FOLDER: &str = "/var/lib/bedplate/xe/renames";
+/// What stands before the UUID in the name of the file of a guest that starts with the host.
+const AUTO: &str = "auto-";
+
+fn file(uuid: &str, auto: bool) -> PathBuf {
+    let auto = if auto { AUTO } else { "" };
+    Path::new(FOLDER).join(format!("{auto}{uuid}.xml"))
+}
+
+/// Defines the guest `old`, which must be halted, as `new`. Where that does not work, it stays `old`.
+pub fn rename(system: &dyn System, old: &Domain, new: &Domain) -> Result<(), XeError> {
+    let uuid = old.uuid();
+    let auto = libvirt::autostarted(system)?.contains(&uuid);
+    let kept = file(&uuid, auto);
+    system
+        .create_dir_all(Path::new(FOLDER))
+        .and_then(|()| system.write_file(&kept, old.print().as_bytes(), 0o600))
+        .map_err(|e| XeError::system(&e))?;
+    let renamed = libvirt::run(system, ["undefine", &uuid])
+        .and_then(|_| define(system, new, auto))
+        .inspect_err(|_| {
+            // The error that is told is the first one.
+            let _ = define(system, old, auto);
+        });
+    if renamed.is_ok() || is_defined(system, &uuid)? {
+        system.remove_file(&kept).map_err(|e| XeError::system(&e))?;
+    }
+    renamed
+}
+
+/// Brings back guests whose renaming was cut off.
+///
+/// # Errors
+/// When libvirt does not take one back. The file stays for the next time.
+pub fn finish(system: &dyn System) -> Result<(), XeError> {
+    for name in names_in(system, FOLDER, ".xml")? {
+        let path = Path::new(FOLDER).join(format!("{name}.xml"));
+        let (auto, uuid) = match name.strip_prefix(AUTO) {
+            Some(uuid) => (true, uuid),
+            None => (false, name.as_str()),
+        };
+        if !is_defined(system, uuid)? {
+            let bytes = system.read_file(&path).map_err(|e| XeError::system(&e))?;
+            define(
+                system,
+                &Domain::parse(&String::from_utf8_lossy(&bytes))?,
+                auto,
+            )?;
+        } else if auto {
+            libvirt::run(system, ["autostart", uuid])?;
+        }
+        system.remove_file(&path).map_err(|e| XeError::system(&e))?;
+    }
+    Ok(())
+}
+
+fn define(system: &dyn System, domain: &Domain, auto: bool) -> Result<(), XeError> {
+    libvirt::define(system, domain)?;
+    match auto {
+        true => libvirt::run(system, ["autostart", &domain.uuid()]).map(drop),
+        false => Ok(()),
+    }
+}
+
+fn is_defined(system: &dyn System, uuid: &str) -> Result<bool, XeError> {
+    Ok(libvirt::all(system)?.contains(uuid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::domain::tests::PVH;
+    use steps::RecordingSystem;
+
+    const UUID: &str = "33333333-3333-4333-8333-333333333333";
+    const V: &str = "virsh -q -c xen:///system";
+
+    fn definitions() -> (Domain, Domain) {
+        let old = Domain::parse(PVH).unwrap();
+        let mut new = old.clone();
+        new.set_name("b");
+        (old, new)
+    }
+
+    /// The commands that change something, without what stands before them.
+    fn changes(system: &RecordingSystem) -> Vec<String> {
+        let changing = |line: &String| !line.contains(" list ");
+        let lines = system.command_lines().into_iter().filter(changing);
+        lines
+            .map(|line| line.replace(&format!("{V} "), ""))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_renamed_still_starts_with_the_host() {
+        let (old, new) = definitions();
+        let system =
+            RecordingSystem::new().prints(&format!("{V} list --uuid --all --autostart"), UUID);
+        rename(&system, &old, &new).unwrap();
+        assert_eq!(
+            changes(&system),
+            [
+                format!("undefine {UUID}"),
+                "define /dev/stdin".to_owned(),
+                format!("autostart {UUID}")
+            ]
+        );
+        let printed = String::from_utf8(system.commands()[2].stdin_bytes().to_vec()).unwrap();
+        assert!(printed.contains("<name>b</name>"), "{printed}");
+        assert!(!system.exists(&file(UUID, true)), "nothing is left over");
+    }
+
+    #[test]
+    fn a_new_name_that_is_taken_leaves_the_old_one() {
+        let (old, new) = definitions();
+        let taken = "error: domain 'b' is already defined with uuid 1";
+        let system = RecordingSystem::new().fails(&format!("{V} define"), 1, taken);
+        let error = rename(&system, &old, &new).unwrap_err();
+        assert_eq!(error.code, "VM_NAME_IN_USE");
+        assert_eq!(
+            changes(&system)[1..],
+            ["define /dev/stdin", "define /dev/stdin"],
+            "it is tried again with the old name"
+        );
+        assert!(
+            system.exists(&file(UUID, false)),
+            "libvirt does not know the guest: what it was is kept"
+        );
+    }
+
+    #[test]
+    fn a_guest_whose_renaming_was_cut_off_comes_back() {
+        let (old, _) = definitions();
+        let cut = |defined: &str| {
+            let system = RecordingSystem::new()
+                .prints(&format!("{V} list --uuid --all"), defined)
+                .file(file(UUID, true), old.print());
+            finish(&system).unwrap();
+            assert!(!system.exists(&file(UUID, true)));
+            changes(&system)
+        };
+        assert_eq!(
+            cut("\n"),
+            ["define /dev/stdin".to_owned(), format!("autostart {UUID}")],
+            "after undefine"
+        );
+        assert_eq!(
+            cut(&format!("{UUID}\n")),
+            [format!("autostart {UUID}")],
+            "before undefine, or after the new definition: one command is not too much"
+        );
+        let none = RecordingSystem::new();
+        finish(&none).unwrap();
+        assert!(none.command_lines().is_empty(), "it costs nothing else");
+    }
+}
