@@ -211,7 +211,8 @@ pub fn choice_block(entry: &str, timeout: u32) -> Result<Vec<u8>> {
 const BOOT_FILES: &str = "/boot/grub/files";
 
 /// Kernel arguments of every live entry.
-const LIVE: &str = "bedplate.mode=live systemd.gpt_auto=no panic=30 loglevel=4";
+const LIVE: &str =
+    "bedplate.mode=live systemd.gpt_auto=no systemd.import_credentials=no panic=30 loglevel=4";
 /// The installer owns the consoles: the service manager stays quiet on them.
 const INSTALL: &str = "systemd.unit=bedplate-live.target systemd.show_status=no";
 const RESCUE: &str = "systemd.unit=bedplate-rescue.target";

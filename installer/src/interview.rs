@@ -3,6 +3,7 @@
 mod network_questions;
 mod prompt;
 mod questions;
+mod secure_boot_question;
 
 pub use prompt::{Prompt, PromptError, Terminal};
 pub use questions::{Asked, CONSENT, CONSENT_NOTHING_LOST, SHORTEST_PASSWORD, ask};

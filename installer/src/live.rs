@@ -1,7 +1,7 @@
 //! What the live system's service runs: finds answers or asks, installs, and does what follows.
 
 use crate::after::follow;
-use crate::answer_source::{Finder, Found, Network, Trust};
+use crate::answer_source::{Finder, Found, Network, OemStrings, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::choices::After;
 use crate::consoles::Consoles;
@@ -146,7 +146,10 @@ impl Live<'_> {
         self.quiet_machine(emitter);
         let mut tell = |message| warn(emitter, message);
         let line = &self.session.command_line;
-        self.trust = match Trust::from_command_line(line) {
+        // The command line's words go before the machine's. Strings that cannot be read are told of where answers are looked for.
+        let strings = OemStrings::read(self.session.system).unwrap_or_default();
+        let words = format!("{} {line}", strings.trust_words());
+        self.trust = match Trust::from_command_line(&words) {
             Ok(trust) => trust,
             Err(error) => {
                 let errors = error_chain(&error);
@@ -165,8 +168,8 @@ impl Live<'_> {
             Ok(None) if self.words.headless || !Terminal::is_there() => {
                 let errors = vec![
                     "there are no answers, and nobody to ask".to_owned(),
-                    "looked for `bedplate.answers=` on the kernel command line, in the area on the medium, and for a file \
-                     system labelled BEDPLATE with answers.toml in it; with `bedplate.answers-key=` or `bedplate.answers-pin=` \
+                    "looked for `bedplate.answers=` on the kernel command line, in the area on the medium, for a file system \
+                     labelled BEDPLATE with answers.toml in it, and among the OEM strings of SMBIOS; with `bedplate.answers-key=` or `bedplate.answers-pin=` \
                      also for a URL by DHCP and DNS; docs/answers.md has the format"
                         .to_owned(),
                 ];

@@ -122,6 +122,65 @@ fn the_command_line_wins_over_the_medium_and_that_over_a_stick() {
     assert_eq!(found.place, "answers.toml on /dev/sdb1, labelled BEDPLATE");
 }
 
+/// The bytes of an SMBIOS table with these OEM strings, between a structure of another type and the end marker.
+fn smbios(strings: &[&str]) -> Vec<u8> {
+    let system = [&[1, 5, 0, 1, 1][..], b"vendor\0\0"].concat();
+    let count = u8::try_from(strings.len()).unwrap();
+    let mut oem = vec![11, 5, 0, 0x0e, count];
+    for text in strings {
+        oem.extend(text.bytes().chain([0]));
+    }
+    oem.push(0);
+    [system, oem, vec![127, 4, 0, 0x7f, 0, 0]].concat()
+}
+
+const SMBIOS: &str = "/sys/firmware/dmi/tables/DMI";
+
+#[test]
+fn what_the_owner_left_in_smbios_is_taken_where_no_medium_has_answers() {
+    // As long as a string can be that QEMU takes from a file.
+    let text = format!("schema = 1 # {}\n", "x".repeat(60_000));
+    let string = format!("io.systemd.credential:bedplate.answers={text}");
+    let table = || smbios(&["Vendor's own", &string]);
+    let system = || RecordingSystem::new().file(SMBIOS, table());
+    for line in ["", "bedplate.answers=smbios"] {
+        let found = find(&system(), &machine(), line).unwrap().unwrap();
+        assert_eq!(found.content, text.as_bytes(), "{line}");
+        assert_eq!(found.place, "the OEM strings of SMBIOS");
+    }
+    // What somebody plugged in for this installation goes before what was left at some time.
+    let with_stick = || labelled(system());
+    let found = find(&with_stick(), &machine(), "").unwrap().unwrap();
+    assert_eq!(found.content, b"schema = 1 # stick\n");
+    let found = find(&with_stick(), &machine(), "bedplate.answers=smbios");
+    assert_eq!(found.unwrap().unwrap().content, text.as_bytes());
+
+    let place = smbios(&["bedplate.answers=/dev/vdb"]);
+    let raw = Devices(Some(("/dev/vdb".into(), TEXT.to_vec())));
+    let system = RecordingSystem::new().file(SMBIOS, place);
+    let found = find(&system, &raw, "").unwrap().unwrap();
+    assert_eq!(found.content, TEXT);
+    assert_eq!(found.place, "/dev/vdb, named by the OEM strings of SMBIOS");
+}
+
+#[test]
+fn oem_strings_of_others_are_no_answers() {
+    let others = || RecordingSystem::new().file(SMBIOS, smbios(&["Vendor's own"]));
+    assert!(find(&others(), &machine(), "").unwrap().is_none());
+    let error = find(&others(), &machine(), "bedplate.answers=smbios");
+    let error = error.err().unwrap();
+    assert!(error.contains("none of them holds any"), "{error}");
+    // A place that was named and cannot be read is an error here, too.
+    let gone = smbios(&["bedplate.answers=/dev/vdb"]);
+    let system = RecordingSystem::new().file(SMBIOS, gone);
+    let error = find(&system, &Devices(None), "").err().unwrap();
+    assert!(error.contains("there is no such device"), "{error}");
+    // Only where SMBIOS was asked for is it an error that it cannot be read.
+    let broken = || others().breaks(SMBIOS);
+    assert!(find(&broken(), &machine(), "").unwrap().is_none());
+    assert!(find(&broken(), &machine(), "bedplate.answers=smbios").is_err());
+}
+
 #[test]
 fn a_file_named_after_the_machine_goes_before_the_general_one() {
     let volume = Path::new("/run/bedplate/answer-volume");

@@ -6,6 +6,7 @@ mod common;
 use common::installed::installed;
 use common::machine::{DISK, disk, facts, used_disk};
 use common::{HASH, KEY, zones};
+use hcl_checker::Known;
 use hcl_checker::facts::{Disk, FirmwareKind};
 use installer::choices::{AddressChoice, Ipv6Choice};
 use installer::interview::{Asked, Prompt, PromptError, ask};
@@ -43,10 +44,20 @@ fn interview(
     found: Disk,
     answers: &[&'static str],
 ) -> (Result<Asked, PromptError>, Script, RecordingSystem) {
+    interview_at(found, false, answers)
+}
+
+fn interview_at(
+    found: Disk,
+    setup_mode: bool,
+    answers: &[&'static str],
+) -> (Result<Asked, PromptError>, Script, RecordingSystem) {
     let system = RecordingSystem::new()
         .prints("openssl passwd -6 -stdin", &format!("{HASH}\n"))
         .file("/run/license", "v4.public.nonsense");
-    let facts = facts(found, FirmwareKind::Uefi);
+    let mut facts = facts(found, FirmwareKind::Uefi);
+    facts.firmware.secure_boot = Known::Value(false);
+    facts.firmware.setup_mode = Known::Value(setup_mode);
     let mut script = Script {
         answers: answers.iter().copied().collect(),
         shown: String::new(),
@@ -251,6 +262,36 @@ fn everything_can_be_changed_at_the_plan() {
     assert_eq!(plan.network.bridges[0].address, AddressChoice::None);
     assert_eq!(plan.root_password.unwrap().expose(), HASH);
     assert_eq!(plan.system.ssh_keys.len(), 1);
+}
+
+#[test]
+fn keys_of_secure_boot_are_asked_for_where_the_firmware_takes_them() {
+    // Behind the ssh keys.
+    let with = |answer: &'static str, end: &[&'static str]| {
+        let answers = [&TO_PLAN[..8], &[answer], &TO_PLAN[8..], end].concat();
+        interview_at(disk(), true, &answers)
+    };
+    for (answer, end, wanted) in [
+        ("", &["yes"][..], false),
+        ("1", &["yes"], false),
+        ("2", &["yes"], true),
+        ("", &["b", "2", "yes"], true),
+        // Nothing typed keeps what was said before.
+        ("2", &["b", "", "yes"], true),
+        ("2", &["b", "1", "yes"], false),
+    ] {
+        let (asked, script, _) = with(answer, end);
+        let Ok(Asked::Install(plan)) = asked else {
+            panic!("no plan: {}", script.shown)
+        };
+        assert_eq!(plan.boot.enroll_keys, wanted, "{answer:?} {end:?}");
+        assert!(script.answers.is_empty(), "{:?}", script.answers);
+        let told = script.shown.contains("keys of Secure Boot are enrolled");
+        assert!(told || !wanted, "{}", script.shown);
+    }
+    let (_, script, _) = interview(disk(), &TO_PLAN);
+    assert!(!script.shown.contains("Secure Boot,"), "{}", script.shown);
+    assert!(!script.shown.contains("setup mode"), "{}", script.shown);
 }
 
 #[test]

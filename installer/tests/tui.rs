@@ -245,6 +245,76 @@ fn every_screen_at_both_sizes() {
     assert!(matches!(player.app.leave, Some(Leave::Over(_))));
 }
 
+/// The machine with this firmware.
+fn server_with(kind: FirmwareKind, secure_boot: bool, setup_mode: bool) -> Facts {
+    let mut facts = server();
+    facts.firmware.kind = Known::Value(kind);
+    facts.firmware.secure_boot = Known::Value(secure_boot);
+    facts.firmware.setup_mode = Known::Value(setup_mode);
+    facts
+}
+
+#[test]
+fn keys_of_secure_boot_are_enrolled_where_the_operator_says_so() {
+    let system = system();
+    let mut player = Player::at(&system, server_with(FirmwareKind::Uefi, false, true));
+    player.reach_summary("/dev/sdb");
+    assert!(!player.app.plan().unwrap().boot.enroll_keys);
+    player.keys(&[Key::Esc, Key::Esc]);
+    assert_eq!(player.app.screen, Screen::System);
+    player.snapshot("07-system-setup-mode");
+    player.keys(&[Key::PageDown, Key::Up, Key::Right]);
+    player.snapshot("07-system-enroll");
+    // Back and forth: three times changed is changed.
+    player.keys(&[Key::Left, Key::Char(' ')]);
+    player.keys(&[Key::F(10), Key::F(10)]);
+    let plan = player.app.plan().unwrap();
+    assert!(plan.boot.enroll_keys);
+    let steps = installer::laydown::steps(plan).plan();
+    assert!(steps.iter().any(|step| step.id == "enroll-keys"));
+    player.keys(&[Key::F(2), Key::Ctrl('u')]);
+    player.text("/run/answers.toml");
+    player.key(Key::Enter);
+    let saved = String::from_utf8(system.content("/run/answers.toml").unwrap()).unwrap();
+    let read = answers::read(&saved, "saved", &zones(), None).unwrap();
+    assert!(read.boot.enroll_keys, "{saved}");
+    player.key(Key::Enter);
+    player.text("WIPE");
+    player.snapshot("10-confirm-enroll");
+    player.key(Key::Enter);
+    assert_eq!(player.app.run.good, Some(true));
+    player.snapshot("12-finish-enrolled");
+}
+
+#[test]
+fn keys_are_not_offered_to_a_firmware_that_does_not_take_them() {
+    for (facts, says) in [
+        (
+            server_with(FirmwareKind::Uefi, true, false),
+            Some("Secure Boot      on;"),
+        ),
+        (
+            server_with(FirmwareKind::Uefi, false, false),
+            Some("Secure Boot      off;"),
+        ),
+        (server_with(FirmwareKind::Bios, false, false), None),
+    ] {
+        let system = system();
+        let mut player = Player::at(&system, facts);
+        // A draft from elsewhere changes nothing.
+        player.app.draft.enroll_keys = true;
+        player.reach_summary("/dev/sdb");
+        assert!(!player.app.plan().unwrap().boot.enroll_keys);
+        player.keys(&[Key::Esc, Key::Esc]);
+        let frame = player.frame((80, 24));
+        match says {
+            Some(words) => assert!(frame.contains(words), "{frame}"),
+            None => assert!(!frame.contains("Secure Boot"), "{frame}"),
+        }
+        assert!(!frame.contains("enroll the keys"), "{frame}");
+    }
+}
+
 #[test]
 fn storage_on_more_disks_is_chosen_taken_back_and_its_loss_agreed_to() {
     let system = system();

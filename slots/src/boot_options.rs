@@ -85,8 +85,9 @@ pub fn rescue_options(console: Console) -> String {
 }
 
 /// Options of every kernel that runs from a slot. `loglevel=4`: a serial console is slow, and what is not an error is in the
-/// journal.
-const COMMON: &str = "systemd.gpt_auto=no panic=10 loglevel=4";
+/// journal. `systemd.import_credentials=no`: SMBIOS and fw_cfg could otherwise add users, keys and units, which nobody signed
+/// (systemd.system-credentials(7)).
+const COMMON: &str = "systemd.gpt_auto=no systemd.import_credentials=no panic=10 loglevel=4";
 
 /// The configuration for the section `.config` of `xen.efi`: one section for each [`Console`], `com1` where the loader
 /// names none.

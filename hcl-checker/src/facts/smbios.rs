@@ -50,11 +50,11 @@ impl Table {
             Known::Absent => return Known::Absent,
             Known::Unknown(unknown) => return Known::Unknown(unknown.clone()),
         };
-        let mut structures = (Structures { rest: bytes }).peekable();
+        let mut structures = Structures::of(bytes).peekable();
         if structures.peek().is_none() {
             return Known::unknown(format!("{TABLE}: holds no structure"));
         }
-        let of_kind = structures.filter(|structure| structure.formatted[0] == kind);
+        let of_kind = structures.filter(|structure| structure.kind() == kind);
         Known::Value(of_kind.take(STRUCTURES).collect())
     }
 
@@ -104,7 +104,20 @@ pub(super) struct Structure<'a> {
     strings: &'a [u8],
 }
 
-impl Structure<'_> {
+impl<'a> Structure<'a> {
+    /// Its type.
+    pub(super) fn kind(&self) -> u8 {
+        self.formatted[0]
+    }
+
+    /// Its strings as they are.
+    pub(super) fn strings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        // Without any, two zeros stand behind the formatted part, and this is empty.
+        self.strings
+            .split(|&byte| byte == 0)
+            .filter(|text| !text.is_empty())
+    }
+
     /// Where a fact of it was read: the table and the handle.
     pub(super) fn source(&self) -> String {
         format!("{TABLE}, handle {:#06x}", self.word(2).unwrap_or_default())
@@ -150,8 +163,15 @@ impl Structure<'_> {
 }
 
 /// The structures, up to the end marker or the first one that makes no sense.
-struct Structures<'a> {
+pub(super) struct Structures<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Structures<'a> {
+    /// Of the bytes of a table.
+    pub(super) fn of(table: &'a [u8]) -> Self {
+        Structures { rest: table }
+    }
 }
 
 impl<'a> Iterator for Structures<'a> {

@@ -4,6 +4,7 @@ use super::beside::Origin;
 use super::discover::Discovery;
 use super::fetch::{FetchError, fetch};
 use super::network::Network;
+use super::oem_strings::{OemStrings, OemStringsError};
 use super::request::{Request, RequestError, from_command_line};
 use super::trust::Trust;
 use crate::answers::MAX_BYTES;
@@ -41,7 +42,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn new(place: impl Into<String>, content: Vec<u8>, origin: Origin) -> Self {
+    pub(super) fn new(place: impl Into<String>, content: Vec<u8>, origin: Origin) -> Self {
         Found {
             place: place.into(),
             sha256: hex::encode(Sha256::digest(&content)),
@@ -63,6 +64,14 @@ pub enum FindError {
         "the answers should be embedded in the medium, but its answer area holds none; fill it with `image-build embed`"
     )]
     NotEmbedded,
+    /// The OEM strings were asked for and hold nothing.
+    #[error(
+        "the answers should be among the OEM strings of SMBIOS, and none of them holds any; docs/answers.md says how they are written"
+    )]
+    NoOemString,
+    /// What the OEM strings say about answers cannot be used.
+    #[error(transparent)]
+    OemStrings(#[from] OemStringsError),
     /// The area is damaged.
     #[error("cannot read the answers embedded in the medium")]
     Area(#[from] AnswerAreaError),
@@ -205,6 +214,18 @@ impl Finder<'_> {
         if let Some(found) = self.labelled()? {
             return Ok(Some(found));
         }
+        match OemStrings::read(self.system) {
+            Ok(strings) => {
+                if let Some(found) = self.left(&strings, medium, tell)? {
+                    return Ok(Some(found));
+                }
+            }
+            // Nobody said that there is anything.
+            Err(error) => tell(format!(
+                "the OEM strings of SMBIOS are not looked at: {}",
+                steps::step::error_chain(&error).join(": ")
+            )),
+        }
         // Only who said by what answers are trusted wants those that the network names.
         if self.trust.is_empty() {
             return Ok(None);
@@ -263,6 +284,10 @@ impl Finder<'_> {
         let place = request.to_string();
         let (content, origin) = match request {
             Request::Embedded => return self.embedded(medium)?.ok_or(FindError::NotEmbedded),
+            Request::Smbios => {
+                let found = self.left(&OemStrings::read(self.system)?, medium, tell)?;
+                return found.ok_or(FindError::NoOemString);
+            }
             Request::Url(url) => return self.by_url(url, None, tell),
             Request::Discover(from) => {
                 let url = self.discover(*from)?;
@@ -451,7 +476,8 @@ fn no_replay(fs_type: &str) -> &'static str {
     }
 }
 
-fn limited(place: &str, content: Vec<u8>) -> Result<Vec<u8>, FindError> {
+/// What is larger than answers may be is none.
+pub(super) fn limited(place: &str, content: Vec<u8>) -> Result<Vec<u8>, FindError> {
     if content.len() as u64 > MAX_BYTES {
         Err(FindError::TooLarge(place.to_owned()))
     } else {

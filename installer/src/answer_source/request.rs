@@ -15,6 +15,8 @@ pub enum Request {
     Discover(Discovery),
     /// In the area on the medium.
     Embedded,
+    /// Among the OEM strings of SMBIOS.
+    Smbios,
     /// A block device that holds nothing but the TOML text, for example a small virtual disk.
     Raw(PathBuf),
     /// A file on a file system of a block device.
@@ -34,7 +36,7 @@ pub enum RequestError {
     /// The value says no place.
     #[error(
         "`bedplate.answers={0}` on the kernel command line names no place; \
-         write `embedded`, a URL, `dhcp`, `dns` or `discover` where the network gives the URL, a device such as `/dev/vdb`, or a file on one such as `/dev/sdb1:/answers.toml`"
+         write `embedded`, `smbios`, a URL, `dhcp`, `dns` or `discover` where the network gives the URL, a device such as `/dev/vdb`, or a file on one such as `/dev/sdb1:/answers.toml`"
     )]
     Unknown(String),
     /// What should be a pin is none.
@@ -60,6 +62,7 @@ impl Request {
     pub fn parse(value: &str) -> Result<Self, RequestError> {
         match value {
             "embedded" => return Ok(Request::Embedded),
+            "smbios" => return Ok(Request::Smbios),
             "dhcp" => return Ok(Request::Discover(Discovery::Dhcp)),
             "dns" => return Ok(Request::Discover(Discovery::Dns)),
             "discover" => return Ok(Request::Discover(Discovery::Both)),
@@ -103,6 +106,7 @@ impl fmt::Display for Request {
             Request::Url(url) => f.write_str(&shown_url(url)),
             Request::Discover(from) => write!(f, "the URL from {from}"),
             Request::Embedded => f.write_str("the area embedded in the medium"),
+            Request::Smbios => f.write_str("the OEM strings of SMBIOS"),
             Request::Raw(device) => write!(f, "{}", device.display()),
             Request::OnDevice { device, file } => {
                 write!(f, "{} on {}", file.display(), device.display())
@@ -137,11 +141,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn understands_the_four_places() {
+    fn understands_every_place() {
         let from = |line: &str| from_command_line(line).unwrap();
         assert_eq!(from("quiet bedplate.mode=live"), None);
         assert_eq!(from("bedplate.answers= quiet"), None);
         assert_eq!(from("bedplate.answers=embedded"), Some(Request::Embedded));
+        assert_eq!(from("bedplate.answers=smbios"), Some(Request::Smbios));
         for (word, discovery) in [
             ("dhcp", Discovery::Dhcp),
             ("dns", Discovery::Dns),

@@ -15,7 +15,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// As `bedplate.answers-pin=` and `bedplate.answers-key=` say on a kernel command line; the last one counts.
+    /// As `bedplate.answers-pin=` and `bedplate.answers-key=` say on a kernel command line, or among the OEM strings of SMBIOS; the
+    /// last one counts.
     ///
     /// # Errors
     /// When a value is no pin or no key.

@@ -60,6 +60,7 @@ pub fn ask(prompt: &mut dyn Prompt, effects: &dyn Effects) -> Result<Asked, Prom
     interview.keyboard()?;
     interview.disk()?;
     interview.system()?;
+    interview.secure_boot()?;
     interview.network()?;
     interview.license()?;
     interview.plan()
@@ -436,6 +437,9 @@ impl Interview<'_> {
             let mut words = String::from(
                 "d disk, h name and logins, n network, l license, r reason to install on hardware that is not approved, ",
             );
+            if self.firmware_takes_keys() {
+                words.push_str("b Secure Boot, ");
+            }
             let word = built.as_ref().map(|plan| {
                 if plan.wipes() {
                     CONSENT
@@ -486,6 +490,7 @@ impl Interview<'_> {
                 ("h", ..) => self.system()?,
                 ("n", ..) => self.network()?,
                 ("l", ..) => self.license()?,
+                ("b", ..) => self.secure_boot()?,
                 ("r", ..) => self.field("Why (kept in the report)", |draft| &mut draft.reason)?,
                 ("q" | "quit", ..) => return Ok(Asked::Declined),
                 _ => {}

@@ -2,8 +2,8 @@
 
 use super::problem::{About, PlanProblem, PlanProblems};
 use super::{
-    BootPlan, Firmware, Plan, ReleasePlan, SourcePlan, SystemPlan, WebhookPlan, disk, hcl, hook,
-    network, storage,
+    BootPlan, Firmware, Plan, ReleasePlan, SWITCH_ON, SecureBoot, SourcePlan, SystemPlan,
+    WebhookPlan, disk, hcl, hook, network, storage,
 };
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
@@ -67,16 +67,20 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             "start the medium with its entry `Install`, not the one that boots Xen",
         ));
     }
-    let secure_boot = facts.firmware.secure_boot == Known::Value(true);
+    let firmware_has = SecureBoot::of(&facts.firmware);
+    let secure_boot = firmware_has == SecureBoot::On;
     // Where it is on, this medium was started by keys that are enrolled already.
     let enroll_keys = choices.boot.enroll_keys && !secure_boot;
-    if enroll_keys && facts.firmware.setup_mode != Known::Value(true) {
+    if enroll_keys && !firmware_has.takes_keys() {
         problems.push(PlanProblem::new(
             About::Machine,
             "`enroll_keys` in [boot] is true, and the firmware is not in setup mode",
             "clear the platform key (Secure Boot keys, \"reset to setup mode\") in the setup of the firmware, or leave \
              `enroll_keys` out",
         ));
+    }
+    if enroll_keys {
+        warnings.push(SWITCH_ON.to_owned());
     }
     let options = choices.boot.options();
     if (secure_boot || enroll_keys) && !options.is_empty() {

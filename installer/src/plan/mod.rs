@@ -11,6 +11,7 @@ mod matches;
 mod network;
 mod network_plan;
 mod problem;
+mod secure_boot;
 mod storage;
 mod wish;
 
@@ -24,6 +25,7 @@ pub use matches::{MatchGroup, Matches};
 pub use network::{choose as choose_network, natural};
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
+pub use secure_boot::{SWITCH_ON, SecureBoot};
 pub use storage::{StorageDisk, StoragePlan};
 
 use crate::choices::{After, HclPolicy, StorageKind};

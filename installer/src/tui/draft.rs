@@ -6,7 +6,7 @@ use super::screens::Screen;
 use crate::choices::{
     After, BootChoice, Choices, DiskChoice, HclPolicy, StorageChoice, StorageKind, SystemChoice,
 };
-use crate::plan::{KeptStorage, holds_bedplate, identity_of, kept_storage};
+use crate::plan::{KeptStorage, SecureBoot, holds_bedplate, identity_of, kept_storage};
 use crate::selector::DiskSelector;
 use crate::values::{
     HostnamePattern, Keymap, LicenseToken, PasswordHash, SshKey, StorageName, Timezone, ValueError,
@@ -16,6 +16,9 @@ use hcl_checker::Known;
 use hcl_checker::facts::{Disk, Facts};
 use serde::{Deserialize, Serialize};
 use slots::Layout;
+
+/// What can be done with a firmware that takes keys of Secure Boot, as it is shown; the second is [`Draft::enroll_keys`].
+pub const ENROLL: [&str; 2] = ["leave the firmware as it is", "enroll the keys"];
 
 /// Something that is missing or wrong in what was typed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,9 @@ pub struct Draft {
     pub hostname: Field,
     /// Time zone.
     pub timezone: Field,
+    /// Whether the release's keys of Secure Boot are to be enrolled. Counts only where the firmware takes keys.
+    #[serde(default)]
+    pub enroll_keys: bool,
     /// Keys that were added.
     pub ssh_keys: Vec<String>,
     /// Hash of root's password.
@@ -81,6 +87,7 @@ impl Default for Draft {
             network: NetworkDraft::default(),
             hostname: Field::default(),
             timezone: Field::with("Etc/UTC"),
+            enroll_keys: false,
             ssh_keys: Vec::new(),
             root_password: None,
             license: None,
@@ -103,7 +110,11 @@ impl Draft {
                     disk,
                     storage: self.storage_choices(facts),
                     system,
-                    boot: BootChoice::default(),
+                    boot: BootChoice {
+                        enroll_keys: self.enroll_keys
+                            && SecureBoot::of(&facts.firmware).takes_keys(),
+                        ..BootChoice::default()
+                    },
                     network,
                     hcl,
                     license: self.license.clone(),

@@ -2,7 +2,7 @@
 
 use super::page::cut;
 use super::theme::Glyphs;
-use crate::plan::holds_bedplate;
+use crate::plan::{SecureBoot, holds_bedplate};
 use crate::values::show_size;
 use hcl_checker::Known;
 use hcl_checker::facts::{Disk, Facts, FirmwareKind};
@@ -45,14 +45,11 @@ pub fn machine_lines(facts: &Facts) -> Vec<(&'static str, String)> {
         Some(FirmwareKind::Bios) => "BIOS",
         None => "not known",
     };
-    let firmware_facts = &facts.firmware;
-    let secure = match (
-        firmware_facts.secure_boot.value(),
-        firmware_facts.setup_mode.value(),
-    ) {
-        (Some(true), _) => ", Secure Boot is on",
-        (_, Some(true)) => ", Secure Boot is in setup mode: keys can be enrolled",
-        _ => "",
+    let secure = match SecureBoot::of(&facts.firmware) {
+        SecureBoot::On => ", Secure Boot is on",
+        SecureBoot::SetupMode => ", Secure Boot is in setup mode: keys can be enrolled",
+        SecureBoot::Off => ", Secure Boot is off",
+        SecureBoot::Without | SecureBoot::Unknown(_) => "",
     };
     lines.push(("Firmware", format!("{firmware}{secure}")));
     lines

@@ -82,6 +82,9 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         );
     }
     page.pair("Host", plan.system.hostname.as_str());
+    if plan.boot.enroll_keys {
+        page.pair("Secure Boot", "keys are enrolled in the firmware");
+    }
     page.gap();
     if let Some(loss) = plan.loss() {
         page.problem(&format!("{loss}:"));

@@ -4,12 +4,13 @@ use super::super::app::{App, Leave};
 use super::super::key::Key;
 use super::super::page::{Page, cut};
 use crate::choices::{AddressChoice, After, Ipv6Choice};
-use crate::plan::Plan;
+use crate::plan::{Plan, SWITCH_ON};
 use crate::run_dir::RUN_DIR;
 
 /// What F1 says.
 pub const HELP: &str = "Restart the machine and take the medium away; the host starts from its disk. Compare the fingerprint \
-when you log in by ssh for the first time.\n\nAfter a failure nothing on the disk starts. Log, events and report are in \
+when you log in by ssh for the first time. Where keys of Secure Boot were enrolled, /sys/kernel/security/lockdown says [integrity] \
+on the host when Secure Boot is on.\n\nAfter a failure nothing on the disk starts. Log, events and report are in \
 /run/bedplate/install; a shell lets you look.";
 
 fn actions(app: &App) -> &'static [(&'static str, After)] {
@@ -62,6 +63,11 @@ fn address(plan: &Plan) -> String {
     ways.join(", ")
 }
 
+/// True where an installation that went well has enrolled keys.
+fn enrolled(app: &App) -> bool {
+    app.run.good == Some(true) && app.plan().is_some_and(|plan| plan.boot.enroll_keys)
+}
+
 /// Draws it.
 pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     let run = &app.run;
@@ -80,6 +86,12 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
                 .as_deref()
                 .unwrap_or("see the console of the host"),
         );
+        if enrolled(app) {
+            page.pair(
+                "Secure Boot",
+                "keys are enrolled; firmware that does not switch it on by itself needs that done in its setup",
+            );
+        }
         page.gap();
         page.text(
             "Take the medium away when the machine restarts. The host comes up by itself; `xe host-license-view` and \
@@ -106,14 +118,18 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     for (index, (label, _)) in actions.iter().enumerate() {
         page.button(label, index == focus);
     }
-    if run.warnings.is_empty() {
+    let warnings: Vec<&String> = run
+        .warnings
+        .iter()
+        .filter(|warning| !(enrolled(app) && *warning == SWITCH_ON))
+        .collect();
+    if warnings.is_empty() {
         return;
     }
     page.gap();
     page.heading("Good to know");
     let room = usize::from(page.left());
-    let shown = run.warnings.len().min(room);
-    for warning in &run.warnings[..shown] {
+    for warning in warnings.into_iter().take(room) {
         let text = cut(warning, page.width() - 2, page.theme.glyphs.cut);
         page.text(&format!("- {text}"));
     }

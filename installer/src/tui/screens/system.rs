@@ -1,18 +1,23 @@
-//! Name, clock, logins.
+//! Name, clock, logins, keys of Secure Boot.
 
 use super::super::app::App;
+use super::super::draft::ENROLL;
 use super::super::effects::Effects;
 use super::super::field::Field;
 use super::super::key::Key;
-use super::super::page::Page;
+use super::super::page::{Page, cut};
 use crate::interview::SHORTEST_PASSWORD;
+use crate::plan::SecureBoot;
 use crate::values::{SshKey, Timezone, Zones};
+use ratatui::text::Line;
 
 /// What F1 says.
 pub const HELP: &str = "The name of the host, with or without a domain. {serial}, {uuid}, {asset_tag} and {mac} in it stand for \
 what the machine says.\n\nThe time zone is a name such as Europe/Berlin; the arrow right completes it.\n\nRoot logs in with the \
 password, with an ssh key, or with both. Paste a public key and press Enter to add it; Delete on a key removes it. The password \
-is never shown or kept: only its hash goes to the host.";
+is never shown or kept: only its hash goes to the host.\n\nWhile the firmware is in setup mode, the keys of Secure Boot of this \
+release can be enrolled: the firmware then starts what they signed, and nothing else, other systems and network cards' boot \
+programs included. Only its own setup takes that back.";
 
 /// What can have the focus.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,7 @@ enum Item {
     Again,
     NewKey,
     Key(usize),
+    SecureBoot,
     Continue,
 }
 
@@ -35,8 +41,17 @@ fn items(app: &App) -> Vec<Item> {
         Item::NewKey,
     ];
     items.extend((0..app.draft.ssh_keys.len()).map(Item::Key));
+    if firmware(app).takes_keys() {
+        items.push(Item::SecureBoot);
+    }
     items.push(Item::Continue);
     items
+}
+
+/// What the firmware of this machine makes of Secure Boot; nothing of it is shown before the machine was looked at.
+fn firmware(app: &App) -> SecureBoot {
+    app.facts()
+        .map_or(SecureBoot::Without, |facts| SecureBoot::of(&facts.firmware))
 }
 
 fn here(app: &App) -> Item {
@@ -52,7 +67,7 @@ pub fn field(app: &mut App) -> Option<&mut Field> {
         Item::Password => &mut app.marks.password,
         Item::Again => &mut app.marks.password_again,
         Item::NewKey => &mut app.marks.ssh_key,
-        Item::Key(_) | Item::Continue => return None,
+        Item::Key(_) | Item::SecureBoot | Item::Continue => return None,
     })
 }
 
@@ -115,6 +130,9 @@ pub fn key(app: &mut App, key: Key, effects: &dyn Effects) {
         }
         (Item::Key(index), Key::Delete | Key::Backspace) => {
             app.draft.ssh_keys.remove(index);
+        }
+        (Item::SecureBoot, Key::Left | Key::Right | Key::Char(' ')) => {
+            app.draft.enroll_keys = !app.draft.enroll_keys;
         }
         (Item::Continue, Key::Enter) => {
             hash(app, effects);
@@ -242,7 +260,38 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         page.item(&format!("    key  {shown}"), item == Item::Key(index));
     }
     page.gap();
+    secure_boot(app, item == Item::SecureBoot, page);
     page.button("Continue", item == Item::Continue);
+}
+
+/// What can be done about Secure Boot, or why nothing can.
+fn secure_boot(app: &App, focused: bool, page: &mut Page<'_, '_>) {
+    let state = match firmware(app) {
+        SecureBoot::Without => return,
+        SecureBoot::SetupMode => {
+            let chosen = usize::from(app.draft.enroll_keys);
+            page.choice("Secure Boot", &ENROLL, chosen, focused);
+            if app.draft.enroll_keys {
+                page.problem("This machine then starts nothing that was not signed by them.");
+            } else {
+                page.text("                   In setup mode, it takes the keys of this release.");
+            }
+            page.gap();
+            return;
+        }
+        SecureBoot::On => "on; the keys that started this medium start the host".to_owned(),
+        SecureBoot::Off => {
+            "off; its keys can be changed in setup mode of the firmware only".to_owned()
+        }
+        SecureBoot::Unknown(reason) => format!("not known: {reason}"),
+    };
+    let text = cut(
+        &format!("  Secure Boot      {state}"),
+        page.width(),
+        page.theme.glyphs.cut,
+    );
+    page.line(Line::styled(text, page.theme.quiet()));
+    page.gap();
 }
 
 /// Zones that fit what is typed, for the line below the field.
