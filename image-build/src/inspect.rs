@@ -1,14 +1,18 @@
 //! Opening a finished ISO: what release it holds, whether every byte of it verifies, what is embedded in it.
 
 use crate::paths::Paths;
+use crate::secure_boot::Enrolled;
 use crate::tool::{Tool, fresh_dir};
-use crate::{embed, tools_root};
+use crate::{embed, measured_boot, tools_root};
 use anyhow::{Context, Result};
 use release::{Artifact, OpenRelease, Policy, Repository, Source};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use url::Url;
+
+/// A boot file that is larger is none.
+const PROGRAM: u64 = 1 << 30;
 
 /// What to print beyond the summary.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +23,8 @@ pub struct Wanted {
     pub json: bool,
     /// The software bill of materials and nothing else.
     pub sbom: bool,
+    /// The predicted registers of a TPM and nothing else.
+    pub pcrs: bool,
 }
 
 /// Verifies every artifact of the ISO against `trusted_root` and returns the text to print.
@@ -60,7 +66,9 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
     opened.verify_all(|_, _, _| ())?;
     let packages: BTreeMap<String, String> =
         serde_json::from_slice(&opened.read(Artifact::Packages, 16 << 20)?)?;
-    let text = if wanted.sbom {
+    let text = if wanted.pcrs {
+        pcrs(paths, &opened, &out, wanted.json)?
+    } else if wanted.sbom {
         String::from_utf8(opened.read(Artifact::Sbom, 64 << 20)?)
             .context("the software bill of materials is no text")?
     } else if wanted.json {
@@ -70,6 +78,33 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
     };
     fresh_dir(&out)?;
     Ok(text)
+}
+
+/// The registers of a TPM, from the boot files and from the keys in the root image.
+fn pcrs(paths: &Paths, opened: &OpenRelease, out: &Path, json: bool) -> Result<String> {
+    let tree = out.join("root");
+    let keys = slots::names::SECURE_BOOT_KEYS.trim_start_matches('/');
+    Tool::locked(paths, "unsquashfs")
+        .args(["-no-progress", "-dest"])
+        .arg(&tree)
+        .arg(opened.path(Artifact::Root))
+        .arg(keys)
+        .quiet()
+        .run()?;
+    let registers = measured_boot::predict(
+        &opened.read(Artifact::GrubEfi, PROGRAM)?,
+        &opened.read(Artifact::XenEfi, PROGRAM)?,
+        &Enrolled::read(&tree.join(keys))?,
+    )?;
+    if !json {
+        return Ok(measured_boot::describe(&registers));
+    }
+    let values: BTreeMap<String, String> = registers
+        .iter()
+        .map(|register| (register.number.to_string(), hex::encode(register.value)))
+        .collect();
+    let document = serde_json::json!({ "schema": 1, "sha256": values });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
 fn copy(iso: &Path, out: &Path) -> Result<std::path::PathBuf> {

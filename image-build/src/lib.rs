@@ -25,6 +25,7 @@ pub mod kernel_options;
 pub mod licensing;
 pub mod limits;
 pub mod lock;
+pub mod measured_boot;
 pub mod microcode;
 pub mod packages;
 pub mod paths;

@@ -152,6 +152,9 @@ enum Command {
         /// Prints the software bill of materials (CycloneDX JSON) and nothing else.
         #[arg(long, conflicts_with_all = ["json", "packages"])]
         sbom: bool,
+        /// Prints what a TPM holds after a host was started by Secure Boot (PCRs 4 and 7, SHA-256), and nothing else.
+        #[arg(long, conflicts_with_all = ["sbom", "packages"])]
+        pcrs: bool,
     },
 }
 
@@ -337,11 +340,13 @@ fn run(cli: Cli) -> Result<()> {
             packages,
             json,
             sbom,
+            pcrs,
         } => {
             let wanted = Wanted {
                 packages,
                 json,
                 sbom,
+                pcrs,
             };
             let paths = Paths::find()?;
             require_root()?;

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use image_build::measured_boot::predict;
 use image_build::secure_boot::{
-    BootKeys, VARIABLES, detached_signature, public_key, sign_program, signed_variables,
+    BootKeys, Enrolled, VARIABLES, detached_signature, image_hash, public_key, sign_program,
+    signed_variables,
 };
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -51,6 +53,66 @@ fn private_keys_are_for_their_owner_only_and_never_written_over() {
     }
     assert!(BootKeys::generate(dir.path(), TIME).is_err());
     assert_eq!(BootKeys::read(dir.path()).unwrap().owner(), keys.owner());
+}
+
+#[test]
+fn a_program_has_the_same_hash_with_and_without_its_signature() {
+    let (_dir, keys) = keys();
+    let mut unsigned = program();
+    // Signing fills up to 8 bytes, and what it adds is hashed.
+    unsigned.resize(unsigned.len().next_multiple_of(8), 0);
+    let signed = sign_program(&keys.database, TIME, &unsigned).unwrap();
+    assert_eq!(image_hash(&signed).unwrap(), image_hash(&unsigned).unwrap());
+    let last = unsigned.len() - 1;
+    unsigned[last] ^= 1;
+    assert_ne!(image_hash(&signed).unwrap(), image_hash(&unsigned).unwrap());
+    let behind = [&signed[..], b"x"].concat();
+    assert!(image_hash(&behind).is_err());
+}
+
+#[test]
+fn what_is_enrolled_is_what_stands_behind_the_signature() {
+    let (_dir, keys) = keys();
+    let signed = signed_variables(&keys, TIME).unwrap();
+    let content = |name: &str| {
+        let found = signed.iter().find(|(known, _)| *known == name);
+        Ok(found.unwrap().1.clone())
+    };
+    let enrolled = Enrolled::of(content).unwrap();
+    for (name, signer) in [
+        ("db", &keys.database),
+        ("KEK", &keys.exchange),
+        ("PK", &keys.platform),
+    ] {
+        let variable = enrolled.variable(name).unwrap();
+        let owner = keys.owner().to_bytes_le();
+        let expected = [&owner[..], signer.certificate()].concat();
+        assert_eq!(variable.entry().unwrap(), expected, "{name}");
+    }
+    assert!(enrolled.variable("dbx").is_err());
+    assert!(Enrolled::of(|_| Ok(vec![0; 24])).is_err());
+}
+
+#[test]
+fn the_registers_change_with_programs_and_keys_and_with_nothing_else() {
+    let (_dir, keys) = keys();
+    let (_other_dir, others) = self::keys();
+    let enrolled = |keys| {
+        let signed = signed_variables(keys, TIME).unwrap();
+        Enrolled::of(|name| Ok(signed.iter().find(|(n, _)| *n == name).unwrap().1.clone())).unwrap()
+    };
+    let predicted = |program: &[u8], keys| {
+        let [programs, policy] = predict(program, program, &enrolled(keys)).unwrap();
+        assert_eq!((programs.number, policy.number), (4, 7));
+        (programs.value, policy.value)
+    };
+    let one = predicted(&program(), &keys);
+    let mut changed = program();
+    changed[0x450] ^= 1;
+    let two = predicted(&changed, &keys);
+    assert!(one.0 != two.0 && one.1 == two.1);
+    let three = predicted(&program(), &others);
+    assert!(one.0 == three.0 && one.1 != three.1);
 }
 
 #[test]

@@ -4,15 +4,17 @@
 //! `docs/adr/0022-secure-boot-through-a-signed-grub.md` for who checks what.
 
 mod certificate;
+mod enrolled;
 mod keys;
 mod openpgp;
 mod pe;
 mod pkcs7;
 mod variables;
 
+pub use enrolled::{Enrolled, EnrolledVariable};
 pub use keys::{BootKeys, Signer};
 pub use openpgp::{SIGNATURE_SUFFIX, detached_signature, public_key};
-pub use pe::sign_program;
+pub use pe::{image_hash, sign_program};
 pub use variables::{VARIABLES, signed_variables};
 
 use anyhow::{Context, Result};

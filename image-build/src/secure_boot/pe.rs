@@ -100,6 +100,24 @@ impl Layout {
     }
 }
 
+/// The hash of a program, signed or not: what a signature for db signs, and what the firmware measures when it loads it.
+///
+/// # Errors
+/// When it is no 64-bit PE program, or something lies behind its signature.
+pub fn image_hash(program: &[u8]) -> Result<[u8; 32]> {
+    let layout = Layout::of(program)?;
+    let start = number(program, layout.directory, 4)? as usize;
+    let size = number(program, layout.directory + 4, 4)? as usize;
+    if size == 0 {
+        return layout.digest(program);
+    }
+    ensure!(
+        start >= layout.headers && start + size == program.len(),
+        "the signature of this PE program is not its end"
+    );
+    layout.digest(&program[..start])
+}
+
 fn number(program: &[u8], at: usize, bytes: usize) -> Result<u64> {
     let bytes = program
         .get(at..at + bytes)

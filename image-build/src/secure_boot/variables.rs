@@ -16,9 +16,9 @@ struct Variable {
 }
 
 /// EFI_GLOBAL_VARIABLE.
-const GLOBAL: Uuid = uuid!("8be4df61-93ca-11d2-aa0d-00e098032b8c");
+pub(super) const GLOBAL: Uuid = uuid!("8be4df61-93ca-11d2-aa0d-00e098032b8c");
 /// EFI_IMAGE_SECURITY_DATABASE_GUID.
-const SECURITY: Uuid = uuid!("d719b2cb-3d3a-4596-a3bc-dad00e67656f");
+pub(super) const SECURITY: Uuid = uuid!("d719b2cb-3d3a-4596-a3bc-dad00e67656f");
 /// EFI_CERT_X509_GUID.
 const X509: Uuid = uuid!("a5c059a1-94e4-4aa7-87b5-ab155c2bf072");
 /// EFI_CERT_TYPE_PKCS7_GUID.
