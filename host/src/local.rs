@@ -67,7 +67,9 @@ pub fn hardware_uuid(system: &dyn System) -> Option<String> {
 
 /// Addresses of an interface, IPv4 first, without those that are only valid on the link.
 pub fn addresses(system: &dyn System, interface: &str) -> Vec<String> {
-    let command = steps::Command::new("ip").args(["-json", "address", "show", "dev", interface]);
+    let command = steps::Command::new("ip")
+        .args(["-json", "address", "show", "dev", interface])
+        .timeout(std::time::Duration::from_secs(20));
     system
         .run(&command)
         .map(|output| parse_addresses(&output.stdout))

@@ -12,6 +12,9 @@ pub const CONNECTION: [&str; 3] = ["-q", "-c", "xen:///system"];
 /// How long a command of a guest's life may take: a large guest's memory is written to disk when it is suspended.
 const LIFE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How long an answer may take that changes nothing. A libvirtd that hangs must not hold up whoever only asks.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A `virsh` command.
 pub fn virsh<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     Command::new("virsh").args(CONNECTION).args(args)
@@ -22,8 +25,17 @@ pub fn run<'a>(
     system: &dyn System,
     args: impl IntoIterator<Item = &'a str>,
 ) -> Result<String, XeError> {
+    run_within(system, args, LIFE_TIMEOUT)
+}
+
+/// Like [`run`], for at most `limit`.
+pub fn run_within<'a>(
+    system: &dyn System,
+    args: impl IntoIterator<Item = &'a str>,
+    limit: Duration,
+) -> Result<String, XeError> {
     system
-        .run(&virsh(args).timeout(LIFE_TIMEOUT))
+        .run(&virsh(args).timeout(limit))
         .map(|output| output.text())
         .map_err(|e| failure(&e))
 }
@@ -47,10 +59,8 @@ fn failure(error: &RunError) -> XeError {
 
 /// UUIDs that `virsh list` prints with these arguments.
 fn uuids(system: &dyn System, args: &[&str]) -> Result<Vec<String>, XeError> {
-    let text = run(
-        system,
-        ["list", "--uuid"].into_iter().chain(args.iter().copied()),
-    )?;
+    let args = ["list", "--uuid"].into_iter().chain(args.iter().copied());
+    let text = run_within(system, args, ANSWER_TIMEOUT)?;
     Ok(text
         .lines()
         .map(|line| line.trim().to_owned())
@@ -70,13 +80,15 @@ pub fn running(system: &dyn System) -> Result<Vec<Domain>, XeError> {
 
 /// The definition of one guest.
 pub fn domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
-    Domain::parse(&run(system, ["dumpxml", "--inactive", uuid])?)
+    let text = run_within(system, ["dumpxml", "--inactive", uuid], ANSWER_TIMEOUT)?;
+    Domain::parse(&text)
 }
 
 /// UUIDs and names of the guests that `virsh list` prints with these arguments; dom0 is none.
 pub fn named(system: &dyn System, args: &[&str]) -> Result<Vec<(String, String)>, XeError> {
     let list = ["list", "--uuid", "--name"];
-    let text = run(system, list.into_iter().chain(args.iter().copied()))?;
+    let args = list.into_iter().chain(args.iter().copied());
+    let text = run_within(system, args, ANSWER_TIMEOUT)?;
     let guest = |line: &str| {
         let (uuid, name) = line.trim().split_once(' ')?;
         uuid::Uuid::try_parse(uuid).ok()?;

@@ -5,9 +5,13 @@ use super::checks::{Check, Trial, one_line};
 use crate::XeError;
 use crate::guest::libvirt;
 use std::path::Path;
+use std::time::Duration;
 use steps::System;
 
 const NAME: &str = "guests";
+/// How long the start of a guest is waited for: the whole check ends before systemd's limit for it does
+/// (`bedplate-health.service`).
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Each should run. On trial, one that ran before and is as it was then must: it is tried to start it once more, and what keeps
 /// it from starting is the reason to go back. All others are told, and no fault of the release.
@@ -72,7 +76,7 @@ fn judge(system: &dyn System, trial: &Trial, uuid: &str, name: &str) -> Judgment
     if let Some(path) = missing_disk(system, uuid) {
         return Judgment::Note(format!(" ({path} is not there)"));
     }
-    match libvirt::run(system, ["start", uuid]) {
+    match libvirt::run_within(system, ["start", uuid], START_TIMEOUT) {
         Ok(_) => Judgment::Started,
         // libvirt was about to start it itself.
         Err(error) if error.message.contains("already running") => Judgment::Started,

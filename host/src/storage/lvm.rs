@@ -74,7 +74,9 @@ pub fn volume_groups(system: &dyn System) -> Result<Vec<VolumeGroup>, XeError> {
         system,
         Command::new("vgs")
             .args(["--reportformat", "json", "--units", "b", "--nosuffix"])
-            .args(["-o", "vg_name,vg_uuid,vg_attr,vg_size,vg_free,lv_count"]),
+            .args(["-o", "vg_name,vg_uuid,vg_attr,vg_size,vg_free,lv_count"])
+            // A disk that hangs must not hold up the health of the host.
+            .timeout(Duration::from_secs(60)),
     )?;
     let report: Report<Groups> = serde_json::from_slice(&output.stdout)
         .map_err(|e| XeError::failure("INTERNAL_ERROR", format!("`vgs` printed no report: {e}")))?;

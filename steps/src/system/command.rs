@@ -96,6 +96,11 @@ impl Command {
         self
     }
 
+    /// How long it may take.
+    pub fn limit(&self) -> Duration {
+        self.timeout
+    }
+
     /// Exit codes that are no failure besides 0: 1 of `e2fsck` (errors corrected).
     pub fn also_good(mut self, codes: &[i32]) -> Self {
         self.good.extend(codes);
