@@ -1,6 +1,6 @@
 //! Ctrl-C: tests stop at their next step, and what they changed is undone.
 
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,26 +24,36 @@ impl Stop {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Asks to stop when SIGINT, SIGTERM or SIGHUP comes. Call this before any thread is started: the signals are blocked in
-    /// the calling thread and in those that it starts, and one thread waits for them. Programs that are run get them as
-    /// always, because the standard library resets the mask for them.
+    /// Asks to stop when SIGINT, SIGTERM or SIGHUP comes. By handlers, not by blocking the signals: a program that is run would
+    /// inherit the blocked ones, and `timeout` could not end what it runs.
     ///
     /// # Errors
-    /// The system refuses to block signals or to start a thread.
+    /// The system refuses a handler.
     pub fn on_signals(&self) -> std::io::Result<()> {
-        let mut signals = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            signals.add(signal);
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&self.0))?;
         }
-        signals.thread_block()?;
-        let stop = self.clone();
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || {
-                while signals.wait().is_ok() {
-                    stop.ask();
-                }
-            })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use steps::{Command, RealSystem, System};
+
+    /// What a terminal and systemd send is for this program alone to take.
+    #[test]
+    fn programs_that_are_run_can_be_ended_as_always() {
+        Stop::new().on_signals().unwrap();
+        let status = Command::new("grep").args(["SigBlk", "/proc/self/status"]);
+        let blocked = RealSystem::silent().run(&status).unwrap().text();
+        assert_eq!(blocked.split_whitespace().nth(1), Some("0000000000000000"));
+        let listen = Command::new("timeout")
+            .args(["0.1", "sleep", "600"])
+            .also_good(&[124])
+            .timeout(Duration::from_secs(60));
+        assert_eq!(RealSystem::silent().run(&listen).unwrap().code, 124);
     }
 }
