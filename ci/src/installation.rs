@@ -273,6 +273,20 @@ impl Installation {
         name: &str,
         more: Vec<Disk>,
     ) -> Result<Machine> {
+        self.boot_as(run, entries, name, |spec| spec.disks.extend(more))
+    }
+
+    /// As [`Installation::boot`], in a machine that `change` changes.
+    ///
+    /// # Errors
+    /// When QEMU does not start.
+    pub fn boot_as(
+        &self,
+        run: &Run,
+        entries: Entries,
+        name: &str,
+        change: impl FnOnce(&mut Spec),
+    ) -> Result<Machine> {
         let overlay = run.file(&format!("{name}.qcow2"));
         let image = Image::overlay(&run.bench.tools, &overlay, &self.disk)?;
         let variables = match &self.variables {
@@ -299,7 +313,7 @@ impl Installation {
             boot,
             ..self.hardware.spec(&image, variables.as_deref())
         };
-        spec.disks.extend(more);
+        change(&mut spec);
         run.start(&spec, name)
     }
 }

@@ -33,6 +33,7 @@ mod times_page;
 mod timings;
 mod tiny_guest;
 mod tools_root;
+mod tpm;
 mod web_server;
 mod workspace;
 mod write_log;

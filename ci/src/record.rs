@@ -9,11 +9,11 @@ use crate::disk::Image;
 use crate::process;
 use crate::qemu::{Boot, Spec};
 use crate::shell::Shell;
+use crate::tpm::Tpm;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use serde_json::json;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
 /// Where the captures are kept, from the root of the checkout.
@@ -263,17 +263,7 @@ fn spec(run: &Run, machine: &Recorded, tpm: Option<&Tpm>) -> Result<Spec> {
         further.extend(many_functions());
     }
     if let Some(tpm) = tpm {
-        let socket = tpm.socket();
-        for word in [
-            "-chardev",
-            &format!("socket,id=tpm,path={}", socket.display()),
-            "-tpmdev",
-            "emulator,id=t0,chardev=tpm",
-            "-device",
-            "tpm-crb,tpmdev=t0",
-        ] {
-            further.push(word.to_owned());
-        }
+        further.extend(tpm.arguments());
     }
     Ok(Spec {
         boot,
@@ -331,54 +321,4 @@ impl Recorded {
             "counted": !self.xen,
         })
     }
-}
-
-/// A software TPM that ends with the value that stands for it.
-struct Tpm {
-    child: Child,
-    /// Its state and its socket; /tmp is the same place in the tools root.
-    folder: tempfile::TempDir,
-}
-
-impl Tpm {
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
-    }
-
-    fn start(run: &Run) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("bedplate-tpm-")
-            .tempdir_in("/tmp")
-            .context("/tmp cannot be written")?;
-        let (state, socket) = (folder.path(), folder.path().join("socket"));
-        let mut command = run.bench.tools.command("swtpm");
-        command
-            .args(["socket", "--tpm2", "--tpmstate"])
-            .arg(format!("dir={}", state.display()));
-        command
-            .arg("--ctrl")
-            .arg(format!("type=unixio,path={}", socket.display()));
-        let child = command.spawn().context("swtpm did not start")?;
-        let tpm = Tpm { child, folder };
-        wait_for(&socket)?;
-        Ok(tpm)
-    }
-}
-
-impl Drop for Tpm {
-    fn drop(&mut self) {
-        // It ends by itself when QEMU lets go of it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_for(path: &Path) -> Result<()> {
-    for _ in 0..100 {
-        if path.exists() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    bail!("{} did not appear: swtpm did not start", path.display())
 }

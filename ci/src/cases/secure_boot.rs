@@ -8,8 +8,14 @@ use crate::host_checks::{self, Check};
 use crate::installation::{
     DISK_MIB, Entries, Hardware, Installation, Wishes, boot_medium, embed, install,
 };
+use crate::process;
 use crate::qemu::{Boot, Bus, Nic};
-use anyhow::Result;
+use crate::tpm::Tpm;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
 
 /// What DHCP gives in QEMU's network.
 const ADDRESS: &str = "10.0.2.15";
@@ -43,11 +49,15 @@ pub fn run(run: &mut Run) -> Result<()> {
             pull_medium: false,
         },
     )?;
-    let machine = installation.boot(run, Entries::Kept, "host")?;
+    let tpm = Tpm::start(run)?;
+    let machine = installation.boot_as(run, Entries::Kept, "host", |spec| {
+        spec.further.extend(tpm.arguments());
+    })?;
     let mut host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
     run.look("look at the host", |run| {
         let mut checks = host_checks::under_xen(NAME, ADDRESS);
         checks.extend(enforced());
+        checks.push(measured(run)?);
         host_checks::run_all(run, &host.ssh, &checks, "first-boot")
     })?;
     changed_boot_files(run, &mut host)?;
@@ -72,6 +82,32 @@ fn enforced() -> Vec<Check> {
             &["[integrity]"],
         ),
     ]
+}
+
+/// The registers of the TPM hold what `image-build inspect --pcrs` says of the medium.
+fn measured(run: &Run) -> Result<Check> {
+    let iso = run.bench.workspace.iso()?;
+    let mut inspect = Command::new(run.bench.workspace.program("image-build")?);
+    inspect.args(["inspect", "--pcrs", "--json"]).arg(iso);
+    inspect.current_dir(run.bench.workspace.root());
+    let said = process::run(&mut inspect, b"", Duration::from_secs(300))?;
+    let said: Predicted = serde_json::from_str(&said)
+        .context("`image-build inspect --pcrs --json` printed something else")?;
+    anyhow::ensure!(!said.sha256.is_empty(), "no register is predicted");
+    let (registers, values): (Vec<_>, Vec<_>) = said.sha256.into_iter().unzip();
+    Ok(Check::is(
+        "the TPM holds what is predicted",
+        &format!(
+            "cd /sys/class/tpm/tpm0/pcr-sha256 && cat {} | tr A-F a-f",
+            registers.join(" ")
+        ),
+        &values.join("\n"),
+    ))
+}
+
+#[derive(Deserialize)]
+struct Predicted {
+    sha256: BTreeMap<String, String>,
 }
 
 /// Nothing that was injected has reached a command line.
