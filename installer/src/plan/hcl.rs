@@ -50,13 +50,13 @@ pub fn decide(
     if verdict.allows_install() {
         let count = verdict.of(Severity::Warns).count();
         if count > 0 {
-            let things = if count == 1 {
-                "1 thing"
+            let (things, them) = if count == 1 {
+                ("1 thing", "it")
             } else {
-                &format!("{count} things")
+                (&*format!("{count} things"), "them")
             };
             warnings.push(format!(
-                "the hardware is {}, with {things} to know; `hcl-checker check` lists them",
+                "the hardware is {}, with {things} to know; `hcl-checker check` lists {them}",
                 verdict.level
             ));
         }
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "the hardware is unlisted (driver present), with 1 thing to know; `hcl-checker check` lists them"
+                "the hardware is unlisted (driver present), with 1 thing to know; `hcl-checker check` lists it"
             ]
         );
     }
