@@ -311,6 +311,14 @@ fn lint_pair(first: &Entry, second: &Entry, problems: &mut Problems) {
                 other(second)
             ),
         );
+    } else if first.specificity() == second.specificity() && name_two_drivers(first, second) {
+        problems.add(
+            &first.id,
+            format!(
+                "is ambiguous: {} matches too and names another driver; tell them apart by class or card",
+                other(second)
+            ),
+        );
     } else {
         // A wider deny of the same rank hides all of a narrower entry.
         for (deny, hidden) in [(first, second), (second, first)] {
@@ -322,6 +330,16 @@ fn lint_pair(first: &Entry, second: &Entry, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// Whether each says that a function works with its own driver: a card may have functions of several kinds under one number.
+fn name_two_drivers(first: &Entry, second: &Entry) -> bool {
+    let drivers = first
+        .require
+        .driver
+        .as_ref()
+        .zip(second.require.driver.as_ref());
+    !first.is_deny() && !second.is_deny() && drivers.is_some_and(|(first, second)| first != second)
 }
 
 /// Whether both hold for some release.
@@ -463,6 +481,18 @@ mod tests {
             check(&tie),
             ["a: is ambiguous: b of 2026-01-01 matches too and says another thing"]
         );
+        let functions = |class: &str| {
+            entry("a", "{ vendor = 1, devices = [2, 3] }", "")
+                + &entry("b", &format!("{{ vendor = 1, devices = [3]{class} }}"), "")
+                    .replace("driver = \"x\"", "driver = \"y\"")
+        };
+        assert_eq!(
+            check(&functions("")),
+            [
+                "a: is ambiguous: b of 2026-01-01 matches too and names another driver; tell them apart by class or card"
+            ]
+        );
+        assert_eq!(check(&functions(", class = \"0c04\"")), [""; 0]);
         let newer = entry("a", "{ vendor = 1, devices = [2, 3] }", "")
             + &entry(
                 "b",
