@@ -199,7 +199,6 @@ fn the_consent_to_lose_two_hundred_disks_fits_the_smallest_terminal() {
             "storage-1 on /dev/sdb",
             "and 196 more: the plan",
             "/dev/sdd and 196 more will be lost",
-            "zfs_member",
             "Type WIPE to agree.",
             "Consent",
         ] {
