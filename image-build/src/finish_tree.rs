@@ -8,6 +8,7 @@ use crate::tool::{Tool, fresh_dir, remove_all};
 use anyhow::{Context, Result, bail};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Programs of the workspace and where they go in the root image.
 pub const PROGRAMS: [(&str, &str); 6] = [
@@ -245,6 +246,7 @@ pub fn lay_over(
         tree.join("usr/share/bedplate/version"),
         format!("{version}\n"),
     )?;
+    set_oldest_time(&tree, epoch)?;
     // /usr never changes under a host: nothing has to be rebuilt at boot for its sake (systemd's ConditionNeedsUpdate=).
     for stamp in ["etc/.updated", "usr/share/factory/var/.updated"] {
         std::fs::write(tree.join(stamp), "TIMESTAMP_NSEC=18446744073709551615\n")?;
@@ -260,6 +262,18 @@ pub fn lay_over(
     symlink("/usr/share/zoneinfo/Etc/UTC", tree.join("etc/localtime"))?;
     std::fs::write(&listing, added.join("\n"))?;
     apply_presets(paths, &tree)
+}
+
+/// Has systemd set a clock that runs behind the release to the time of the release, before it starts anything: it takes the
+/// time at which this file was changed for the earliest that there can be (`clock_apply_epoch` in src/core/clock-warp.c of
+/// systemd; without the file it takes the time of its own source). A machine whose battery is empty wakes up in 1970, where no
+/// certificate of a server is valid yet.
+fn set_oldest_time(tree: &Path, epoch: u64) -> Result<()> {
+    let path = tree.join("usr/lib/clock-epoch");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("{} cannot be made", path.display()))?;
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(epoch))?;
+    Ok(())
 }
 
 /// The kernel release of the tree, for example `6.12.107+deb13-amd64`.
@@ -386,4 +400,20 @@ fn copy_tree(top: &Path, dir: &Path, tree: &Path, added: &mut Vec<String>) -> Re
         added.push(relative.to_string_lossy().into_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_time_is_that_of_the_release() {
+        let tree = tempfile::tempdir().expect("temp dir");
+        std::fs::create_dir_all(tree.path().join("usr/lib")).expect("folders");
+        set_oldest_time(tree.path(), 1_795_305_600).expect("set");
+        let file = std::fs::metadata(tree.path().join("usr/lib/clock-epoch")).expect("a file");
+        let changed = file.modified().expect("a time");
+        assert_eq!(changed, UNIX_EPOCH + Duration::from_secs(1_795_305_600));
+        assert_eq!(file.len(), 0);
+    }
 }

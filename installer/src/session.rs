@@ -1,7 +1,7 @@
 //! One installation from choices to report: what the command line and the live system share.
 
 use crate::choices::Choices;
-use crate::laydown::{self, Machine};
+use crate::laydown::{self, Machine, Origin};
 use crate::license_check;
 use crate::plan::{self, About, Judge, Plan, PlanProblem, PlanProblems};
 use crate::release_source::{self, ImageRoot, MountedImage, SOURCE_DIR};
@@ -203,6 +203,11 @@ impl<'a> Session<'a> {
             now,
         );
         context.image = prepared.root();
+        let medium = self.boot.as_ref().and_then(|boot| boot.medium.as_ref());
+        context.origin = match &plan.source {
+            Some(source) => Origin::Server(source.url.clone()),
+            None => Origin::of_medium(medium),
+        };
         let mut report = laydown::steps(plan).run(&mut context, emitter, heading);
         report.warnings.splice(0..0, plan.warnings.iter().cloned());
         if let Some(run_dir) = run_dir {

@@ -5,182 +5,31 @@ mod common;
 
 use common::installed::installed;
 use common::machine::{disk, facts};
-use common::{HASH, KEY, zones};
+use common::player::{PASSWORD, Player, SIZES, server, system};
+use common::{HASH, zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{Content, Facts, FirmwareKind};
 use installer::answers;
 use installer::choices::{AddressChoice, BondMode, HclPolicy, UplinkChoice};
-use installer::tui::app::{App, Leave, Outcome, Verification};
-use installer::tui::draw::{Seat, draw};
-use installer::tui::effects::{Effects, Job, Link, Message};
-use installer::tui::key::{Input, Key};
+use installer::tui::app::{Leave, Outcome, Verification};
+use installer::tui::draw::Seat;
+use installer::tui::effects::{Link, Message};
+use installer::tui::key::Key;
 use installer::tui::screens::Screen;
-use installer::tui::simulation::Simulation;
-use installer::tui::theme::Theme;
 use proptest::prelude::*;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
 use steps::event::{Event, EventKind, Outcome as RunOutcome, PlannedStep};
 use steps::system::RecordingSystem;
 
-const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
-const PASSWORD: &str = "correct horse";
-
-fn server() -> Facts {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tui/server.json");
-    Facts::from_json(&std::fs::read(path).unwrap()).unwrap()
+/// Keeps the screen at both sizes.
+trait Kept {
+    fn snapshot(&self, name: &str);
 }
 
-fn system() -> RecordingSystem {
-    RecordingSystem::new().prints("openssl passwd -6 -stdin", &format!("{HASH}\n"))
-}
-
-/// An operator at a played machine.
-struct Player<'s> {
-    effects: Simulation<'s>,
-    app: App,
-    /// Jobs that were started, in words.
-    started: Vec<&'static str>,
-    /// Jobs that wait, where they are not done at once.
-    held: Vec<Job>,
-    hold: bool,
-}
-
-impl<'s> Player<'s> {
-    fn new(system: &'s RecordingSystem) -> Self {
-        Self::at(system, server())
-    }
-
-    /// At another machine.
-    fn at(system: &'s RecordingSystem, facts: Facts) -> Self {
-        let effects = Simulation::new(system, facts, zones(), Duration::ZERO).unwrap();
-        let (app, jobs) = App::new(&effects);
-        let mut player = Player {
-            effects,
-            app,
-            started: Vec::new(),
-            held: Vec::new(),
-            hold: false,
-        };
-        player.work(jobs);
-        player
-    }
-
-    fn work(&mut self, jobs: Vec<Job>) {
-        for job in jobs {
-            self.started.push(match &job {
-                Job::Open => "open",
-                Job::Verify => "verify",
-                Job::TestNetwork(_) => "test-network",
-                Job::ReadLicense(_) => "read-license",
-                Job::Save { .. } => "save",
-                Job::Install(_) => "install",
-            });
-            if self.hold {
-                self.held.push(job);
-                continue;
-            }
-            let said = Mutex::new(Vec::new());
-            self.effects
-                .run(job, &|message| said.lock().unwrap().push(message));
-            for message in said.into_inner().unwrap() {
-                let more = self.app.message(message, &self.effects);
-                self.work(more);
-            }
-        }
-    }
-
-    fn key(&mut self, key: Key) {
-        let jobs = self.app.input(&Input::Key(key), &self.effects);
-        self.work(jobs);
-    }
-
-    fn keys(&mut self, keys: &[Key]) {
-        keys.iter().for_each(|key| self.key(*key));
-    }
-
-    fn text(&mut self, text: &str) {
-        text.chars().for_each(|c| self.key(Key::Char(c)));
-    }
-
-    fn paste(&mut self, text: &str) {
-        let jobs = self
-            .app
-            .input(&Input::Paste(text.to_owned()), &self.effects);
-        self.work(jobs);
-    }
-
-    fn frame(&self, size: (u16, u16)) -> String {
-        self.seen(size, &Seat::Leader, true)
-    }
-
-    fn seen(&self, (width, height): (u16, u16), seat: &Seat, utf8: bool) -> String {
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        let theme = Theme::new(false, utf8);
-        terminal
-            .draw(|frame| draw(&self.app, &theme, seat, frame))
-            .unwrap();
-        let buffer = terminal.backend().buffer();
-        let rows = buffer.content().chunks(usize::from(width));
-        rows.map(|row| {
-            let line: String = row.iter().map(|cell| cell.symbol()).collect();
-            line.trim_end().to_owned() + "\n"
-        })
-        .collect()
-    }
-
-    /// Keeps the screen at both sizes.
+impl Kept for Player<'_> {
     fn snapshot(&self, name: &str) {
         for size in SIZES {
             insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), self.frame(size));
         }
-    }
-
-    /// To the screen behind the hardware, with a reason.
-    fn reach_disks(&mut self) {
-        self.keys(&[Key::Enter, Key::Enter]);
-        assert_eq!(self.app.screen, Screen::Hardware);
-        self.text("spare ordered");
-        self.keys(&[Key::Enter]);
-        assert_eq!(self.app.screen, Screen::Disks, "{:?}", self.app.message);
-    }
-
-    fn take_disk(&mut self, path: &str) {
-        let at = self
-            .app
-            .disks()
-            .iter()
-            .position(|disk| disk.path == path)
-            .unwrap();
-        self.app.set_focus(at);
-        self.key(Key::Enter);
-    }
-
-    fn fill_system(&mut self) {
-        self.text("xen1.example.org");
-        self.keys(&[Key::Enter, Key::Ctrl('u')]);
-        self.text("Europe/Ber");
-        self.keys(&[Key::Right, Key::Enter]);
-        for _ in 0..2 {
-            self.text(PASSWORD);
-            self.key(Key::Enter);
-        }
-        self.paste(KEY);
-        self.keys(&[Key::Enter]);
-    }
-
-    /// To the plan, with the disk at `path` and everything else as it comes.
-    fn reach_summary(&mut self, path: &str) {
-        self.reach_disks();
-        self.take_disk(path);
-        self.keys(&[Key::Enter, Key::F(10)]);
-        assert_eq!(self.app.screen, Screen::System, "{:?}", self.app.message);
-        self.fill_system();
-        self.keys(&[Key::F(10), Key::F(10)]);
-        assert_eq!(self.app.screen, Screen::Summary, "{:?}", self.app.message);
     }
 }
 

@@ -138,6 +138,22 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// The file of a target cannot be read to its end.
+    #[error(
+        "cannot read {name} at byte {at} ({path}): {source}; the medium is damaged or was taken out: put it in again, or copy or \
+         write it again",
+        path = path.display()
+    )]
+    TargetUnreadable {
+        /// Name of the target.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// Bytes that were read before.
+        at: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The file of a target has the wrong size.
     #[error("{name} has {found} bytes where the signed release says {expected} ({path}): it is cut off or damaged; copy or write the medium again", path = path.display())]
     TargetSize {

@@ -108,6 +108,18 @@ impl VerifiedReader {
         }
     }
 
+    /// Of the same kind, so that a read that was interrupted is known for one.
+    fn unreadable(&self, source: io::Error) -> io::Error {
+        let kind = source.kind();
+        let error = Error::TargetUnreadable {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            at: self.read,
+            source,
+        };
+        io::Error::new(kind, error)
+    }
+
     fn failure(&self, found: &str) -> Error {
         let (name, path) = (self.name.clone(), self.path.clone());
         if self.read == self.expected.size {
@@ -158,7 +170,10 @@ impl Read for VerifiedReader {
         if self.verdict.is_some() {
             return self.finish();
         }
-        let n = self.file.read(buffer)?;
+        let n = self
+            .file
+            .read(buffer)
+            .map_err(|source| self.unreadable(source))?;
         if n == 0 {
             return self.finish();
         }
@@ -169,5 +184,46 @@ impl Read for VerifiedReader {
             return self.finish();
         }
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.root.img");
+        std::fs::write(&path, [7; 10]).unwrap();
+        let reader = || VerifiedReader {
+            name: "root.img".into(),
+            path: path.clone(),
+            expected: ArtifactInfo {
+                size: 10,
+                sha256: "00".repeat(32),
+            },
+            // Reads of it fail, as those of a medium that is gone.
+            file: OpenOptions::new().write(true).open(&path).unwrap(),
+            hasher: Sha256::new(),
+            read: 4,
+            verdict: None,
+        };
+        let error = reader().read(&mut [0; 4]).unwrap_err();
+        let said = error.to_string();
+        for part in [
+            "cannot read root.img at byte 4",
+            "x.root.img",
+            "Bad file descriptor",
+            "put it in again",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        let error = reader().drain(&mut [0; 4], |_| {}).unwrap_err();
+        assert!(
+            matches!(error, Error::TargetUnreadable { at: 4, .. }),
+            "{error}"
+        );
     }
 }

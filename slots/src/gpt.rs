@@ -235,17 +235,21 @@ fn write(device: &mut dyn BlockDevice, offset: u64, data: &[u8]) -> Result<(), G
 
 /// Compares both ends of the disk with what they shall be.
 fn read_back(device: &mut dyn BlockDevice, ends: &Ends) -> Result<(), GptError> {
-    for (offset, data) in [(0, &ends.head), (ends.tail_start(), &ends.tail)] {
-        device
-            .drop_cache(offset, data.len() as u64)
-            .map_err(failed("read"))?;
-        let mut back = vec![0; data.len()];
-        device.read_at(offset, &mut back).map_err(failed("read"))?;
-        if back != *data {
-            return Err(GptError::ReadBack);
-        }
+    read_back_at(device, 0, &ends.head)?;
+    read_back_at(device, ends.tail_start(), &ends.tail)
+}
+
+/// Compares what is on the disk with `data`.
+fn read_back_at(device: &mut dyn BlockDevice, offset: u64, data: &[u8]) -> Result<(), GptError> {
+    device
+        .drop_cache(offset, data.len() as u64)
+        .map_err(failed("read"))?;
+    let mut back = vec![0; data.len()];
+    device.read_at(offset, &mut back).map_err(failed("read"))?;
+    match back == data {
+        true => Ok(()),
+        false => Err(GptError::ReadBack),
     }
-    Ok(())
 }
 
 /// Gives partition `number` of the disk another name, in both copies of its table. Nothing else changes.
@@ -375,12 +379,7 @@ pub fn erase_tables(device: &mut dyn BlockDevice) -> Result<(), GptError> {
             .map_err(failed("erase"))?;
     }
     for offset in [size - len, 0] {
-        device.drop_cache(offset, len).map_err(failed("read"))?;
-        let mut back = vec![1; len as usize];
-        device.read_at(offset, &mut back).map_err(failed("read"))?;
-        if back != zeros {
-            return Err(GptError::ReadBack);
-        }
+        read_back_at(device, offset, &zeros)?;
     }
     Ok(())
 }
@@ -640,6 +639,16 @@ mod tests {
         let fault = Some(Fault::LostWrite { at: 1 });
         let mut faulty = FaultyDevice::new(MemoryDevice::new(4 * MIB).filled(9), fault);
         assert!(matches!(erase_tables(&mut faulty), Err(GptError::ReadBack)));
+        for at in 0..3 {
+            let fault = Some(Fault::LyingFlush { at });
+            let mut faulty = FaultyDevice::new(MemoryDevice::new(MIN_DISK_SIZE), fault);
+            let good = write_table(&mut faulty, &layout, &guids()).is_ok();
+            let copies = read_copies(&mut faulty.into_inner()).unwrap();
+            assert!(!good || copies.iter().all(Option::is_some), "lie {at}");
+            let mut faulty = FaultyDevice::new(MemoryDevice::new(4 * MIB).filled(9), fault);
+            let good = erase_tables(&mut faulty).is_ok();
+            assert_eq!(good, at > 1, "lie {at}");
+        }
     }
 
     #[test]

@@ -230,16 +230,7 @@ pub fn write_verified(
         return Err(WriteError::ReadBack { at: tail });
     }
     write_durable(device, offset, &head)?;
-    let mut back = vec![0; head.len()];
-    device
-        .drop_cache(offset, head_len)
-        .map_err(target("read", offset))?;
-    device
-        .read_at(offset, &mut back)
-        .map_err(target("read", offset))?;
-    if back != head {
-        return Err(WriteError::ReadBack { at: offset });
-    }
+    read_back(device, offset, &head)?;
     progress(total);
     Ok(WriteReport {
         bytes: total,
@@ -247,6 +238,16 @@ pub fn write_verified(
         write_time,
         verify_time: started.elapsed(),
     })
+}
+
+/// Zeroes the first block of an image at `offset`, so that there is none, and sees that the disk kept the zeros.
+///
+/// # Errors
+/// The disk fails, or what was there is still there.
+pub fn forget_image(device: &mut dyn BlockDevice, offset: u64) -> Result<(), WriteError> {
+    let zeros = [0; HEAD as usize];
+    write_durable(device, offset, &zeros)?;
+    read_back(device, offset, &zeros)
 }
 
 /// SHA-256 of `size` bytes at `offset` as they are on the disk, not in the cache. `on_progress` gets the bytes done.
@@ -293,6 +294,19 @@ fn hash_into(
 fn write_durable(device: &mut dyn BlockDevice, at: u64, data: &[u8]) -> Result<(), WriteError> {
     device.write_at(at, data).map_err(target("write", at))?;
     device.flush().map_err(target("flush", at))
+}
+
+/// Compares what is on the disk with `data`.
+fn read_back(device: &mut dyn BlockDevice, at: u64, data: &[u8]) -> Result<(), WriteError> {
+    device
+        .drop_cache(at, data.len() as u64)
+        .map_err(target("read", at))?;
+    let mut back = vec![0; data.len()];
+    device.read_at(at, &mut back).map_err(target("read", at))?;
+    match back == data {
+        true => Ok(()),
+        false => Err(WriteError::ReadBack { at }),
+    }
 }
 
 /// The reading thread: reads and hashes exactly `size` bytes and checks that no more follow. The first [`HEAD`] bytes
@@ -628,6 +642,8 @@ mod tests {
                 Fault::PowerCut { at },
                 Fault::WriteError { at },
                 Fault::LostWrite { at },
+                Fault::LostCache { at },
+                Fault::NoSpace { at },
             ];
             faults.extend([0, 1, 2048, 4096].map(|bytes| Fault::TornWrite { at, bytes }));
             faults.extend([0, 4096 * 8 + 3, usize::MAX].map(|bit| Fault::FlippedWrite { at, bit }));
@@ -647,7 +663,19 @@ mod tests {
         for at in 0..counting.flushes() {
             let mut device = FaultyDevice::new(old_disk(), Some(Fault::FlushError { at }));
             assert!(write(&mut device, &image, &expected).is_err());
+            // A disk that lies is found out by what the disk holds, not by what the cache does.
+            let mut device = FaultyDevice::new(old_disk(), Some(Fault::LyingFlush { at }));
+            let result = write(&mut device, &image, &expected);
+            let disk = device.into_inner();
+            let whole = disk.bytes(OFFSET, image.len()) == image;
+            assert!(whole || !looks_whole(&disk, &image), "lie {at}");
+            // The first flush is that of the zeroed block, which is overwritten later.
+            assert_eq!((result.is_ok(), whole), (at == 0, at == 0), "lie {at}");
         }
+        // At the end nothing waits for a flush that nobody asks for.
+        let mut device = FaultyDevice::new(old_disk(), Some(Fault::LostCache { at: writes }));
+        write(&mut device, &image, &expected).unwrap();
+        assert_eq!(device.into_inner().bytes(OFFSET, image.len()), image);
         let unreadable = Some(Fault::ReadError {
             offset: OFFSET + 70_000,
         });
@@ -661,6 +689,22 @@ mod tests {
             matches!(error, WriteError::Target { action: "read", .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_image_is_only_forgotten_where_the_disk_forgot_it() {
+        for (fault, good) in [
+            (None, true),
+            (Some(Fault::LostWrite { at: 0 }), false),
+            (Some(Fault::FlushError { at: 0 }), false),
+            (Some(Fault::LyingFlush { at: 0 }), false),
+        ] {
+            let mut device = FaultyDevice::new(old_disk(), fault);
+            let result = forget_image(&mut device, OFFSET);
+            assert_eq!(result.is_ok(), good, "{fault:?}");
+            let head = device.into_inner().bytes(OFFSET, HEAD as usize);
+            assert_eq!(head == [0; HEAD as usize], good, "{fault:?}");
+        }
     }
 
     /// A device that keeps the order of what was asked of it.

@@ -222,7 +222,8 @@ impl<'a> Download<'a> {
             let (code, reason) = match self.system.run(&curl.timeout(longest)) {
                 Ok(output) => return Ok(output.stdout),
                 Err(RunError::Failed { code, stderr, .. }) => {
-                    (code, curl_reason(&stderr).replace(url, &shown))
+                    let reason = curl_reason(&stderr).replace(url, &shown);
+                    (code, with_clock(code, reason))
                 }
                 Err(RunError::Timeout { .. }) => (None, "no answer in time".to_owned()),
                 Err(error) => return Err(error.into()),
@@ -279,6 +280,16 @@ pub fn curl_reason(stderr: &[String]) -> String {
         .unwrap_or_else(|| "curl gave no reason".to_owned())
 }
 
+/// With the clock where that may be what is wrong, and not the certificate (60) that is refused. The words are OpenSSL's
+/// (crypto/x509/x509_txt.c).
+fn with_clock(code: Option<i32>, reason: String) -> String {
+    let by_time = ["not yet valid", "has expired"];
+    match code == Some(60) && by_time.iter().any(|words| reason.contains(words)) {
+        true => format!("{reason}; see first whether the clock of this machine is right (`date`)"),
+        false => reason,
+    }
+}
+
 /// True when another attempt cannot help: the server answered that there is nothing (22 with a status from 400 to 499,
 /// without those that ask to come again), the URL is malformed (3), or the certificate (60) or its key (90) is refused.
 fn is_final(code: Option<i32>, reason: &str) -> bool {
@@ -322,6 +333,23 @@ mod tests {
         let pause = |pause: Duration| pauses.borrow_mut().push(pause.as_secs());
         let result = Download::new(system, "the answers", &pause, MAX_BYTES).get(url, &mut |_| {});
         (result, pauses.into_inner())
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_yet_may_be_a_clock_that_is_wrong() {
+        let why = |reason: &str| {
+            let system = RecordingSystem::new().fails("curl", 60, reason);
+            let (result, pauses) = run(&system, "https://host/a");
+            assert!(pauses.is_empty(), "{reason}");
+            result.unwrap_err().to_string()
+        };
+        let said = why("curl: (60) SSL certificate problem: certificate is not yet valid");
+        assert!(
+            said.contains("not yet valid; see first whether the clock"),
+            "{said}"
+        );
+        let said = why("curl: (60) SSL certificate problem: self-signed certificate");
+        assert!(!said.contains("clock"), "{said}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::disk_partition::{Content, Partition, content, sectors};
 use super::mounts::Mounts;
+use super::name_order::{disk_order, natural};
 use super::{
     disk_identity, disk_partition, flag, number, optional_attribute, pci_address_in, udev,
 };
@@ -135,6 +136,14 @@ impl fmt::Display for Transport {
 }
 
 impl Disk {
+    /// The disk at `path` as it is now; none where there is none. A machine may have hundreds, so no other one is looked at:
+    /// [`paths`](Disk::paths) holds nothing but controllers.
+    pub fn read(root: &Root, path: &str) -> Option<Self> {
+        let names = root.list(FOLDER).ok()?;
+        let name = names.into_iter().find(|name| device_path(name) == path)?;
+        (!is_skipped(root, &name)).then(|| disk(root, name, &Mounts::read(root)))
+    }
+
     /// Whether `wwn` names this disk, in any of the usual forms: `naa.5000C500A1B2C3D4` is `0x5000c500a1b2c3d4`.
     /// False where the disk's own is not known.
     pub fn has_wwn(&self, wwn: &str) -> bool {
@@ -207,10 +216,11 @@ fn is_skipped(root: &Root, name: &str) -> bool {
 
 /// Source: `/sys/block`, and the records of udev.
 pub(super) fn read(root: &Root) -> Known<Vec<Disk>> {
-    let names = match root.list(FOLDER) {
+    let mut names = match root.list(FOLDER) {
         Ok(names) => names,
         Err(error) => return Known::unknown(error.to_string()),
     };
+    names.sort_by_cached_key(|name| disk_order(name));
     let mounts = Mounts::read(root);
     let mut disks: Vec<Disk> = names
         .into_iter()
@@ -249,7 +259,8 @@ fn controllers(root: &Root, source: &str) -> Vec<String> {
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let names = root.list(&format!("{source}/device")).unwrap_or_default();
-    let found: Vec<String> = names.into_iter().filter(is_controller).collect();
+    let mut found: Vec<String> = names.into_iter().filter(is_controller).collect();
+    found.sort_by_cached_key(|name| natural(name));
     if found.len() > 1 { found } else { Vec::new() }
 }
 
@@ -449,6 +460,31 @@ mod tests {
             Known::Value(Transport::Xen)
         );
         assert!(transport(&root, "foo", "/sys/devices/foo").is_unknown());
+    }
+
+    #[test]
+    fn many_disks_are_in_the_order_of_the_kernel() {
+        let (folder, root) = crate::testing::empty_tree();
+        let letters = |n: usize| char::from(b'a' + u8::try_from(n % 26).expect("a letter"));
+        // sda to sdgr, as the kernel counts, and a few controllers of NVMe.
+        let mut expected: Vec<String> = (0..12).map(|n| format!("nvme{n}n1")).collect();
+        expected.extend((0..26).map(|n| format!("sd{}", letters(n))));
+        expected.extend((0..174).map(|n| format!("sd{}{}", letters(n / 26), letters(n))));
+        for name in &expected {
+            let folder = folder.path().join("sys/block").join(name);
+            std::fs::create_dir_all(folder).expect("a folder");
+        }
+        let disks = read(&root);
+        let names: Vec<&String> = disks
+            .value()
+            .expect("disks")
+            .iter()
+            .map(|disk| &disk.name)
+            .collect();
+        assert_eq!(names, expected.iter().collect::<Vec<_>>());
+        let one = Disk::read(&root, "/dev/sdgr").expect("the last one");
+        assert_eq!(one.path, "/dev/sdgr");
+        assert_eq!(Disk::read(&root, "/dev/sdgs"), None);
     }
 
     #[test]

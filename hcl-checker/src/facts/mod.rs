@@ -26,6 +26,7 @@ mod limit;
 mod list;
 mod memory;
 mod mounts;
+mod name_order;
 mod nic;
 mod numa;
 mod oem_strings;
@@ -49,6 +50,7 @@ pub use dmi::{Chassis, Dmi};
 pub use dumps::{Dump, DumpError, Dumps, LIMIT as DUMP_LIMIT};
 pub use firmware::{Firmware, FirmwareKind, Tpm};
 pub use memory::Memory;
+pub use name_order::natural;
 pub use nic::{Nic, NicKind};
 pub use numa::NumaNode;
 pub use oem_strings::{SMBIOS_TABLE, oem_strings};
@@ -105,7 +107,7 @@ pub struct Facts {
     /// Every PCI function, by address.
     #[serde(deserialize_with = "list::functions")]
     pub pci: Known<Vec<PciFunction>>,
-    /// Disks and optical drives, by kernel name.
+    /// Disks and optical drives, in the order in which the kernel counts their names.
     #[serde(deserialize_with = "list::few")]
     pub disks: Known<Vec<Disk>>,
     /// Network interfaces with a device behind them, by name.

@@ -1,7 +1,8 @@
 //! The network of the live system: interfaces, links, addresses.
 
 use super::fetch::{FetchError, ONLINE};
-use crate::values::Mac;
+use crate::values::{Mac, few};
+use hcl_checker::facts::natural;
 use std::path::Path;
 use std::time::Duration;
 use steps::system::{Command, RunError, System};
@@ -95,21 +96,18 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// `eno1: link, eno2: no link`.
+    /// `link: eno2; no link: eno1`. Those with a link first: a machine may have dozens of others.
     fn links(&self) -> String {
-        let link = |name: String| {
-            let link = if self.has_link(&name) {
-                "link"
-            } else {
-                "no link"
-            };
-            format!("{name}: {link}")
-        };
-        self.devices()
+        let mut devices = self.devices();
+        devices.sort_by_cached_key(|name| natural(name));
+        let (with, without): (Vec<String>, Vec<String>) =
+            devices.into_iter().partition(|name| self.has_link(name));
+        [("link", with), ("no link", without)]
             .into_iter()
-            .map(link)
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}: {}", few(&names)))
             .collect::<Vec<_>>()
-            .join(", ")
+            .join("; ")
     }
 
     /// Has an address, or says why not.
@@ -182,6 +180,6 @@ mod tests {
             .require("http://host/a")
             .unwrap_err()
             .to_string();
-        assert!(error.contains("(eno1: no link, eno2: link)"), "{error}");
+        assert!(error.contains("(link: eno2; no link: eno1)"), "{error}");
     }
 }

@@ -2,12 +2,11 @@
 
 use super::prompt::PromptError;
 use super::questions::{Interview, NOTHING, told};
-use crate::plan::natural;
 use crate::tui::effects::{Job, Message};
 use crate::tui::network_draft::{BONDS, FIXED4, FIXED6, IPV4, IPV6};
 use crate::tui::screens::Screen;
 use hcl_checker::Known;
-use hcl_checker::facts::{Nic, NicKind};
+use hcl_checker::facts::{Nic, NicKind, natural};
 
 impl Interview<'_> {
     /// Which interfaces, addresses and servers.

@@ -2,6 +2,7 @@
 
 use super::kept_group::KeptGroup;
 use super::machine::{Machine, partition_path};
+use super::origin::Origin;
 use crate::plan::{DiskIdentity, KeptStorage, Plan};
 use crate::release_source::ImageRoot;
 use release::OpenRelease;
@@ -54,7 +55,7 @@ pub struct Context<'a> {
     pub system: &'a dyn System,
     /// Disks.
     pub machine: &'a dyn Machine,
-    /// Seconds since 1970 at the start.
+    /// Seconds since 1970 at the start; not before the release was made, whatever the clock says.
     pub now_unix: u64,
     /// The disk, or the two of a mirror.
     pub members: Vec<Member<'a>>,
@@ -66,6 +67,8 @@ pub struct Context<'a> {
     pub old_partitions: Vec<Uuid>,
     /// The volume groups that stay, as they were before the first write.
     pub(super) kept: Vec<KeptGroup>,
+    /// Where the release is read from.
+    pub origin: Origin,
     /// The tree of the root image that is laid down.
     pub image: ImageRoot,
     /// True from the first write on.
@@ -91,7 +94,8 @@ impl<'a> Context<'a> {
             release,
             system,
             machine,
-            now_unix,
+            // A battery that is empty: on day 0 a password would have to be changed at once (shadow(5)).
+            now_unix: now_unix.max(release.manifest.epoch),
             members: plan
                 .disk
                 .members()
@@ -111,6 +115,7 @@ impl<'a> Context<'a> {
             machine_id: Uuid::new_v4(),
             old_partitions: Vec::new(),
             kept: Vec::new(),
+            origin: Origin::Folder,
             image: ImageRoot::running(),
             written: false,
             arrays: Vec::new(),

@@ -16,10 +16,12 @@ pub struct ReadBackError {
 
 /// Copies an artifact to `path`, whose folder must exist.
 pub fn copy(context: &Context<'_>, artifact: Artifact, path: &Path) -> Result<(), StepError> {
-    context
-        .system
-        .copy_file(&context.release.path(artifact), path, 0o600)?;
-    Ok(())
+    let from = context.release.path(artifact);
+    let copied = context.system.copy_file(&from, path, 0o600);
+    copied.map(drop).map_err(|error| match error.path == from {
+        true => context.origin.failed(error),
+        false => error.into(),
+    })
 }
 
 /// Compares the file at `path` with the artifact. Only what was unmounted and mounted again since it was written comes

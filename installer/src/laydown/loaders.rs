@@ -84,12 +84,12 @@ fn write_bios(context: &Context<'_>, at: usize, boot: &[u8], core: &[u8]) -> Res
 }
 
 fn bios_images(context: &Context<'_>) -> Result<(Vec<u8>, Vec<u8>), StepError> {
-    let boot = context
-        .release
-        .read(Artifact::GrubBiosBoot, CORE_MAX as u64)?;
-    let core = context
-        .release
-        .read(Artifact::GrubBiosCore, CORE_MAX as u64)?;
+    let read = |artifact| {
+        let read = context.release.read(artifact, CORE_MAX as u64);
+        read.map_err(|error| context.origin.failed(error))
+    };
+    let boot = read(Artifact::GrubBiosBoot)?;
+    let core = read(Artifact::GrubBiosCore)?;
     let layout = &context.plan.disk.layout;
     let partition = layout
         .get(PartitionKind::Bios)

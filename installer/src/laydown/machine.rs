@@ -1,6 +1,6 @@
 //! The machine that is installed: its disks as they are now, and its block devices.
 
-use hcl_checker::facts::{Disk, Facts};
+use hcl_checker::facts::Disk;
 use hcl_checker::root::Root;
 use slots::block::{Access, BlockDevice, FileDevice, OpenError};
 use std::path::{Path, PathBuf};
@@ -25,13 +25,7 @@ pub struct RealMachine;
 
 impl Machine for RealMachine {
     fn disk(&self, path: &str) -> Option<Disk> {
-        let facts = Facts::read(&Root::system());
-        facts
-            .disks
-            .value()?
-            .iter()
-            .find(|disk| disk.path == path)
-            .cloned()
+        Disk::read(&Root::system(), path)
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<Box<dyn BlockDevice>, OpenError> {

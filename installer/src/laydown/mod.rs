@@ -15,6 +15,7 @@ mod kept_group;
 mod loaders;
 mod machine;
 mod mirror;
+mod origin;
 mod partition;
 mod settings;
 mod slot;
@@ -28,6 +29,7 @@ pub use hook::HOST_TREE;
 pub use identify::IdentifyError;
 pub use kept_group::KeptGroupError;
 pub use machine::{Machine, RealMachine, partition_path};
+pub use origin::{Origin, OriginError};
 pub use settings::SettingsError;
 pub use state::HOST_KEY_NOTE;
 

@@ -4,7 +4,7 @@ use super::Context;
 use release::Artifact;
 use slots::block::Access;
 use slots::layout::PartitionKind;
-use slots::writer::{Expected, HEAD, Phase, write_verified};
+use slots::writer::{Expected, Phase, WriteError, forget_image, write_verified};
 use steps::{Reporter, Step, StepError};
 
 /// Writes and verifies slot A; makes slot B hold nothing.
@@ -28,8 +28,7 @@ impl Step<Context<'_>> for WriteSlot {
         let mut other = context
             .machine
             .open(&context.device(PartitionKind::SlotB), Access::Exclusive)?;
-        other.write_at(0, &[0; HEAD as usize])?;
-        other.flush()?;
+        forget_image(other.as_mut(), 0)?;
         drop(other);
 
         let info = context.release.info(Artifact::Root);
@@ -39,7 +38,11 @@ impl Step<Context<'_>> for WriteSlot {
                 Artifact::Root.target_name()
             )
         })?;
-        let mut source = context.release.reader(Artifact::Root)?;
+        let origin = &context.origin;
+        let mut source = context
+            .release
+            .reader(Artifact::Root)
+            .map_err(|error| origin.failed(error))?;
         let mut device = context
             .machine
             .open(&context.device(PartitionKind::SlotA), Access::Exclusive)?;
@@ -58,7 +61,13 @@ impl Step<Context<'_>> for WriteSlot {
                 };
                 reporter.progress(before + progress.bytes, total);
             },
-        )?;
+        )
+        .map_err(|error| match error {
+            WriteError::Source { .. }
+            | WriteError::SourceSize { .. }
+            | WriteError::SourceHash { .. } => origin.failed(error),
+            other => other.into(),
+        })?;
         debug_assert_eq!(written.sha256, expected.sha256);
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Step<Context<'_>> for VerifyRelease {
         }
         context
             .release
-            .verify_all(|done, total, _| reporter.progress(done, total))?;
-        Ok(())
+            .verify_all(|done, total, _| reporter.progress(done, total))
+            .map_err(|error| context.origin.failed(error))
     }
 }

@@ -22,14 +22,16 @@ pub use hcl::Judge;
 pub use hook::HookPlan;
 pub use keep::{KeptStorage, kept_storage};
 pub use matches::{MatchGroup, Matches};
-pub use network::{choose as choose_network, natural};
+pub use network::choose as choose_network;
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 pub use secure_boot::{SWITCH_ON, SecureBoot};
 pub use storage::{StorageDisk, StoragePlan};
 
 use crate::choices::{After, HclPolicy, StorageKind};
-use crate::values::{Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit};
+use crate::values::{
+    Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit, few,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slots::{Console, ExtraOptions, Layout};
@@ -279,7 +281,8 @@ impl Plan {
             .collect()
     }
 
-    /// What the operator agrees to lose, in one sentence without its full stop; none where nothing is lost.
+    /// What the operator agrees to lose, in one sentence without its full stop; none where nothing is lost. Of many disks it
+    /// names a few: [`Plan::describe`] has them all.
     pub fn loss(&self) -> Option<String> {
         let keeps = |path: &str| self.disk.keeps.is_some() && path == self.disk.identity.path;
         let words = |path: &str| match keeps(path) {
@@ -290,7 +293,7 @@ impl Plan {
         (!disks.is_empty()).then(|| {
             format!(
                 "Everything on {} will be lost, and cannot be brought back",
-                disks.join(", ")
+                few(&disks)
             )
         })
     }

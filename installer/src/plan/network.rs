@@ -8,7 +8,7 @@ use crate::choices::{
 };
 use crate::values::Mac;
 use hcl_checker::Known;
-use hcl_checker::facts::{Nic, NicKind};
+use hcl_checker::facts::{Nic, NicKind, natural};
 use std::iter;
 
 /// The networks that the operator means, or everything that is in the way.
@@ -469,39 +469,5 @@ fn candidate(nic: &Nic, reasons: Vec<String>) -> DiskVerdict {
         name: nic.name.clone(),
         description,
         reasons,
-    }
-}
-
-/// Names in the order in which people count: `eth2` before `eth10`.
-pub fn natural(name: &str) -> Vec<(String, u64)> {
-    let mut parts = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(text);
-        let digits = tail
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (number, tail) = tail.split_at(digits);
-        parts.push((word.to_owned(), number.parse().unwrap_or(u64::MAX)));
-        rest = tail;
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interfaces_are_counted_as_people_do() {
-        let mut names = ["eth10", "eth2", "eno1", "enp3s0f1", "enp3s0f0", "enp10s0"];
-        names.sort_by_cached_key(|name| natural(name));
-        assert_eq!(
-            names,
-            ["eno1", "enp3s0f0", "enp3s0f1", "enp10s0", "eth2", "eth10"]
-        );
     }
 }

@@ -59,7 +59,16 @@ impl PlanProblem {
     }
 }
 
+/// Candidates that are told of: a screen full. A machine may have hundreds of disks.
+const TOLD: usize = 12;
+
 impl PlanProblem {
+    /// What of the candidates is not told.
+    fn untold(&self) -> Option<String> {
+        let more = self.candidates.len().saturating_sub(TOLD);
+        (more > 0).then(|| format!("and {more} more: `installer match` tells of all"))
+    }
+
     /// The problem in one line, for events and reports.
     fn line(&self) -> String {
         let mut line = format!("{}; {}", self.message, self.advice);
@@ -67,11 +76,14 @@ impl PlanProblem {
             name,
             description,
             reasons,
-        } in &self.candidates
+        } in self.candidates.iter().take(TOLD)
         {
             line.push_str(&format!(" [{name}, {description}"));
             line.push_str(if reasons.is_empty() { "" } else { ": " });
             line.push_str(&format!("{}]", reasons.join(", ")));
+        }
+        if let Some(untold) = self.untold() {
+            line.push_str(&format!(" [{untold}]"));
         }
         line
     }
@@ -80,11 +92,14 @@ impl PlanProblem {
 impl fmt::Display for PlanProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n    {}", self.message, self.advice)?;
-        for candidate in &self.candidates {
+        for candidate in self.candidates.iter().take(TOLD) {
             write!(f, "\n    {}  {}", candidate.name, candidate.description)?;
             for reason in &candidate.reasons {
                 write!(f, "\n        - {reason}")?;
             }
+        }
+        if let Some(untold) = self.untold() {
+            write!(f, "\n    {untold}")?;
         }
         Ok(())
     }

@@ -13,6 +13,9 @@ use hcl_checker::facts::{Disk, Facts};
 use hcl_checker::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
+/// Lines of a page in what is longer than the screen.
+const PAGE: usize = 10;
+
 /// How far the verification of the medium is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verification {
@@ -219,6 +222,19 @@ impl App {
         true
     }
 
+    /// Moves the focus among `count` items of a list that may be long: pages are pages there, and not the way to its ends.
+    pub fn move_in_list(&mut self, key: Key, count: usize) -> bool {
+        let last = count.saturating_sub(1);
+        let focus = self.focus().min(last);
+        let next = match key {
+            Key::PageUp => focus.saturating_sub(PAGE),
+            Key::PageDown => (focus + PAGE).min(last),
+            _ => return self.move_focus(key, count),
+        };
+        self.set_focus(next);
+        true
+    }
+
     /// Scrolls this screen. False when the key scrolls nothing.
     pub fn scroll(&mut self, key: Key, lines: usize) -> bool {
         let scroll = &mut self.marks.scroll[self.screen.index()];
@@ -226,8 +242,8 @@ impl App {
         *scroll = match key {
             Key::Up => scroll.saturating_sub(1),
             Key::Down => (*scroll + 1).min(most),
-            Key::PageUp => scroll.saturating_sub(10),
-            Key::PageDown => (*scroll + 10).min(most),
+            Key::PageUp => scroll.saturating_sub(PAGE),
+            Key::PageDown => (*scroll + PAGE).min(most),
             Key::Home => 0,
             Key::End => most,
             _ => return false,

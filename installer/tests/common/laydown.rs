@@ -1,12 +1,12 @@
 //! Running a lay-down on the machine in memory.
 
-use super::machine::{DISK, FakeMachine, FakeSystem, facts};
+use super::machine::{DISK, FakeMachine, FakeSystem, facts_of};
 use super::medium::Medium;
 use super::{HASH, KEY, choices, verdict};
 use hcl_checker::facts::{Disk, FirmwareKind};
 use hcl_checker::verdict::Level;
-use installer::laydown::{self, Context};
-use installer::plan::{Input, Plan, build};
+use installer::laydown::{self, Context, Origin};
+use installer::plan::{Input, Plan, PlanProblems, build};
 use release::{Artifact, OpenRelease};
 use slots::PartitionKind;
 use slots::block::MemoryDevice;
@@ -56,11 +56,29 @@ fn plan_of(
     system: &str,
     more: &str,
 ) -> Plan {
+    try_plan(medium, vec![found.clone()], firmware, wipe, system, more)
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The same on a machine with several disks, the first of which gets the host; `more` may name the others.
+pub fn plan_on(medium: &Medium, disks: Vec<Disk>, more: &str) -> Plan {
+    try_plan(medium, disks, FirmwareKind::Bios, "false", "", more)
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn try_plan(
+    medium: &Medium,
+    disks: Vec<Disk>,
+    firmware: FirmwareKind,
+    wipe: &str,
+    system: &str,
+    more: &str,
+) -> Result<Plan, PlanProblems> {
     let text = format!(
         "schema = 1\n[disk]\npath = \"{DISK}\"\nwipe = {wipe}\n[system]\nhostname = \"xen1.example.org\"\n\
          root_password_hash = \"{HASH}\"\nssh_keys = [\"{KEY}\"]\ntimezone = \"Europe/Berlin\"\n{system}{more}"
     );
-    let facts = facts(found.clone(), firmware);
+    let facts = facts_of(disks, firmware);
     let input = Input {
         release: &medium.manifest,
         facts: &facts,
@@ -69,14 +87,30 @@ fn plan_of(
         medium: None,
         command_line: "",
     };
-    build(&input).unwrap_or_else(|problems| panic!("{problems}"))
+    build(&input)
 }
 
+/// Seconds since 1970 by a clock that is right.
+pub const NOW: u64 = 1_795_305_600;
+
 pub fn run(release: &OpenRelease, plan: &Plan, system: FakeSystem, machine: FakeMachine) -> Run {
+    run_from(release, plan, system, machine, Origin::Folder, NOW)
+}
+
+/// The same with a release from somewhere, by a clock that says `now`.
+pub fn run_from(
+    release: &OpenRelease,
+    plan: &Plan,
+    system: FakeSystem,
+    machine: FakeMachine,
+    origin: Origin,
+    now: u64,
+) -> Run {
     let collect = Collect::new();
     let mut emitter = Emitter::new(FanOut::new().with("test", collect.clone()));
     let hash = plan.hash().unwrap();
-    let mut context = Context::new(plan, hash, release, &system, &machine, 1_795_305_600);
+    let mut context = Context::new(plan, hash, release, &system, &machine, now);
+    context.origin = origin;
     let heading = Heading {
         facts: serde_json::to_value(plan).unwrap(),
         ..Heading::default()

@@ -1,4 +1,4 @@
-//! A machine in memory: one disk with its partitions, and a system whose commands know what was written.
+//! A machine in memory: disks with their partitions, and a system whose commands know what was written.
 
 use hcl_checker::Known;
 use hcl_checker::facts::{Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Transport};
@@ -51,9 +51,14 @@ pub fn used_disk() -> Disk {
 }
 
 pub fn facts(disk: Disk, firmware: FirmwareKind) -> Facts {
+    facts_of(vec![disk], firmware)
+}
+
+/// The same of a machine with several disks.
+pub fn facts_of(disks: Vec<Disk>, firmware: FirmwareKind) -> Facts {
     let mut facts = Facts {
         schema: 1,
-        disks: Known::Value(vec![disk]),
+        disks: Known::Value(disks),
         ..Facts::default()
     };
     facts.firmware.kind = Known::Value(firmware);
@@ -71,102 +76,174 @@ pub fn facts(disk: Disk, firmware: FirmwareKind) -> Facts {
 
 type Shared = Arc<Mutex<FaultyDevice<MemoryDevice>>>;
 
-pub struct FakeMachine {
-    disk: Shared,
+/// A disk of the machine.
+struct FakeDisk {
+    path: String,
+    device: Shared,
     /// First byte and bytes of every write that was asked for.
     written: Arc<Mutex<Vec<(u64, u64)>>>,
-    pub facts: Mutex<Option<Disk>>,
 }
 
-impl FakeMachine {
-    pub fn new(found: Disk, fault: Option<Fault>) -> Self {
-        let sector = *found.logical_sector.value().unwrap();
-        let device = MemoryDevice::with_sector_size(*found.size_bytes.value().unwrap(), sector);
-        let disk = Arc::new(Mutex::new(FaultyDevice::new(device, fault)));
-        FakeMachine {
-            disk,
+impl FakeDisk {
+    fn new(found: &Disk, device: Option<MemoryDevice>, fault: Option<Fault>) -> Self {
+        let device = device.unwrap_or_else(|| {
+            let sector = *found.logical_sector.value().unwrap();
+            MemoryDevice::with_sector_size(*found.size_bytes.value().unwrap(), sector)
+        });
+        FakeDisk {
+            path: found.path.clone(),
+            device: Arc::new(Mutex::new(FaultyDevice::new(device, fault))),
             written: Arc::default(),
-            facts: Mutex::new(Some(found)),
         }
     }
 
-    /// The same with a disk that an earlier run left.
-    pub fn with_disk(found: Disk, device: MemoryDevice, fault: Option<Fault>) -> Self {
-        FakeMachine {
-            disk: Arc::new(Mutex::new(FaultyDevice::new(device, fault))),
-            ..FakeMachine::new(found, None)
-        }
-    }
-
-    /// Places that were written, or that somebody tried to write.
-    pub fn written(&self) -> Vec<(u64, u64)> {
-        self.written.lock().unwrap().clone()
-    }
-
-    /// What is on the disk before the installer comes; counts as no write.
-    pub fn put(&self, offset: u64, data: &[u8]) {
-        let mut disk = self.disk.lock().unwrap();
-        disk.inner_mut()
-            .write_at(offset, data)
-            .expect("within the disk");
-    }
-
-    pub fn writes(&self) -> u64 {
-        self.disk.lock().unwrap().writes()
-    }
-
-    /// The disk as it is found after the power came back.
-    pub fn into_disk(self) -> MemoryDevice {
-        Arc::into_inner(self.disk)
-            .expect("a device is still open")
-            .into_inner()
-            .unwrap()
-            .into_inner()
-    }
-
+    /// Where the partition at `path` lies by the table that is on the disk.
     fn entry(&self, path: &Path) -> Option<(u64, u64)> {
         let number: u32 = path
             .to_str()?
-            .strip_prefix(DISK)?
+            .strip_prefix(&self.path)?
             .trim_start_matches('p')
             .parse()
             .ok()?;
-        let table = read_table(&mut self.disk.clone()).ok()??;
+        let table = read_table(&mut self.device.clone()).ok()??;
         table
             .entries
             .iter()
             .find(|entry| entry.number == number)
             .map(|entry| (entry.start, entry.size))
     }
+
+    fn into_device(self) -> MemoryDevice {
+        Arc::into_inner(self.device)
+            .expect("a device is still open")
+            .into_inner()
+            .unwrap()
+            .into_inner()
+    }
+}
+
+/// Something that happens once.
+type Once = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+pub struct FakeMachine {
+    /// The first is where the host goes.
+    disks: Vec<FakeDisk>,
+    pub facts: Mutex<Option<Disk>>,
+    more_facts: Vec<Disk>,
+    /// What happens when a disk is identified again: after the release was verified, and before it is laid down.
+    pub meanwhile: Once,
+}
+
+impl FakeMachine {
+    pub fn new(found: Disk, fault: Option<Fault>) -> Self {
+        FakeMachine {
+            disks: vec![FakeDisk::new(&found, None, fault)],
+            facts: Mutex::new(Some(found)),
+            more_facts: Vec::new(),
+            meanwhile: Mutex::default(),
+        }
+    }
+
+    /// The same with a disk that an earlier run left.
+    pub fn with_disk(found: Disk, device: MemoryDevice, fault: Option<Fault>) -> Self {
+        FakeMachine {
+            disks: vec![FakeDisk::new(&found, Some(device), fault)],
+            ..FakeMachine::new(found, None)
+        }
+    }
+
+    /// The same with one more disk; `device` is what is on it.
+    pub fn and(mut self, found: Disk, device: Option<MemoryDevice>, fault: Option<Fault>) -> Self {
+        self.disks.push(FakeDisk::new(&found, device, fault));
+        self.more_facts.push(found);
+        self
+    }
+
+    fn of(&self, disk: &str) -> &FakeDisk {
+        self.disks.iter().find(|other| other.path == disk).unwrap()
+    }
+
+    /// Places of the first disk that were written, or that somebody tried to write.
+    pub fn written(&self) -> Vec<(u64, u64)> {
+        self.written_on(DISK)
+    }
+
+    /// The same of any disk.
+    pub fn written_on(&self, disk: &str) -> Vec<(u64, u64)> {
+        self.of(disk).written.lock().unwrap().clone()
+    }
+
+    /// What is on the disk before the installer comes; counts as no write.
+    pub fn put(&self, offset: u64, data: &[u8]) {
+        let mut disk = self.disks[0].device.lock().unwrap();
+        disk.inner_mut()
+            .write_at(offset, data)
+            .expect("within the disk");
+    }
+
+    pub fn writes(&self) -> u64 {
+        self.writes_to(DISK)
+    }
+
+    pub fn writes_to(&self, disk: &str) -> u64 {
+        self.of(disk).device.lock().unwrap().writes()
+    }
+
+    pub fn flushes(&self) -> u64 {
+        self.disks[0].device.lock().unwrap().flushes()
+    }
+
+    /// The first disk as it is found after the power came back.
+    pub fn into_disk(self) -> MemoryDevice {
+        self.into_disks().swap_remove(0)
+    }
+
+    /// All of them.
+    pub fn into_disks(self) -> Vec<MemoryDevice> {
+        let disks = self.disks.into_iter();
+        disks.map(FakeDisk::into_device).collect()
+    }
+
+    fn partition(&self, path: &Path) -> Option<(&FakeDisk, (u64, u64))> {
+        self.disks
+            .iter()
+            .find_map(|disk| Some((disk, disk.entry(path)?)))
+    }
 }
 
 impl Machine for FakeMachine {
     fn disk(&self, path: &str) -> Option<Disk> {
-        self.facts
-            .lock()
-            .unwrap()
-            .clone()
-            .filter(|disk| disk.path == path)
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
+        }
+        let first = self.facts.lock().unwrap().clone();
+        first
+            .iter()
+            .chain(&self.more_facts)
+            .find(|disk| disk.path == path)
+            .cloned()
     }
 
     fn open(&self, path: &Path, _: Access) -> Result<Box<dyn BlockDevice>, OpenError> {
-        let disk = Watched {
-            disk: self.disk.clone(),
-            written: self.written.clone(),
+        let watched = |disk: &FakeDisk| Watched {
+            disk: disk.device.clone(),
+            written: disk.written.clone(),
         };
-        if path == Path::new(DISK) {
-            return Ok(Box::new(disk));
+        let whole = |disk: &&FakeDisk| path == Path::new(&disk.path);
+        if let Some(disk) = self.disks.iter().find(whole) {
+            return Ok(Box::new(watched(disk)));
         }
         let missing = OpenError::Io {
             path: path.to_owned(),
             source: io::ErrorKind::NotFound.into(),
         };
-        let (start, size) = self.entry(path).ok_or(missing)?;
-        Ok(Box::new(Window::new(disk, start, size).unwrap()))
+        let (disk, (start, size)) = self.partition(path).ok_or(missing)?;
+        Ok(Box::new(Window::new(watched(disk), start, size).unwrap()))
     }
 
     fn has_device(&self, path: &Path) -> bool {
-        path == Path::new(DISK) || self.entry(path).is_some()
+        let whole = |disk: &FakeDisk| path == Path::new(&disk.path);
+        self.disks.iter().any(whole) || self.partition(path).is_some()
     }
 }
 

@@ -6,6 +6,7 @@ pub mod installed;
 pub mod laydown;
 pub mod machine;
 pub mod medium;
+pub mod player;
 
 use hcl_checker::Known;
 use hcl_checker::facts::Context;

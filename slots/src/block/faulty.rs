@@ -1,6 +1,6 @@
 //! A device that goes wrong on purpose, for tests of what a power cut or a bad disk leaves behind.
 
-use super::BlockDevice;
+use super::{BlockDevice, check_write};
 use std::io;
 
 /// One thing that goes wrong. Writes are counted from 0 over the life of the [`FaultyDevice`].
@@ -45,6 +45,41 @@ pub enum Fault {
         /// Number of the failing flush.
         at: u64,
     },
+    /// The power is cut before write `at`, and what was not flushed before that is lost, too.
+    LostCache {
+        /// Number of the first write that does not happen.
+        at: u64,
+    },
+    /// Flush number `at` (counted from 0) reports success and keeps nothing: what waited for it is read from the cache until
+    /// that is dropped, and then it is gone.
+    LyingFlush {
+        /// Number of the flush.
+        at: u64,
+    },
+    /// There is no room from write `at` on: a thin volume whose pool is full. Everything else works.
+    NoSpace {
+        /// Number of the first write that finds no room.
+        at: u64,
+    },
+}
+
+/// What a write in the cache becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is on the disk with the next flush.
+    Waits,
+    /// It is on the disk.
+    Kept,
+    /// It never will be, although the disk said so.
+    Lost,
+}
+
+/// A write that the cache still knows.
+#[derive(Debug)]
+struct Cached {
+    offset: u64,
+    data: Vec<u8>,
+    fate: Fate,
 }
 
 /// A device with one [`Fault`].
@@ -55,6 +90,8 @@ pub struct FaultyDevice<D> {
     writes: u64,
     flushes: u64,
     off: bool,
+    /// The latest last. Used by the faults that lose what was not flushed.
+    cache: Vec<Cached>,
 }
 
 impl<D: BlockDevice> FaultyDevice<D> {
@@ -66,7 +103,15 @@ impl<D: BlockDevice> FaultyDevice<D> {
             writes: 0,
             flushes: 0,
             off: false,
+            cache: Vec::new(),
         }
+    }
+
+    fn has_cache(&self) -> bool {
+        matches!(
+            self.fault,
+            Some(Fault::LostCache { .. } | Fault::LyingFlush { .. })
+        )
     }
 
     /// Writes asked for so far, failed ones included.
@@ -113,13 +158,25 @@ impl<D: BlockDevice> BlockDevice for FaultyDevice<D> {
                 "injected fault: byte {bad} cannot be read"
             )));
         }
-        self.inner.read_at(offset, buf)
+        self.inner.read_at(offset, buf)?;
+        for write in &self.cache {
+            let end = (write.offset + write.data.len() as u64).min(offset + buf.len() as u64);
+            let start = write.offset.max(offset);
+            if start < end {
+                let range = |from: u64| (start - from) as usize..(end - from) as usize;
+                buf[range(offset)].copy_from_slice(&write.data[range(write.offset)]);
+            }
+        }
+        Ok(())
     }
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         let n = self.writes;
         self.writes += 1;
         match self.fault {
-            Some(Fault::PowerCut { at }) if n >= at => self.off = true,
+            Some(Fault::PowerCut { at } | Fault::LostCache { at }) if n >= at => self.off = true,
+            Some(Fault::NoSpace { at }) if n >= at => {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             Some(Fault::TornWrite { at, bytes }) if n == at => {
                 self.inner
                     .write_at(offset, &data[..bytes.min(data.len())])?;
@@ -140,6 +197,15 @@ impl<D: BlockDevice> BlockDevice for FaultyDevice<D> {
             _ => {}
         }
         self.power()?;
+        if self.has_cache() {
+            check_write(self.size(), offset, data.len())?;
+            self.cache.push(Cached {
+                offset,
+                data: data.to_vec(),
+                fate: Fate::Waits,
+            });
+            return Ok(());
+        }
         self.inner.write_at(offset, data)
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -151,10 +217,25 @@ impl<D: BlockDevice> BlockDevice for FaultyDevice<D> {
                 "injected fault: flush {n} failed"
             )));
         }
+        let lies = self.fault == Some(Fault::LyingFlush { at: n });
+        let waiting = self
+            .cache
+            .iter_mut()
+            .filter(|write| write.fate == Fate::Waits);
+        for write in waiting {
+            if lies {
+                write.fate = Fate::Lost;
+            } else {
+                self.inner.write_at(write.offset, &write.data)?;
+                write.fate = Fate::Kept;
+            }
+        }
         self.inner.flush()
     }
     fn drop_cache(&mut self, offset: u64, len: u64) -> io::Result<()> {
         self.power()?;
+        // The kernel may drop more than it is asked to, and never what was not written.
+        self.cache.retain(|write| write.fate == Fate::Waits);
         self.inner.drop_cache(offset, len)
     }
 }
@@ -194,6 +275,59 @@ mod tests {
             run(Fault::FlippedWrite { at: 1, bit: 8 }),
             (vec![true, true, true], vec![1, 1, 2, 3, 3, 3])
         );
+    }
+
+    #[test]
+    fn what_was_not_flushed_is_lost_with_the_power() {
+        let mut device = FaultyDevice::new(MemoryDevice::new(6), Some(Fault::LostCache { at: 2 }));
+        device.write_at(0, &[1; 3]).unwrap();
+        device.flush().unwrap();
+        device.write_at(2, &[2; 3]).unwrap();
+        let mut seen = [9; 6];
+        device.read_at(0, &mut seen).unwrap();
+        assert_eq!(seen, [1, 1, 2, 2, 2, 0]);
+        let mut seen = [9; 2];
+        device.read_at(1, &mut seen).unwrap();
+        assert_eq!(seen, [1, 2]);
+        // Only what is on the disk may be dropped.
+        device.drop_cache(0, 6).unwrap();
+        device.read_at(1, &mut seen).unwrap();
+        assert_eq!(seen, [1, 2]);
+        assert!(device.write_at(5, &[3]).is_err());
+        assert_eq!(device.into_inner().bytes(0, 6), [1, 1, 1, 0, 0, 0]);
+        assert!(
+            FaultyDevice::new(MemoryDevice::new(6), Some(Fault::LostCache { at: 9 }))
+                .write_at(5, &[0; 2])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_flush_that_lies_shows_when_the_cache_is_dropped() {
+        let mut device = FaultyDevice::new(MemoryDevice::new(4), Some(Fault::LyingFlush { at: 1 }));
+        device.write_at(0, &[1; 4]).unwrap();
+        device.flush().unwrap();
+        device.write_at(1, &[2; 2]).unwrap();
+        device.flush().unwrap();
+        device.write_at(2, &[3; 2]).unwrap();
+        device.flush().unwrap();
+        let mut seen = [9; 4];
+        device.read_at(0, &mut seen).unwrap();
+        assert_eq!(seen, [1, 2, 3, 3]);
+        device.drop_cache(0, 4).unwrap();
+        device.read_at(0, &mut seen).unwrap();
+        assert_eq!(seen, [1, 1, 3, 3]);
+    }
+
+    #[test]
+    fn a_full_device_still_reads() {
+        let mut device = FaultyDevice::new(MemoryDevice::new(4), Some(Fault::NoSpace { at: 1 }));
+        device.write_at(0, &[1]).unwrap();
+        let error = device.write_at(1, &[1]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(device.write_at(0, &[2]).is_err());
+        assert!(device.read_at(0, &mut [0; 4]).is_ok() && device.flush().is_ok());
+        assert_eq!(device.into_inner().bytes(0, 2), [1, 0]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Writing a table over another one, so that a partition of it stays.
 
 use super::{
-    Copy, ENTRY_SIZE, GptError, Guids, failed, new_table, read_back, read_copy, sound_header, write,
+    Copy, ENTRY_SIZE, GptError, Guids, failed, new_table, read_back, read_back_at, read_copy,
+    sound_header, write,
 };
 use crate::block::BlockDevice;
 use crate::layout::{ALIGNMENT, Layout};
@@ -61,12 +62,14 @@ pub fn replace_table(
 /// Bytes of the entries of a table that is written.
 const ENTRIES_BYTES: u64 = 128 * ENTRY_SIZE as u64;
 
-/// Zeroes the boot code of the MBR, and nothing of the table behind it: BIOS does not start the disk any more.
+/// Zeroes the boot code of the MBR, and nothing of the table behind it, and reads it back: BIOS does not start the disk any
+/// more.
 pub fn forget_boot_code(device: &mut dyn BlockDevice) -> Result<(), GptError> {
     let mut first = vec![0; device.sector_size() as usize];
     device.read_at(0, &mut first).map_err(failed("read"))?;
     first[..BOOT_CODE].fill(0);
-    write(device, 0, &first)
+    write(device, 0, &first)?;
+    read_back_at(device, 0, &first)
 }
 
 /// Bytes of boot code and disk signature in front of the table of an MBR.

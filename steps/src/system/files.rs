@@ -3,7 +3,7 @@
 use super::{FileError, MAX_FILE};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -95,8 +95,39 @@ pub(super) fn write_stream(
 }
 
 pub(super) fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<u64, FileError> {
-    let mut source = File::open(from).map_err(error("read", from))?;
-    replace(to, mode, |file| io::copy(&mut source, file)).map_err(error("copy to", to))
+    let source = File::open(from).map_err(error("read", from))?;
+    let mut source = BufReader::with_capacity(
+        COPY_BUFFER,
+        Source {
+            file: source,
+            failed: false,
+        },
+    );
+    let copied = replace(to, mode, |file| io::copy(&mut source, file));
+    // Which of the two failed is which one somebody has to look at.
+    match source.get_ref().failed {
+        true => copied.map_err(error("read", from)),
+        false => copied.map_err(error("copy to", to)),
+    }
+}
+
+/// Bytes that are copied at once.
+const COPY_BUFFER: usize = 1 << 20;
+
+/// A file that remembers that it could not be read.
+struct Source {
+    file: File,
+    failed: bool,
+}
+
+impl Read for Source {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buf);
+        self.failed |= read
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        read
+    }
 }
 
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
@@ -277,6 +308,16 @@ mod tests {
                 .to_string(),
             "cannot read /nonexistent/x"
         );
+        // A folder can be opened and not read: what is wrong is the source, and nothing is left of the target.
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("vmlinuz");
+        let error = copy_file(dir.path(), &target, 0o600).unwrap_err();
+        assert_eq!((error.action, error.path.as_path()), ("read", dir.path()));
+        assert_eq!(error.source.kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(list_dir(dir.path()).unwrap(), [""; 0]);
+        let full = Path::new("/dev/full/vmlinuz");
+        let error = copy_file(Path::new("/dev/null"), full, 0o600).unwrap_err();
+        assert_eq!((error.action, error.path.as_path()), ("copy to", full));
         assert!(list_dir(path).is_err() && sync(path).is_err() && set_mode(path, 0o600).is_err());
         // Endless: the limit ends it.
         let error = read_file(Path::new("/dev/zero")).unwrap_err();

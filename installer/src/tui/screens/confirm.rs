@@ -7,12 +7,15 @@ use super::super::page::Page;
 use super::Screen;
 use crate::interview::{CONSENT, CONSENT_NOTHING_LOST};
 use crate::plan::Plan;
-use crate::values::show_size;
+use crate::values::{few, show_size};
 
 /// What F1 says.
 pub const HELP: &str = "The last step before anything is written. Where data is on the disk, the whole word is asked for, so \
 that no habit types it. It cannot be pasted.\n\nJust before the first write the disk is identified once more by serial number, \
 world wide name and size; if another disk answers, nothing is written.";
+
+/// Storage repositories that are named, so that there is room for what is lost.
+const STORAGES: usize = 3;
 
 fn word(plan: &Plan) -> &'static str {
     if plan.wipes() {
@@ -73,12 +76,16 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     );
     page.pair("Serial number", &known(&id.serial));
     page.pair("World wide name", &known(&id.wwn));
-    for storage in &plan.storage {
+    for storage in plan.storage.iter().take(STORAGES) {
         let paths = storage.disks.iter().map(|disk| disk.identity.path.as_str());
         let paths: Vec<&str> = paths.collect();
+        page.pair("Storage", &format!("{} on {}", storage.name, few(&paths)));
+    }
+    if plan.storage.len() > STORAGES {
+        let more = plan.storage.len() - STORAGES;
         page.pair(
-            "Storage",
-            &format!("{} on {}", storage.name, paths.join(", ")),
+            "",
+            &format!("and {more} more: the plan before this has all"),
         );
     }
     page.pair("Host", plan.system.hostname.as_str());

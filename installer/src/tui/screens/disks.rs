@@ -83,7 +83,7 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
             }
         }
         _ => {
-            app.move_focus(key, count);
+            app.move_in_list(key, count);
         }
     }
 }

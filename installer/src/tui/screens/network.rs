@@ -7,9 +7,8 @@ use super::super::field::Field;
 use super::super::key::Key;
 use super::super::network_draft::{BONDS, FIXED4, FIXED6, IPV4, IPV6};
 use super::super::page::Page;
-use crate::plan::natural;
 use hcl_checker::Known;
-use hcl_checker::facts::{Nic, NicKind};
+use hcl_checker::facts::{Nic, NicKind, natural};
 
 /// What F1 says.
 pub const HELP: &str = "The management network: the host's address, and the bridge xenbr0 for virtual machines.\n\nSpace takes \
