@@ -4,7 +4,7 @@ use super::Context;
 use release::Artifact;
 use slots::block::Access;
 use slots::layout::PartitionKind;
-use slots::writer::{Expected, HEAD, Phase, write_verified};
+use slots::writer::{Expected, HEAD, write_counted};
 use steps::{Reporter, Step, StepError};
 
 /// Writes and verifies slot A; makes slot B hold nothing.
@@ -43,21 +43,11 @@ impl Step<Context<'_>> for WriteSlot {
         let mut device = context
             .machine
             .open(&context.device(PartitionKind::SlotA), Access::Exclusive)?;
-        // Reading back takes as long as writing, so it counts, too.
-        let total = info.size * 2;
-        let written = write_verified(
+        let written = write_counted(
             &mut source,
             &expected,
             device.as_mut(),
-            0,
-            &mut |progress| {
-                let before = if progress.phase == Phase::Verify {
-                    info.size
-                } else {
-                    0
-                };
-                reporter.progress(before + progress.bytes, total);
-            },
+            &mut |done, total| reporter.progress(done, total),
         )?;
         debug_assert_eq!(written.sha256, expected.sha256);
         Ok(())
