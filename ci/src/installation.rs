@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// What the installer says at its end, on all consoles.
 pub const FINISHED: &str = "Bedplate is installed.";
+/// What it says after an upgrade.
+const UPGRADED: &str = "The new release is written.";
 /// What the installer says when it gives up, on all consoles; the reason is on the lines before.
 pub const FAILED: &str = "Bedplate is NOT installed.";
 
@@ -138,7 +140,8 @@ pub fn install_beside(
     }
     let mut spec = hardware.spec(&image, variables.as_deref());
     spec.disks.extend_from_slice(more);
-    from_medium(run, spec, wishes, &key, "install")?;
+    let iso = run.bench.workspace.iso()?.to_path_buf();
+    from_medium(run, &iso, spec, wishes, &key, "install")?;
     std::fs::rename(&unfinished, &disk)
         .with_context(|| format!("{} cannot be renamed", unfinished.display()))?;
     Ok(Installation {
@@ -161,14 +164,37 @@ pub fn install_again(
 ) -> Result<()> {
     let variables = installation.variables.as_deref();
     let spec = installation.hardware.spec(image, variables);
-    from_medium(run, spec, wishes, &installation.key, "install again")
+    let iso = run.bench.workspace.iso()?.to_path_buf();
+    from_medium(run, &iso, spec, wishes, &installation.key, "install again")
+}
+
+/// Starts the machine of `installation`, with `image` as its disk, from the medium `iso`, which upgrades the host on it.
+///
+/// # Errors
+/// When the upgrade does not finish.
+pub fn upgrade(
+    run: &mut Run,
+    installation: &Installation,
+    iso: &Path,
+    wishes: Wishes,
+    image: &Image,
+) -> Result<()> {
+    let variables = installation.variables.as_deref();
+    let spec = installation.hardware.spec(image, variables);
+    from_medium(run, iso, spec, wishes, &installation.key, "upgrade")
 }
 
 /// Starts the machine from the medium with answers in it, and waits until it is off again.
-fn from_medium(run: &mut Run, spec: Spec, wishes: Wishes, key: &Key, name: &str) -> Result<()> {
+fn from_medium(
+    run: &mut Run,
+    iso: &Path,
+    spec: Spec,
+    wishes: Wishes,
+    key: &Key,
+    name: &str,
+) -> Result<()> {
     let text = answers::file(wishes.hostname, wishes.disk, wishes.network, Some(key));
-    let iso = run.bench.workspace.iso()?.to_path_buf();
-    let medium = run.phase("embed the answers", |run| embed(run, &iso, &text))?;
+    let medium = run.phase("embed the answers", |run| embed(run, iso, &text))?;
     let spec = Spec {
         boot: Boot::Optical,
         optical: Some(medium.clone()),
@@ -183,9 +209,9 @@ fn from_medium(run: &mut Run, spec: Spec, wishes: Wishes, key: &Key, name: &str)
     run.phase(name, |run| {
         let found = machine
             .serial
-            .expect(&[FINISHED, FAILED], run.bench.limit(200))?;
-        run.screenshot(&mut machine, "install")?;
-        if found.index == 1 {
+            .expect(&[FAILED, FINISHED, UPGRADED], run.bench.limit(200))?;
+        run.screenshot(&mut machine, name)?;
+        if found.index == 0 {
             // So that everything reaches the log.
             let _ = machine.wait_off(run.bench.limit(10));
             bail!(

@@ -94,17 +94,10 @@ impl Defect {
 /// # Errors
 /// When `image-build` fails; with its last lines.
 pub fn hotfixes(run: &Run, releases: &[Next]) -> Result<Vec<PathBuf>> {
-    let target = run.bench.workspace.target();
-    let folder = |name: &str| target.join(format!("release-files{name}"));
+    let folder = |name: &str| release_files(run, name);
     let (files, tested, good) = (folder(""), folder(".tested"), folder(".good"));
-    if tested.exists() {
-        // An earlier run was ended in the middle.
-        let _ = std::fs::remove_dir_all(&files);
-        rename(&tested, &files)?;
-    }
     let _ = std::fs::remove_dir_all(&good);
-    rename(&files, &tested)?;
-    let made = (|| {
+    let made = beside_tested(run, || {
         let mut made = Vec::new();
         let mut from = &tested;
         for (number, release) in (1..).zip(releases) {
@@ -116,29 +109,79 @@ pub fn hotfixes(run: &Run, releases: &[Next]) -> Result<Vec<PathBuf>> {
             }
         }
         Ok(made)
-    })();
-    for made_here in [&files, &good] {
-        let _ = std::fs::remove_dir_all(made_here);
+    });
+    let _ = std::fs::remove_dir_all(&good);
+    made
+}
+
+/// Makes a medium with the release, as a file in the folder of the case. Leaves the release files and the medium of the build as they
+/// were.
+///
+/// # Errors
+/// When `image-build` fails; with its last lines.
+pub fn medium(run: &Run, next: Next) -> Result<PathBuf> {
+    let out = run.file(&format!("{}.iso", next.version));
+    let iso = run.bench.workspace.iso()?;
+    let tested = iso.with_extension("tested");
+    if tested.exists() {
+        // An earlier run was ended in the middle.
+        rename(&tested, iso)?;
     }
+    rename(iso, &tested)?;
+    let made = beside_tested(run, || {
+        build(run, next, 1)?;
+        image_build(run, epoch_of(&release_files(run, ""))?, |command| {
+            command.arg("iso")
+        })?;
+        rename(iso, &out)
+    });
+    rename(&tested, iso)?;
+    made.map(|()| out)
+}
+
+/// The folder of release files with that end of its name; the build's own without one.
+fn release_files(run: &Run, name: &str) -> PathBuf {
+    run.bench
+        .workspace
+        .target()
+        .join(format!("release-files{name}"))
+}
+
+/// Does something while the release files of the build are `.tested`, and puts them back.
+fn beside_tested<T>(run: &Run, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (files, tested) = (release_files(run, ""), release_files(run, ".tested"));
+    if tested.exists() {
+        // An earlier run was ended in the middle.
+        let _ = std::fs::remove_dir_all(&files);
+        rename(&tested, &files)?;
+    }
+    rename(&files, &tested)?;
+    let made = make();
+    let _ = std::fs::remove_dir_all(&files);
     rename(&tested, &files)?;
     made
 }
 
-/// Builds a release and makes its hotfix. `number` makes its date later than that of the others: a release is dated with its
-/// commit, and these have the same one.
-fn hotfix(run: &Run, from: &Path, next: Next, number: u64) -> Result<PathBuf> {
-    let version = next.version;
-    let out = run.file(&format!("{version}.hotfix"));
-    let tested = run.bench.workspace.target().join("release-files.tested");
-    let epoch = epoch_of(&tested)? + number;
+/// Builds a release. `number` makes its date later than that of the others: a release is dated with its commit, and these have the
+/// same one. Returns the date.
+fn build(run: &Run, next: Next, number: u64) -> Result<u64> {
+    let epoch = epoch_of(&release_files(run, ".tested"))? + number;
     let overlay = next.defect.map(|defect| defect.overlay(run)).transpose()?;
     image_build(run, epoch, |command| {
-        command.args(["root", "--version", version]);
+        command.args(["root", "--version", next.version]);
         if let Some(overlay) = overlay {
             command.arg("--overlay").arg(overlay);
         }
         command
     })?;
+    Ok(epoch)
+}
+
+/// Builds a release and makes its hotfix.
+fn hotfix(run: &Run, from: &Path, next: Next, number: u64) -> Result<PathBuf> {
+    let version = next.version;
+    let out = run.file(&format!("{version}.hotfix"));
+    let epoch = build(run, next, number)?;
     image_build(run, epoch, |command| {
         command
             .args([

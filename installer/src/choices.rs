@@ -33,8 +33,8 @@ pub struct Choices {
     pub disk: DiskChoice,
     /// Storage repositories on disks of their own.
     pub storage: Vec<StorageChoice>,
-    /// Name, logins, clock.
-    pub system: SystemChoice,
+    /// Name, logins, clock; none where there shall be an upgrade only.
+    pub system: Option<SystemChoice>,
     /// How the host is started.
     pub boot: BootChoice,
     /// The networks.
@@ -77,6 +77,8 @@ pub struct DiskChoice {
     /// Consent to lose a Bedplate host with everything in its storage repository. Apart from [`DiskChoice::wipe`], so that a
     /// medium that stays first in the boot order does not install the same host again at every restart.
     pub reinstall: bool,
+    /// A Bedplate host on the disk gets the release beside the one that it runs, and stays what it is.
+    pub upgrade: bool,
     /// The storage repository of that host stays, with the disks of its guests. There must be one.
     pub keep_storage: bool,
 }

@@ -8,12 +8,13 @@ use crate::consoles::Consoles;
 use crate::exit::Exit;
 use crate::guarded::guarded;
 use crate::hardware_check::{self, Checked};
+use crate::installed;
 use crate::interview::{self, Asked, Terminal};
 use crate::laydown::Machine;
 use crate::live_network::LiveNetwork;
 use crate::live_words::LiveWords;
 use crate::load_line::LoadLine;
-use crate::plan::Plan;
+use crate::plan::Planned;
 use crate::run_dir::{RUN_DIR, RunDir};
 use crate::session::{AnswersFrom, Prepared, Session, boot_record_of, failed_early};
 use crate::tui::app::Leave;
@@ -21,6 +22,7 @@ use crate::tui::drive::{Over, drive};
 use crate::tui::effects::{Effects, Job};
 use crate::tui::gate::{Gate, Gated, Tap};
 use crate::tui::real::Real;
+use crate::upgrade;
 use crate::values::Zones;
 use crate::webhook::Webhook;
 use hcl_checker::facts::Facts;
@@ -119,6 +121,7 @@ fn attempt(machine: &dyn Machine, mut consoles: Consoles) -> Result<Exit, StepEr
     dir.write_report(&report)?;
     writeln!(consoles, "\n{report}")?;
     match report.result {
+        Outcome::Ok if upgrade::is_of(&report) => writeln!(consoles, "{}", upgrade::DONE)?,
         Outcome::Ok => writeln!(consoles, "Bedplate is installed.")?,
         _ => writeln!(
             consoles,
@@ -245,7 +248,7 @@ impl Live<'_> {
             step: None,
             message,
         });
-        let facts = Facts::read(&Root::system());
+        let mut facts = Facts::read(&Root::system());
         let identity = MachineIdentity::of(&facts);
         let mut choices = match answers::read_bytes(
             &found.content,
@@ -265,6 +268,9 @@ impl Live<'_> {
                 ));
             }
         };
+        if choices.disk.upgrade {
+            installed::look(self.session.system, self.session.machine, &mut facts);
+        }
         let pause = &std::thread::sleep;
         match LiveNetwork::new(self.session.system, pause).of_answers(&choices, &facts) {
             Some(Ok(message)) => {
@@ -414,7 +420,7 @@ impl Live<'_> {
             Ok(Asked::Declined) => Ok(None),
             Ok(Asked::NoRelease(errors)) => failed("release", errors),
             Ok(Asked::Install(plan)) => {
-                let (good, bad) = (plan.on_success, plan.on_failure);
+                let (good, bad) = plan.after();
                 real.run(Job::Install(plan), &|_| {});
                 Ok(real.report().map(|report| {
                     let after = if report.result == Outcome::Ok {
@@ -432,23 +438,24 @@ impl Live<'_> {
     fn install(
         &self,
         prepared: &Prepared<'_>,
-        plan: &Plan,
+        plan: &Planned,
         answers: &AnswersFrom,
         emitter: &mut Emitter,
     ) -> Result<Ended, StepError> {
         let report = self
             .session
             .install(prepared, plan, answers, Some(self.dir), emitter)?;
+        let (good, bad) = plan.after();
         Ok(match report.result {
             Outcome::Ok => Ended {
                 report,
                 exit: Exit::Done,
-                after: plan.on_success,
+                after: good,
             },
             _ => Ended {
                 report,
                 exit: Exit::Failed,
-                after: plan.on_failure,
+                after: bad,
             },
         })
     }

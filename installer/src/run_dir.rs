@@ -1,7 +1,7 @@
 //! What a run leaves behind: events, log and report, first in memory, then on the installed host.
 
 use crate::laydown::{device_of, partition_path};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use slots::layout::PartitionKind;
 use std::fs::{self, File};
 use std::io;
@@ -11,8 +11,9 @@ use steps::{Report, StepError};
 
 /// Where a live system keeps them.
 pub const RUN_DIR: &str = "/run/bedplate/install";
-/// Where the installed host keeps them, from the root of its state file system.
-const ON_HOST: &str = "bedplate/install";
+/// Where the installed host keeps them, from the root of its state file system: of its installation, and of the last upgrade from a
+/// medium.
+const ON_HOST: [&str; 2] = ["bedplate/install", "bedplate/upgrade"];
 /// Where the state file system is mounted for that.
 const MOUNT: &str = "/run/bedplate/report-target";
 
@@ -56,8 +57,18 @@ impl RunDir {
         fs::write(self.0.join("report.txt"), report.to_string())
     }
 
-    /// Copies everything to the state partition of the host that was installed.
-    pub fn keep_on_host(&self, plan: &Plan, system: &dyn System) -> Result<(), StepError> {
+    /// Copies everything to the state partition of the host that was installed or upgraded.
+    pub fn keep_on_host(&self, plan: &Planned, system: &dyn System) -> Result<(), StepError> {
+        let [install, upgrade] = ON_HOST;
+        match plan {
+            Planned::Install(plan) => self.keep_on_new(plan, install, system),
+            Planned::Upgrade(plan) => {
+                self.keep_on(&plan.device(PartitionKind::State), upgrade, system)
+            }
+        }
+    }
+
+    fn keep_on_new(&self, plan: &Plan, folder: &str, system: &dyn System) -> Result<(), StepError> {
         let device = device_of(plan, PartitionKind::State);
         let mirror = plan.disk.mirror.is_some();
         if mirror {
@@ -71,18 +82,18 @@ impl RunDir {
                 .arg(&device);
             system.run(&members.fold(assemble, |command, member| command.arg(member)))?;
         }
-        let kept = self.keep_on(&device, system);
+        let kept = self.keep_on(&device, folder, system);
         if mirror {
             system.run(&Command::new("mdadm").arg("--stop").arg(&device))?;
         }
         kept
     }
 
-    fn keep_on(&self, device: &Path, system: &dyn System) -> Result<(), StepError> {
+    fn keep_on(&self, device: &Path, folder: &str, system: &dyn System) -> Result<(), StepError> {
         let target = Path::new(MOUNT);
         let mount = Mount::device(device, target, "ext4").inert();
         system.mount(&mount)?;
-        let copied = self.copy_to(&target.join(ON_HOST), system);
+        let copied = self.copy_to(&target.join(folder), system);
         let synced = system.sync(target);
         let unmounted = system.unmount(target);
         copied?;

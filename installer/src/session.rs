@@ -3,9 +3,10 @@
 use crate::choices::Choices;
 use crate::laydown::{self, Machine, Origin};
 use crate::license_check;
-use crate::plan::{self, About, Judge, Plan, PlanProblem, PlanProblems};
+use crate::plan::{self, About, Judge, PlanProblem, PlanProblems, Planned};
 use crate::release_source::{self, ImageRoot, MountedImage, SOURCE_DIR};
 use crate::run_dir::RunDir;
+use crate::upgrade;
 use hcl_checker::facts::Facts;
 use release::{OpenRelease, Policy, Repository, Source};
 use serde::Serialize;
@@ -61,7 +62,7 @@ pub struct Prepared<'a> {
 #[derive(Serialize)]
 struct Extras<'a> {
     answers: &'a AnswersFrom,
-    plan: &'a Plan,
+    plan: &'a Planned,
     boot: Option<&'a BootRecord>,
     metadata_expired: Option<&'a str>,
 }
@@ -138,8 +139,12 @@ impl<'a> Session<'a> {
     }
 
     /// The plan that follows from the choices.
-    pub fn plan(&self, prepared: &Prepared<'_>, choices: &Choices) -> Result<Plan, PlanProblems> {
-        let mut plan = plan::build(&plan::Input {
+    pub fn plan(
+        &self,
+        prepared: &Prepared<'_>,
+        choices: &Choices,
+    ) -> Result<Planned, PlanProblems> {
+        let mut plan = plan::decide(&plan::Input {
             release: &prepared.release.manifest,
             facts: &prepared.facts,
             judge: &|disks| prepared.judge.verdict(&prepared.facts, disks),
@@ -151,9 +156,10 @@ impl<'a> Session<'a> {
                 .map(|medium| medium.device.as_str()),
             command_line: &self.command_line,
         })?;
-        if let Some(token) = &choices.license {
+        // The license of a host that is there stays.
+        if let (Some(token), Some(_)) = (&choices.license, plan.install()) {
             let warning = license_check::warning(self.system, token.expose(), &prepared.facts);
-            plan.warnings.extend(warning);
+            plan.warnings_mut().extend(warning);
         }
         let wanted = choices.expect_plan.as_ref().map(|hash| hash.as_str());
         let on_line = self
@@ -170,7 +176,7 @@ impl<'a> Session<'a> {
     pub fn install(
         &self,
         prepared: &Prepared<'_>,
-        plan: &Plan,
+        plan: &Planned,
         answers: &AnswersFrom,
         run_dir: Option<&RunDir>,
         emitter: &mut Emitter,
@@ -183,33 +189,48 @@ impl<'a> Session<'a> {
             metadata_expired: prepared.release.expired.as_deref(),
         };
         let heading = Heading {
-            version: plan.release.version.clone(),
+            version: plan.version().to_owned(),
             plan_sha256: plan_sha256.clone(),
             facts: serde_json::to_value(&extras)?,
         };
-        for warning in &plan.warnings {
+        for warning in plan.warnings() {
             emitter.emit(EventKind::Warning {
                 step: None,
                 message: warning.clone(),
             });
         }
-        let now = emitter.unix();
-        let mut context = laydown::Context::new(
-            plan,
-            plan_sha256,
-            &prepared.release,
-            self.system,
-            self.machine,
-            now,
-        );
-        context.image = prepared.root();
         let medium = self.boot.as_ref().and_then(|boot| boot.medium.as_ref());
-        context.origin = match &plan.source {
-            Some(source) => Origin::Server(source.url.clone()),
-            None => Origin::of_medium(medium),
+        let mut report = match plan {
+            Planned::Install(plan) => {
+                let now = emitter.unix();
+                let mut context = laydown::Context::new(
+                    plan,
+                    plan_sha256,
+                    &prepared.release,
+                    self.system,
+                    self.machine,
+                    now,
+                );
+                context.image = prepared.root();
+                context.origin = match &plan.source {
+                    Some(source) => Origin::Server(source.url.clone()),
+                    None => Origin::of_medium(medium),
+                };
+                laydown::steps(plan).run(&mut context, emitter, heading)
+            }
+            Planned::Upgrade(plan) => {
+                let mut context =
+                    upgrade::Context::new(plan, &prepared.release, self.system, self.machine);
+                context.origin = match &plan.source {
+                    Some(source) => Origin::Server(source.url.clone()),
+                    None => Origin::of_medium(medium),
+                };
+                upgrade::steps().run(&mut context, emitter, heading)
+            }
         };
-        let mut report = laydown::steps(plan).run(&mut context, emitter, heading);
-        report.warnings.splice(0..0, plan.warnings.iter().cloned());
+        report
+            .warnings
+            .splice(0..0, plan.warnings().iter().cloned());
         if let Some(run_dir) = run_dir {
             run_dir.write_report(&report)?;
             if report.result == Outcome::Ok
@@ -235,7 +256,7 @@ impl<'a> Session<'a> {
 ///
 /// # Errors
 /// When it is another one, which then must not be carried out.
-pub fn expect(plan: &Plan, wanted: &str) -> Result<(), PlanProblems> {
+pub fn expect(plan: &Planned, wanted: &str) -> Result<(), PlanProblems> {
     let found = plan.hash().unwrap_or_else(|error| error.to_string());
     if found.eq_ignore_ascii_case(wanted) {
         return Ok(());

@@ -6,7 +6,7 @@ mod common;
 use common::{choices, manifest, verdict, zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{
-    Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Partition, Transport,
+    BedplateHost, Content, Disk, DiskKind, Facts, FirmwareKind, Nic, NicKind, Partition, Transport,
 };
 use hcl_checker::verdict::Level;
 use installer::answers;
@@ -14,7 +14,7 @@ use installer::choices::{
     AddressChoice, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
     Ipv6Choice, StorageChoice, StorageKind, UplinkChoice,
 };
-use installer::plan::{Input, build, holds_bedplate};
+use installer::plan::{Input, Planned, decide, holds_bedplate};
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{Mac, StorageName};
 use proptest::prelude::*;
@@ -165,8 +165,23 @@ fn disk(name: &'static str) -> impl Strategy<Value = Disk> {
                 vec![]
             },
             partitions: if flags.3 % 2 == 0 { partitions } else { vec![] },
+            host: host(flags.3),
             ..Disk::default()
         })
+}
+
+/// What is known about a host; mostly one that can be upgraded.
+fn host(number: u8) -> Known<BedplateHost> {
+    if number % 5 == 4 {
+        return Known::default();
+    }
+    Known::Value(BedplateHost {
+        version: if number % 3 == 0 { "9.0.0" } else { "0.0.9" }.into(),
+        root_hash: "0a".repeat(if number % 7 == 0 { 31 } else { 32 }),
+        slot: ["bedplate-a", "bedplate-b", "data"][usize::from(number % 3)].into(),
+        trial: (number % 11 == 0).then(|| "0b".repeat(8)),
+        hostname: None,
+    })
 }
 
 fn nic(name: &'static str) -> impl Strategy<Value = Nic> {
@@ -298,15 +313,15 @@ fn any_choices() -> impl Strategy<Value = Choices> {
     let disk = (
         selector(),
         prop::option::of(selector()),
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         more,
         storage,
     );
-    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror, keep_storage], (fallbacks, state_size, ext), storage), mut bridges, warn)| {
+    (disk, bridges, any::<bool>()).prop_map(|((select, second, [wipe, reinstall, mirror, keep_storage, upgrade], (fallbacks, state_size, ext), storage), mut bridges, warn)| {
         let key = common::KEY;
         let text = format!("schema = 1\n[disk]\npath = \"/dev/x\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{key}\"]\n");
         let mut choices = choices(&text);
-        choices.disk = DiskChoice { select, fallbacks, state_size, storage: if ext { StorageKind::Ext } else { StorageKind::Lvm }, mirror, second: second.filter(|_| mirror), wipe, reinstall, keep_storage };
+        choices.disk = DiskChoice { select, fallbacks, state_size, storage: if ext { StorageKind::Ext } else { StorageKind::Lvm }, mirror, second: second.filter(|_| mirror), wipe, reinstall, upgrade, keep_storage };
         let storage = storage.into_iter().enumerate();
         choices.storage = storage.map(|(n, (select, count, [wipe, keep]))| StorageChoice {
             name: StorageName::parse(&format!("sr-{n}")).unwrap(),
@@ -343,8 +358,19 @@ proptest! {
             medium,
             command_line: "",
         };
-        let plan = match build(&input) {
-            Ok(plan) => plan,
+        let plan = match decide(&input) {
+            Ok(Planned::Install(plan)) => plan,
+            Ok(Planned::Upgrade(plan)) => {
+                let disks = facts.disks.value().unwrap();
+                let disk = disks.iter().find(|disk| disk.path == plan.disk.path).unwrap();
+                prop_assert!(choices.disk.upgrade && holds_bedplate(disk) && !disk.is_in_use());
+                prop_assert!(medium.is_none_or(|medium| !medium.starts_with(&plan.disk.path)));
+                prop_assert_eq!(disk.read_only.value(), Some(&false));
+                prop_assert_ne!(plan.writes, plan.host.slot);
+                let slots = [PartitionKind::SlotA, PartitionKind::SlotB];
+                prop_assert!(slots.contains(&plan.writes) && slots.contains(&plan.host.slot));
+                return Ok(());
+            }
             Err(problems) => {
                 prop_assert!(!problems.0.is_empty());
                 prop_assert!(!problems.to_string().is_empty());

@@ -84,6 +84,7 @@ fn disk() -> impl Strategy<Value = DiskChoice> {
                     select,
                     wipe,
                     reinstall,
+                    upgrade: !reinstall && !mirror && keep,
                     keep_storage,
                 }
             },

@@ -7,9 +7,10 @@ use common::installed::installed;
 use common::machine::{DISK, disk, facts, used_disk};
 use common::{HASH, KEY, zones};
 use hcl_checker::Known;
-use hcl_checker::facts::{Disk, FirmwareKind};
+use hcl_checker::facts::{BedplateHost, Disk, FirmwareKind};
 use installer::choices::{AddressChoice, Ipv6Choice};
 use installer::interview::{Asked, Prompt, PromptError, ask};
+use installer::plan::{Plan, Planned};
 use installer::tui::simulation::Simulation;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -69,6 +70,14 @@ fn interview_at(
     (result, script, system)
 }
 
+/// The plan of an installation that the operator agreed to.
+fn installation(asked: Result<Asked, PromptError>) -> Option<Plan> {
+    match asked {
+        Ok(Asked::Install(plan)) => plan.install().cloned(),
+        _ => None,
+    }
+}
+
 /// Keyboard, disk, name, zone, password twice, key, no more keys, IPv4, IPv6, VLAN, MTU, DNS, search, NTP, no test, no
 /// license, and the reason, because nothing is known about this machine.
 const TO_PLAN: [&str; 19] = [
@@ -97,7 +106,7 @@ const TO_PLAN: [&str; 19] = [
 fn an_empty_disk_needs_no_wipe() {
     let answers = [&TO_PLAN[..], &["yes"]].concat();
     let (asked, script, system) = interview(disk(), &answers);
-    let Ok(Asked::Install(plan)) = asked else {
+    let Some(plan) = installation(asked) else {
         panic!("no plan: {}", script.shown)
     };
     assert_eq!(plan.disk.identity.path, DISK);
@@ -117,7 +126,7 @@ fn an_empty_disk_needs_no_wipe() {
 fn a_used_disk_needs_the_whole_word() {
     let answers = [&TO_PLAN[..], &["WIPE"]].concat();
     let (asked, script, _) = interview(used_disk(), &answers);
-    let Ok(Asked::Install(plan)) = asked else {
+    let Some(plan) = installation(asked) else {
         panic!("no plan: {}", script.shown)
     };
     assert!(plan.disk.wipe);
@@ -141,11 +150,19 @@ fn a_used_disk_needs_the_whole_word() {
 
 #[test]
 fn the_storage_repository_of_a_host_is_asked_for() {
-    // Behind the disk comes one question more.
+    // Before the disk it is asked what shall be done about the host, and behind it comes one question more.
     for (answer, kept) in [("", true), ("1", true), ("2", false)] {
-        let answers = [&TO_PLAN[..2], &[answer], &TO_PLAN[2..], &["WIPE"]].concat();
+        let answers = [
+            &TO_PLAN[..1],
+            &["1"],
+            &TO_PLAN[1..2],
+            &[answer],
+            &TO_PLAN[2..],
+            &["WIPE"],
+        ]
+        .concat();
         let (asked, script, _) = interview(installed(), &answers);
-        let Ok(Asked::Install(plan)) = asked else {
+        let Some(plan) = installation(asked) else {
             panic!("no plan: {}", script.shown)
         };
         assert_eq!(plan.disk.keeps.is_some(), kept, "{answer:?}");
@@ -154,6 +171,81 @@ fn the_storage_repository_of_a_host_is_asked_for() {
         let sentence = "Everything on /dev/sda (but its storage repository) will be lost";
         assert_eq!(shown.contains(sentence), kept, "{shown}");
     }
+}
+
+/// The disk of a host that runs an older release than the simulation's.
+fn older_host() -> Disk {
+    let mut disk = installed();
+    disk.host = Known::Value(BedplateHost {
+        hostname: Some("xen1".into()),
+        version: "0.0.9".into(),
+        root_hash: "0a".repeat(32),
+        slot: "bedplate-a".into(),
+        trial: None,
+    });
+    disk
+}
+
+#[test]
+fn a_host_is_upgraded_without_further_questions() {
+    // Keyboard, what to do, and the reason, because nothing is known about this machine.
+    let answers = [
+        "",
+        "1",
+        "r",
+        "test lab",
+        "d",
+        "s",
+        "/tmp/answers.toml",
+        "yes",
+    ];
+    let (asked, script, system) = interview(older_host(), &answers);
+    let Ok(Asked::Install(planned)) = asked else {
+        panic!("no plan: {}", script.shown)
+    };
+    let Planned::Upgrade(plan) = *planned else {
+        panic!("an installation")
+    };
+    assert_eq!(
+        (plan.disk.path.as_str(), plan.writes.name()),
+        (DISK, "bedplate-b")
+    );
+    let shown = &script.shown;
+    assert!(
+        shown.contains("1. Upgrade xen1 on /dev/sda from Bedplate 0.0.9 to 0.1.0"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("Name of the host") && !shown.contains("lost"),
+        "{shown}"
+    );
+    assert!(script.answers.is_empty());
+    // What was saved does the same again.
+    let saved = system.content("/tmp/answers.toml").unwrap();
+    let saved = String::from_utf8(saved).unwrap();
+    let read = installer::answers::read(&saved, "saved", &zones(), None).unwrap();
+    assert!(read.disk.upgrade && read.system.is_none() && !read.disk.wipe);
+}
+
+#[test]
+fn a_host_may_be_left_alone_or_installed_anew_all_the_same() {
+    let (asked, script, _) = interview(older_host(), &["", "3"]);
+    assert!(matches!(asked, Ok(Asked::Declined)), "{}", script.shown);
+    // Upgrade, then the other way: disk, keep, and everything about a new host.
+    let answers = [&["", "1", "u", "2", "1", ""][..], &TO_PLAN[2..], &["WIPE"]].concat();
+    let (asked, script, _) = interview(older_host(), &answers);
+    let Some(plan) = installation(asked) else {
+        panic!("no plan: {}", script.shown)
+    };
+    assert!(plan.disk.wipe && plan.disk.keeps.is_some());
+    // Where nothing is known about it, there is no upgrade, and it says why.
+    let (asked, script, _) = interview(installed(), &["", "2"]);
+    assert!(matches!(asked, Ok(Asked::Declined)), "{}", script.shown);
+    let shown = &script.shown;
+    assert!(
+        shown.contains("No upgrade: what runs on /dev/sda is not known"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -220,7 +312,7 @@ fn wrong_answers_are_asked_again() {
         "yes",
     ];
     let (asked, script, system) = interview(disk(), &answers);
-    let Ok(Asked::Install(plan)) = asked else {
+    let Some(plan) = installation(asked) else {
         panic!("no plan: {}", script.shown)
     };
     let bridge = &plan.network.bridges[0];
@@ -234,7 +326,7 @@ fn wrong_answers_are_asked_again() {
     assert!(script.answers.is_empty(), "{:?}", script.answers);
     let saved = String::from_utf8(system.content("/run/answers.toml").unwrap()).unwrap();
     let read = installer::answers::read(&saved, "saved", &zones(), None).unwrap();
-    assert_eq!(read.system.hostname.to_string(), "xen1");
+    assert_eq!(read.system.unwrap().hostname.to_string(), "xen1");
     assert_eq!(
         script
             .hidden
@@ -255,7 +347,7 @@ fn everything_can_be_changed_at_the_plan() {
     ];
     let answers = [&TO_PLAN[..], &change].concat();
     let (asked, script, _) = interview(disk(), &answers);
-    let Ok(Asked::Install(plan)) = asked else {
+    let Some(plan) = installation(asked) else {
         panic!("no plan: {}", script.shown)
     };
     assert_eq!(plan.system.hostname.as_str(), "xen2");
@@ -281,7 +373,7 @@ fn keys_of_secure_boot_are_asked_for_where_the_firmware_takes_them() {
         ("2", &["b", "1", "yes"], false),
     ] {
         let (asked, script, _) = with(answer, end);
-        let Ok(Asked::Install(plan)) = asked else {
+        let Some(plan) = installation(asked) else {
             panic!("no plan: {}", script.shown)
         };
         assert_eq!(plan.boot.enroll_keys, wanted, "{answer:?} {end:?}");

@@ -8,7 +8,7 @@ use common::machine::{disk, facts};
 use common::player::{PASSWORD, Player, SIZES, server, system};
 use common::{HASH, zones};
 use hcl_checker::Known;
-use hcl_checker::facts::{Content, Facts, FirmwareKind};
+use hcl_checker::facts::{BedplateHost, Content, Facts, FirmwareKind};
 use installer::answers;
 use installer::choices::{AddressChoice, BondMode, HclPolicy, UplinkChoice};
 use installer::tui::app::{Leave, Outcome, Verification};
@@ -248,6 +248,99 @@ fn the_storage_repository_of_a_host_stays_unless_the_operator_wants_it_lost() {
     player.keys(&[Key::F(10), Key::F(10)]);
     let plan = player.app.plan().unwrap();
     assert!(plan.kept().is_empty() && plan.losses().len() > 5);
+}
+
+/// The disk of a host that runs an older release than the simulation's.
+fn older_host() -> Facts {
+    let mut disk = installed();
+    disk.host = Known::Value(BedplateHost {
+        hostname: Some("xen1.example.org".into()),
+        version: "0.0.9".into(),
+        root_hash: "0a".repeat(32),
+        slot: "bedplate-a".into(),
+        trial: None,
+    });
+    facts(disk, FirmwareKind::Uefi)
+}
+
+#[test]
+fn a_host_is_upgraded_without_a_question_about_a_new_one() {
+    let system = system();
+    let mut player = Player::at(&system, older_host());
+    player.keys(&[Key::Enter, Key::Enter]);
+    player.text("spare ordered");
+    player.key(Key::Enter);
+    assert_eq!(player.app.screen, Screen::Existing);
+    player.snapshot("04-host");
+    // Without a choice there is no way on.
+    player.key(Key::F(10));
+    assert_eq!(player.app.screen, Screen::Existing);
+    assert!(player.app.message.is_some());
+    player.key(Key::Enter);
+    assert_eq!(
+        player.app.screen,
+        Screen::Summary,
+        "{:?}",
+        player.app.message
+    );
+    player.snapshot("09-summary-upgrade");
+    let planned = player.app.planned().unwrap();
+    assert!(!planned.wipes() && planned.install().is_none());
+    player.key(Key::Enter);
+    player.snapshot("10-confirm-upgrade");
+    // Back is past everything that was not asked.
+    player.keys(&[Key::Esc, Key::Esc]);
+    assert_eq!(player.app.screen, Screen::Existing);
+    player.keys(&[Key::Enter, Key::Enter]);
+    player.text("WIPE");
+    player.key(Key::Enter);
+    assert!(!player.started.contains(&"install"));
+    player.key(Key::Ctrl('u'));
+    player.text("yes");
+    player.key(Key::Enter);
+    assert_eq!(player.started.last(), Some(&"install"));
+    assert_eq!(player.app.screen, Screen::Finish);
+    player.snapshot("12-finish-upgraded");
+}
+
+#[test]
+fn a_host_that_is_there_may_be_left_or_lost_too() {
+    let system = system();
+    let mut player = Player::at(&system, older_host());
+    player.keys(&[Key::Enter, Key::Enter]);
+    player.text("spare ordered");
+    player.keys(&[Key::Enter, Key::Up, Key::Enter]);
+    assert!(player.app.leaving);
+    player.key(Key::Esc);
+    player.keys(&[Key::Up, Key::Enter]);
+    assert_eq!(player.app.screen, Screen::Disks);
+    assert!(player.app.draft.upgrades().is_none());
+    // And back to the upgrade, which forgets nothing of what was typed for a new host.
+    player.keys(&[Key::Esc, Key::Up, Key::Enter]);
+    assert_eq!(player.app.screen, Screen::Summary);
+    assert!(player.app.planned().unwrap().install().is_none());
+}
+
+#[test]
+fn what_cannot_be_upgraded_says_why() {
+    let system = system();
+    let mut newer = older_host();
+    if let Known::Value(disks) = &mut newer.disks {
+        disks[0].host = Known::Value(BedplateHost {
+            version: "0.2.0".into(),
+            root_hash: "0b".repeat(32),
+            slot: "bedplate-b".into(),
+            ..BedplateHost::default()
+        });
+    }
+    let mut player = Player::at(&system, newer);
+    player.keys(&[Key::Enter, Key::Enter]);
+    player.text("spare ordered");
+    player.key(Key::Enter);
+    assert_eq!(player.app.screen, Screen::Existing);
+    player.snapshot("04-host-is-newer");
+    player.key(Key::Enter);
+    assert_eq!(player.app.screen, Screen::Disks);
 }
 
 #[test]
@@ -499,10 +592,20 @@ fn the_choices_are_what_was_typed_and_can_be_saved() {
     assert_eq!(choices.disk.select.serial.as_deref(), Some("W1"));
     assert!(choices.disk.wipe && !choices.disk.reinstall);
     assert_eq!(
-        choices.system.root_password.as_ref().unwrap().expose(),
+        choices
+            .system
+            .as_ref()
+            .unwrap()
+            .root_password
+            .as_ref()
+            .unwrap()
+            .expose(),
         HASH
     );
-    assert_eq!(choices.system.timezone.as_str(), "Europe/Berlin");
+    assert_eq!(
+        choices.system.as_ref().unwrap().timezone.as_str(),
+        "Europe/Berlin"
+    );
     assert_eq!(
         choices.hcl,
         HclPolicy::Warn {
@@ -800,7 +903,7 @@ proptest! {
         let system = system();
         let mut player = Player::new(&system);
         for key in keys {
-            let ready = player.app.screen == Screen::Confirm && player.app.plan().is_some_and(|plan| {
+            let ready = player.app.screen == Screen::Confirm && player.app.planned().is_some_and(|plan| {
                 let word = if plan.wipes() { "WIPE" } else { "yes" };
                 player.app.marks.consent.text() == word
             });

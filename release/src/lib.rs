@@ -9,6 +9,7 @@
 //! runtime: it runs one of its own.
 
 mod artifact_file;
+pub mod beside;
 pub mod delta;
 mod directory_transport;
 mod error;
@@ -24,6 +25,7 @@ mod open;
 mod policy;
 mod publish;
 mod verified_reader;
+mod version;
 
 pub use error::Error;
 pub use fetch_metadata::{MAX_ALL_METADATA, MAX_METADATA, MetadataError, fetch_metadata};
@@ -36,6 +38,7 @@ pub use open::{Delta, OpenRelease, Repository, Source, Versions};
 pub use policy::{Expiry, ExtraFiles, Policy};
 pub use publish::{DeltaFile, Published, hash_file, publish, publish_hotfix, refresh_timestamp};
 pub use verified_reader::VerifiedReader;
+pub use version::is_older;
 
 /// Folder of the signed metadata in a repository.
 pub const METADATA_DIR: &str = "metadata";

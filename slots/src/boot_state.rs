@@ -1,13 +1,15 @@
 //! What the boot loader should boot: the typed view of the environment block on the ESP.
 
 use crate::RootIdentity;
-use crate::env_block::{EnvBlock, EnvError};
+use crate::env_block::{ATOMIC, EnvBlock, EnvError, SIZE};
 
 /// The block, from the root of the ESP. Changed by GRUB (tries only) and by the host.
 pub const STATE_ENV: &str = "grub/state.env";
 /// A second block with `good` and `console` only, written by installer and host after the first one and never by
 /// GRUB. Used where the first one cannot be read: an unreadable block boots the last good.
 pub const GOOD_ENV: &str = "grub/good.env";
+/// What GRUB shows as the version of a root; in the folder of its boot files.
+pub const RELEASE_ENV: &str = "release.env";
 /// A root under trial gets at most this many tries: GRUB's script cannot count, so that its configuration has a line
 /// for each number.
 pub const MAX_TRIES: u8 = 3;
@@ -88,6 +90,26 @@ impl BootState {
         }
     }
 
+    /// The same host without any other root: the slot that does not run is about to hold nothing, and no menu entry may lead
+    /// there.
+    pub fn forgetting_other(&self) -> Self {
+        BootState {
+            try_id: None,
+            tries: 0,
+            previous: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same host, which tries the root `id` once at its next start.
+    pub fn trying_once(&self, id: &str) -> Self {
+        BootState {
+            try_id: Some(id.to_owned()),
+            tries: 1,
+            ..self.clone()
+        }
+    }
+
     /// What a block says. What is not valid in it counts as absent, exactly as in `grub.cfg`, so that the host sees
     /// the same as the loader.
     pub fn from_env(block: &EnvBlock) -> Self {
@@ -152,6 +174,16 @@ impl BootState {
     }
 }
 
+/// The content of [`RELEASE_ENV`].
+///
+/// # Errors
+/// When the version is too long, or no text for a block.
+pub fn release_env(version: &str) -> Result<[u8; SIZE], EnvError> {
+    let mut block = EnvBlock::new();
+    block.set("version", version)?;
+    block.to_bytes_within(ATOMIC)
+}
+
 /// True for what [`RootIdentity::id`] gives: 16 lowercase hexadecimal characters.
 pub fn is_id(text: &str) -> bool {
     text.len() == ID_LEN && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -160,7 +192,6 @@ pub fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env_block::ATOMIC;
     use proptest::prelude::*;
 
     const A: &str = "0123456789abcdef";
@@ -222,6 +253,26 @@ mod tests {
         }
         assert_eq!(BootState::from_env(&block), BootState::default());
         assert_eq!(BootState::from_env(&EnvBlock::new()), BootState::default());
+    }
+
+    #[test]
+    fn a_slot_that_is_written_is_forgotten_first_and_tried_once_afterwards() {
+        let before = BootState {
+            previous: Some(B.into()),
+            console: Console::Com2,
+            ..state(A, B, 3)
+        };
+        let meanwhile = before.forgetting_other();
+        assert_eq!(
+            meanwhile,
+            BootState {
+                console: Console::Com2,
+                ..state(A, "", 0)
+            }
+        );
+        let after = meanwhile.trying_once(B);
+        assert_eq!((after.choice(), after.tries), (Choice::Try(B), 1));
+        assert_eq!(after.way_back(B), Some(A));
     }
 
     #[test]

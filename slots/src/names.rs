@@ -69,6 +69,14 @@ pub const LIVE_MEDIUM: &str = "/run/bedplate/medium";
 pub const STATE_MOUNT: &str = "/state";
 /// In the folder of a root below `etc` on state: a file with the short name of the root whose /etc it starts with.
 pub const ETC_FROM: &str = "from";
+/// On the host: records and files of hotfixes.
+pub const HOTFIX_STORE: &str = "/var/lib/bedplate/hotfix";
+/// In [`HOTFIX_STORE`]: the folder with the [`crate::RootIdentity`] of each root that was good on this host, as `ID.json`.
+pub const GOOD_ROOTS: &str = "roots";
+/// On the state file system: the overlays of /etc, one folder for each root.
+pub const ETC_OVERLAYS: &str = "etc";
+/// On the ESP: the boot files, one folder for each root.
+pub const BOOT_FOLDER: &str = "bedplate";
 /// On the state file system: the folder of the hooks that wait for the first boot.
 pub const FIRST_BOOT_HOOKS: &str = "bedplate/first-boot";
 /// On the state file system: the report about the hooks of the first boot.

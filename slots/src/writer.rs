@@ -162,6 +162,27 @@ fn target(action: &'static str, at: u64) -> impl FnOnce(io::Error) -> WriteError
     move |source| WriteError::Target { action, at, source }
 }
 
+/// [`write_verified`] at the start of `target`, with its progress as one number: bytes that are done, and those in all. Reading
+/// back takes as long as writing, so it counts, too.
+///
+/// # Errors
+/// As [`write_verified`].
+pub fn write_counted(
+    source: &mut (dyn Read + Send),
+    expected: &Expected,
+    target: &mut dyn BlockDevice,
+    on_progress: &mut dyn FnMut(u64, u64),
+) -> Result<WriteReport, WriteError> {
+    let total = expected.size.saturating_mul(2);
+    write_verified(source, expected, target, 0, &mut |progress| {
+        let before = match progress.phase {
+            Phase::Write => 0,
+            Phase::Verify => expected.size,
+        };
+        on_progress(before + progress.bytes, total);
+    })
+}
+
 /// Copies `source` to `target` at `offset`, and reads it back. See the module for the order of writes.
 ///
 /// `on_progress` is called about once a MiB, in this thread.

@@ -17,6 +17,7 @@ mod secure_boot;
 mod smoke;
 mod storage;
 mod updates;
+mod upgrade;
 mod xe_guests;
 
 use crate::case::Run;
@@ -125,6 +126,12 @@ pub static ALL: &[Case] = &[
         about: "BIOS: a host is installed anew on its own disk, and its storage repository stays with what was written",
         long: true,
         run: reinstall::run,
+    },
+    Case {
+        name: "upgrade",
+        about: "UEFI: a host is upgraded from the medium of the next release, keeps settings and storage; the old one starts from the menu",
+        long: true,
+        run: upgrade::run,
     },
     Case {
         name: "xe-guests",

@@ -1,5 +1,6 @@
 //! Disks and optical drives.
 
+use super::bedplate_host::BedplateHost;
 use super::disk_partition::{Content, Partition, content, sectors};
 use super::mounts::Mounts;
 use super::name_order::{disk_order, natural};
@@ -68,6 +69,9 @@ pub struct Disk {
     pub partitions: Vec<Partition>,
     /// Signatures on the disk as a whole; `Absent` where udev found none that it knows.
     pub content: Known<Content>,
+    /// The Bedplate host on it. Left out where nobody looked.
+    #[serde(skip_serializing_if = "nobody_looked")]
+    pub host: Known<BedplateHost>,
     /// Device mapper and md devices on the disk as a whole.
     pub holders: Vec<String>,
     /// Where the disk as a whole is mounted (`[swap]` for swap).
@@ -192,6 +196,11 @@ impl Disk {
     }
 }
 
+/// What the facts do not mention is not written into them either.
+fn nobody_looked(host: &Known<BedplateHost>) -> bool {
+    *host == Known::default()
+}
+
 /// Device path of a kernel name; `!` stands for `/` there.
 pub(super) fn device_path(name: &str) -> String {
     format!("/dev/{}", name.replace('!', "/"))
@@ -308,6 +317,7 @@ fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
         } else {
             Vec::new()
         },
+        host: Known::default(),
         subsystem_nqn: if nvme {
             optional_attribute(root, &file("device/subsysnqn"))
         } else {

@@ -5,6 +5,7 @@
 
 mod acpi;
 mod apic;
+mod bedplate_host;
 mod bmc;
 mod context;
 mod cpu;
@@ -40,6 +41,7 @@ mod udev;
 mod xen;
 
 pub use acpi::{Acpi, Iommu, IommuKind};
+pub use bedplate_host::BedplateHost;
 pub use bmc::Bmc;
 pub use context::Context;
 pub use cpu::{Cpu, Virtualization, Vulnerability};

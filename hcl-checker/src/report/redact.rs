@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields whose texts name one single machine or part of it, wherever they stand in the facts.
-const SECRET_FIELDS: [&str; 10] = [
+const SECRET_FIELDS: [&str; 11] = [
     "serial",
     "board_serial",
     "asset_tag",
@@ -20,6 +20,7 @@ const SECRET_FIELDS: [&str; 10] = [
     "subsystem_nqn",
     "mac",
     "permanent_mac",
+    "hostname",
 ];
 /// Shorter texts are hashed where they stand in their field and not looked for elsewhere: `0` is everywhere.
 const SHORTEST: usize = 5;

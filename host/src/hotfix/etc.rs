@@ -5,8 +5,8 @@
 use super::upload::remove_folder;
 use super::{Site, internal};
 use crate::XeError;
+use release::beside;
 use slots::boot_state::is_id;
-use slots::names::ETC_FROM;
 use std::path::PathBuf;
 
 fn folder(site: &Site<'_>, id: &str) -> Option<PathBuf> {
@@ -15,20 +15,7 @@ fn folder(site: &Site<'_>, id: &str) -> Option<PathBuf> {
 
 /// Has the /etc of root `new` start as that of root `from` is by then.
 pub(super) fn inherit(site: &Site<'_>, new: &str, from: &str) -> Result<(), XeError> {
-    let Some(dir) = folder(site, new) else {
-        return Err(XeError::failure(
-            "INTERNAL_ERROR",
-            format!("{new:?} names no root"),
-        ));
-    };
-    remove_folder(site, &dir)?;
-    site.system
-        .create_dir_all(&dir)
-        .and_then(|()| {
-            site.system
-                .write_file(&dir.join(ETC_FROM), format!("{from}\n").as_bytes(), 0o644)
-        })
-        .map_err(|e| internal(&e))
+    beside::inherit_etc(site.system, &site.places.etc, new, from).map_err(|e| internal(e.as_ref()))
 }
 
 /// Forgets what was changed in /etc under root `id`.

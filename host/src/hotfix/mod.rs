@@ -17,7 +17,6 @@ mod record;
 mod rollback;
 mod seen;
 mod upload;
-mod version;
 
 pub use after_boot::{Verdict, after_boot, deadline};
 pub use apply::{Applied, apply};
@@ -31,7 +30,8 @@ pub use record::{PatchRecord, PatchState, patch_uuid};
 pub use rollback::{RolledBack, rollback};
 pub use upload::upload;
 pub(crate) use upload::{free, out_of_space, remove_folder, require_room, take_fetched};
-pub use version::is_older;
+
+pub use release::is_older;
 
 use crate::XeError;
 use steps::System;

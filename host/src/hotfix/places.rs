@@ -1,5 +1,6 @@
 //! Where everything is on a host.
 
+use release::beside;
 use slots::names;
 use std::path::PathBuf;
 
@@ -35,9 +36,9 @@ pub struct Places {
 impl Default for Places {
     fn default() -> Self {
         Places {
-            store: "/var/lib/bedplate/hotfix".into(),
+            store: names::HOTFIX_STORE.into(),
             esp: "/boot/efi".into(),
-            etc: PathBuf::from(names::STATE_MOUNT).join("etc"),
+            etc: PathBuf::from(names::STATE_MOUNT).join(names::ETC_OVERLAYS),
             trusted_root: names::TRUSTED_ROOT.into(),
             boot_record: names::BOOT_RECORD.into(),
             sys_block: "/sys/class/block".into(),
@@ -59,12 +60,14 @@ impl Places {
 
     /// The folder of the boot files of a root, on the ESP.
     pub fn boot_files(&self, id: &str) -> PathBuf {
-        self.esp.join("bedplate").join(id)
+        beside::boot_files(&self.esp, id)
     }
 
     /// The identity of a root that was good on this host.
     pub fn root(&self, id: &str) -> PathBuf {
-        self.store.join("roots").join(format!("{id}.json"))
+        self.store
+            .join(names::GOOD_ROOTS)
+            .join(format!("{id}.json"))
     }
 
     /// What is remembered about updates between two runs.

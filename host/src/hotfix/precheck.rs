@@ -5,16 +5,15 @@ use super::{PatchRecord, PatchState, Site, internal, is_older, patch_uuid, seen}
 use crate::XeError;
 use crate::error::chain;
 use crate::local::boot_record_at;
-use release::{Artifact, BOOT_FILES, DELTA_ARTIFACTS, Delta, OpenRelease, Policy, Repository};
+use release::{
+    Artifact, BOOT_FILES, DELTA_ARTIFACTS, Delta, OpenRelease, Policy, Repository, beside,
+};
 use sha2::{Digest, Sha256};
 use slots::block::Access;
 use slots::boot_state::{BootState, Choice, GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;
 use slots::{BootRecord, Mode};
 use std::path::Path;
-
-/// Bytes that stay free on the ESP: loaders are replaced by new files beside the old ones.
-const ESP_RESERVE: u64 = 8 * 1024 * 1024;
 
 /// Where an artifact comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,15 +188,14 @@ fn room(site: &Site<'_>, prepared: &Prepared) -> Result<(), XeError> {
         let what = format!("The root image does not fit the slot {}.", slot.display());
         return Err(out(what, need, size));
     }
-    let need = BOOT_FILES.iter().fold(ESP_RESERVE, |sum, (artifact, _)| {
-        sum.saturating_add(prepared.release.info(*artifact).size)
-    });
+    let need = beside::esp_room(&prepared.release);
     let mut free = site
         .machine
         .free_space(&site.places.esp)
         .map_err(|e| internal(&e))?;
     // What the inactive slot was started with goes first.
-    for id in other_boot_folders(site, prepared)? {
+    let others = beside::other_roots(site.system, &site.places.esp, prepared.boot.root.id());
+    for id in others.map_err(|e| internal(&e))? {
         let dir = site.places.boot_files(&id);
         for (_, name) in BOOT_FILES {
             let size = site.machine.open(&dir.join(name), Access::ReadOnly);
@@ -213,19 +211,6 @@ fn room(site: &Site<'_>, prepared: &Prepared) -> Result<(), XeError> {
         return Err(out(what, need, free));
     }
     Ok(())
-}
-
-/// Folders of boot files on the ESP that are not those of the root that runs.
-pub(super) fn other_boot_folders(
-    site: &Site<'_>,
-    prepared: &Prepared,
-) -> Result<Vec<String>, XeError> {
-    let dir = site.places.esp.join("bedplate");
-    let names = site.system.list_dir(&dir).map_err(|e| internal(&e))?;
-    Ok(names
-        .into_iter()
-        .filter(|name| slots::boot_state::is_id(name) && name != prepared.boot.root.id())
-        .collect())
 }
 
 /// Where each artifact comes from on a host that runs `boot`. `offers` says whether the file of an artifact or a delta can be had.

@@ -60,12 +60,7 @@ pub fn rollback(site: &Site<'_>) -> Result<RolledBack, XeError> {
     }
     let (baseline, _) = Baseline::now(site.system, &previous);
     baseline.save(site.system, site.places)?;
-    let next = BootState {
-        try_id: Some(previous),
-        tries: 1,
-        ..state
-    };
-    write(site, &next)?;
+    write(site, &state.trying_once(&previous))?;
     Ok(RolledBack::Arranged {
         version: root.version,
     })

@@ -8,7 +8,6 @@ use release::{Guidance, HotfixInfo, HotfixKind, OpenRelease, Policy, unpack_hotf
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
-use steps::Command;
 
 /// Left free on the file system of the host, in bytes: logs and guests' definitions live there, too.
 const RESERVE: u64 = 64 * 1024 * 1024;
@@ -205,9 +204,5 @@ fn remove_strays(site: &Site<'_>) -> Result<(), XeError> {
 
 /// Removes a folder with all that is in it; one that does not exist is no error.
 pub(crate) fn remove_folder(site: &Site<'_>, dir: &Path) -> Result<(), XeError> {
-    let command = Command::new("rm").args(["-r", "-f", "--one-file-system", "--"]);
-    site.system
-        .run(&command.arg(dir))
-        .map(drop)
-        .map_err(|e| internal(&e))
+    release::beside::remove_folder(site.system, dir).map_err(|e| internal(&e))
 }

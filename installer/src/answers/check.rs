@@ -37,9 +37,14 @@ pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) ->
             "start the file with `schema = 1`",
         ),
     }
+    // Who a new host is needs not be said where there is an old one.
+    let upgrade = answers.disk.as_ref().and_then(|disk| disk.upgrade) == Some(true);
     let disk = disk(answers.disk, document);
     let storage = storage(answers.storage.unwrap_or_default(), document);
-    let system = system(answers.system, document, zones);
+    let system = match answers.system {
+        None if upgrade && !document.is_settled("system") => Some(None),
+        answers => system(answers, document, zones).map(Some),
+    };
     let boot = boot(answers.boot.unwrap_or_default(), document);
     let network = network(answers.network, document);
     let hcl = hcl(answers.hcl.unwrap_or_default(), document);

@@ -37,7 +37,9 @@ pub fn to_toml(choices: &Choices) -> Result<String, toml::ser::Error> {
             .map(|storage| Value::Table(storage_table(storage)));
         file.insert("storage".into(), Value::Array(list.collect()));
     }
-    file.insert("system".into(), Value::Table(system_table(system)));
+    if let Some(system) = system {
+        file.insert("system".into(), Value::Table(system_table(system)));
+    }
     let boot = boot_table(boot);
     if !boot.is_empty() {
         file.insert("boot".into(), Value::Table(boot));
@@ -115,6 +117,7 @@ fn disk_table(disk: &DiskChoice) -> Table {
         second,
         wipe,
         reinstall,
+        upgrade,
         keep_storage,
     } = disk;
     let mut table = Table::new();
@@ -122,6 +125,7 @@ fn disk_table(disk: &DiskChoice) -> Table {
         ("mirror", mirror),
         ("wipe", wipe),
         ("reinstall", reinstall),
+        ("upgrade", upgrade),
         ("keep_storage", keep_storage),
     ] {
         if *flag {

@@ -126,6 +126,9 @@ pub struct Disk {
     pub wipe: Option<bool>,
     /// Consent to lose the Bedplate host that is on the disk, needed beside `wipe`; `false` when absent.
     pub reinstall: Option<bool>,
+    /// A Bedplate host on the disk is upgraded: it gets the release beside the one that it runs, and keeps everything; `false` when
+    /// absent. What a host is asked for in the other sections then counts for a disk without one, and may be left out.
+    pub upgrade: Option<bool>,
     /// With `wipe` and `reinstall`, the storage repository of that host stays, with the disks of its guests, and only the rest
     /// of the disk is lost; `false` when absent. A disk without such a repository is refused.
     pub keep_storage: Option<bool>,

@@ -1,15 +1,14 @@
 //! `installer facts`
 
 use crate::exit::Exit;
+use crate::installed;
+use crate::laydown::RealMachine;
 use anyhow::Result;
-use hcl_checker::facts::Facts;
-use hcl_checker::root::Root;
+use steps::system::RealSystem;
 
-/// Prints the facts of this machine.
+/// Prints the facts of this machine, with the Bedplate hosts on its disks.
 pub fn run() -> Result<Exit> {
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&Facts::read(&Root::system()))?
-    );
+    let facts = installed::facts(&RealSystem::silent(), &RealMachine);
+    println!("{}", serde_json::to_string_pretty(&facts)?);
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use super::plan::zones;
 use crate::answer_source::{Finder, Request, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
+use crate::installed;
 use crate::laydown::RealMachine;
 use crate::run_dir::{RUN_DIR, RunDir};
 use crate::session::{AnswersFrom, Session, boot_record_of, expect, failed_early};
@@ -85,7 +86,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         step: None,
         message,
     });
-    let facts = Facts::read(&Root::system());
+    let mut facts = Facts::read(&Root::system());
     let machine = MachineIdentity::of(&facts);
     let mut choices =
         match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine)) {
@@ -95,6 +96,9 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
                 return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
             }
         };
+    if choices.disk.upgrade {
+        installed::look(&system, &RealMachine, &mut facts);
+    }
     if let Some(choice) = &choices.webhook {
         let webhook =
             webhook.get_or_init(|| Webhook::new(choice, &machine, Arc::new(RealSystem::silent())));

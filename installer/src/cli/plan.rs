@@ -5,14 +5,14 @@ use crate::answer_source::beside_file;
 use crate::answers::{self, MachineIdentity};
 use crate::choices::{Choices, HookFileError};
 use crate::exit::Exit;
+use crate::installed;
 use crate::laydown::RealMachine;
 use crate::live::ZONEINFO;
-use crate::plan::Plan;
+use crate::plan::Planned;
 use crate::session::{Prepared, Session, boot_record_of, expect};
 use crate::values::Zones;
 use anyhow::{Context, Result, anyhow};
 use hcl_checker::facts::Facts;
-use hcl_checker::root::Root;
 use std::fs;
 use std::path::Path;
 use steps::step::error_chain;
@@ -42,7 +42,7 @@ impl<'a> Inputs<'a> {
             None => {
                 let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
                 let boot = boot_record_of(system, &command_line)?;
-                (Facts::read(&Root::system()), boot, command_line)
+                (installed::facts(system, &RealMachine), boot, command_line)
             }
         };
         let session = Session {
@@ -64,7 +64,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// The plan that these answers give on this machine. What is in the way is printed, and the exit says what kind it is.
-    pub fn plan_for(&self, answers: &[u8], path: &Path) -> Result<Result<Plan, Exit>> {
+    pub fn plan_for(&self, answers: &[u8], path: &Path) -> Result<Result<Planned, Exit>> {
         let machine = MachineIdentity::of(&self.prepared.facts);
         let name = path.display().to_string();
         let mut choices = match answers::read_bytes(answers, &name, &zones(), Some(&machine)) {

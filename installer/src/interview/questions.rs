@@ -2,12 +2,13 @@
 
 use super::prompt::{Prompt, PromptError};
 use crate::answers::export;
-use crate::plan::{KeptStorage, Plan, contents, unusable};
+use crate::plan::{KeptStorage, Planned, contents, unusable};
 use crate::tui::draft::{Draft, DraftProblem, can_keep, needs_consent};
 use crate::tui::effects::{Effects, Job, Message, Subject};
 use crate::tui::field::Field;
 use crate::tui::screens::Screen;
 use crate::tui::screens::disks::{ALL_LOST, HOST_LOST};
+use crate::tui::screens::existing::{Way, is_asked};
 use crate::tui::text::{disk_line, machine_lines};
 use crate::values::KEYMAPS;
 use crate::values::{LicenseToken, SshKey};
@@ -28,7 +29,7 @@ pub(super) const NOTHING: &str = "-";
 #[derive(Debug)]
 pub enum Asked {
     /// A plan that the operator agreed to.
-    Install(Box<Plan>),
+    Install(Box<Planned>),
     /// The operator does not want to install.
     Declined,
     /// The release cannot be opened, or it is not what was signed; outermost first.
@@ -58,11 +59,11 @@ pub fn ask(prompt: &mut dyn Prompt, effects: &dyn Effects) -> Result<Asked, Prom
     };
     interview.machine()?;
     interview.keyboard()?;
-    interview.disk()?;
-    interview.system()?;
-    interview.secure_boot()?;
-    interview.network()?;
-    interview.license()?;
+    match interview.existing()? {
+        Way::Stop => return Ok(Asked::Declined),
+        Way::Upgrade(_) => {}
+        Way::Anew => interview.new_host()?,
+    }
     interview.plan()
 }
 
@@ -91,7 +92,7 @@ impl Interview<'_> {
     }
 
     /// One of `count` numbered things; nothing typed means `default` where there is one.
-    fn number(
+    pub(super) fn number(
         &mut self,
         question: &str,
         count: usize,
@@ -220,6 +221,15 @@ impl Interview<'_> {
                 Err(error) => self.say(&error)?,
             }
         }
+    }
+
+    /// Everything about a new host.
+    pub(super) fn new_host(&mut self) -> Result<(), PromptError> {
+        self.disk()?;
+        self.system()?;
+        self.secure_boot()?;
+        self.network()?;
+        self.license()
     }
 
     fn disk(&mut self) -> Result<(), PromptError> {
@@ -434,11 +444,17 @@ impl Interview<'_> {
                     None
                 }
             };
-            let mut words = String::from(
-                "d disk, h name and logins, n network, l license, r reason to install on hardware that is not approved, ",
-            );
-            if self.firmware_takes_keys() {
+            let upgrade = self.draft.upgrades().is_some();
+            let mut words = String::new();
+            if !upgrade {
+                words.push_str("d disk, h name and logins, n network, l license, ");
+            }
+            words.push_str("r reason to install on hardware that is not approved, ");
+            if self.firmware_takes_keys() && !upgrade {
                 words.push_str("b Secure Boot, ");
+            }
+            if is_asked(Some(&self.subject)) {
+                words.push_str("u upgrade or install anew, ");
             }
             let word = built.as_ref().map(|plan| {
                 if plan.wipes() {
@@ -486,11 +502,16 @@ impl Interview<'_> {
                         }
                     }
                 }
-                ("d", ..) => self.disk()?,
-                ("h", ..) => self.system()?,
-                ("n", ..) => self.network()?,
-                ("l", ..) => self.license()?,
-                ("b", ..) => self.secure_boot()?,
+                ("u", ..) => match self.existing()? {
+                    Way::Stop => return Ok(Asked::Declined),
+                    Way::Anew if upgrade => self.new_host()?,
+                    Way::Anew | Way::Upgrade(_) => {}
+                },
+                ("d", ..) if !upgrade => self.disk()?,
+                ("h", ..) if !upgrade => self.system()?,
+                ("n", ..) if !upgrade => self.network()?,
+                ("l", ..) if !upgrade => self.license()?,
+                ("b", ..) if !upgrade => self.secure_boot()?,
                 ("r", ..) => self.field("Why (kept in the report)", |draft| &mut draft.reason)?,
                 ("q" | "quit", ..) => return Ok(Asked::Declined),
                 _ => {}

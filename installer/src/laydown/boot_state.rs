@@ -1,15 +1,12 @@
 //! What the boot loader finds on the ESP besides the boot files.
 
 use super::Context;
-use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
-use slots::env_block::{ATOMIC, EnvBlock, SIZE};
+use slots::boot_state::{BootState, GOOD_ENV, RELEASE_ENV, STATE_ENV, release_env};
+use slots::env_block::{ATOMIC, SIZE};
 use slots::extra_options::OPTIONS_ENV;
 use slots::grub_cfg::{GRUB_CFG, grub_cfg};
 use std::path::{Path, PathBuf};
 use steps::StepError;
-
-/// What a slot's boot files are, in their folder.
-const RELEASE_ENV: &str = "release.env";
 
 /// A file and its bytes.
 type File = (PathBuf, Vec<u8>);
@@ -18,12 +15,10 @@ type File = (PathBuf, Vec<u8>);
 fn files(context: &Context<'_>, folder: &Path) -> Result<Vec<File>, StepError> {
     let root = &context.plan.release.root;
     let state = BootState::installed(root, context.plan.boot.console);
-    let mut release = EnvBlock::new();
-    release.set("version", &context.plan.release.version)?;
     let mut files: Vec<File> = vec![
         (
             folder.join(RELEASE_ENV),
-            release.to_bytes_within(ATOMIC)?.to_vec(),
+            release_env(&context.plan.release.version)?.to_vec(),
         ),
         (
             STATE_ENV.into(),

@@ -2,6 +2,7 @@
 
 use super::kept_group::KeptGroup;
 use super::machine::{Machine, partition_path};
+use super::mounts::Mounts;
 use super::origin::Origin;
 use crate::plan::{DiskIdentity, KeptStorage, Plan};
 use crate::release_source::ImageRoot;
@@ -12,9 +13,6 @@ use std::path::{Path, PathBuf};
 use steps::StepError;
 use steps::system::{Command, Mount, Output, System};
 use uuid::Uuid;
-
-/// Where the file systems of the new host are mounted while it is laid down.
-const MOUNTS: &str = "/run/bedplate/target";
 
 /// A disk that is installed to.
 pub struct Member<'a> {
@@ -75,7 +73,7 @@ pub struct Context<'a> {
     pub written: bool,
     /// Arrays of the mirror that run.
     pub(super) arrays: Vec<PartitionKind>,
-    mounted: Vec<PathBuf>,
+    mounts: Mounts<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -119,7 +117,7 @@ impl<'a> Context<'a> {
             image: ImageRoot::running(),
             written: false,
             arrays: Vec::new(),
-            mounted: Vec::new(),
+            mounts: Mounts::new(system),
         }
     }
 
@@ -143,7 +141,7 @@ impl<'a> Context<'a> {
         Ok(self.system.run(&command)?)
     }
 
-    /// Mounts the state file system, or the ESP of the first disk, below `MOUNTS`, and returns where. It is unmounted by
+    /// Mounts the state file system, or the ESP of the first disk, and returns where. It is unmounted by
     /// [`Context::unmount`], or at the latest by the cleanup.
     pub fn mount(
         &mut self,
@@ -162,43 +160,22 @@ impl<'a> Context<'a> {
         fs_type: &str,
         read_only: bool,
     ) -> Result<PathBuf, StepError> {
-        let target = Path::new(MOUNTS).join(kind.name());
-        let mut mount = Mount::device(device, &target, fs_type).inert();
-        if fs_type == "vfat" {
-            mount = mount.options("umask=0077");
-        }
-        if read_only {
-            mount = mount.read_only();
-        }
-        self.system.mount(&mount)?;
-        self.mounted.push(target.clone());
-        Ok(target)
+        self.mounts.mount_device(device, kind, fs_type, read_only)
     }
 
     /// Mounts something that [`Context::unmount_all`] takes away again.
     pub fn mount_at(&mut self, mount: Mount) -> Result<(), StepError> {
-        self.system.mount(&mount)?;
-        self.mounted.push(mount.target);
-        Ok(())
+        self.mounts.mount_at(mount)
     }
 
     /// Makes everything below `target` durable, and unmounts it.
     pub fn unmount(&mut self, target: &Path) -> Result<(), StepError> {
-        self.system.sync(target)?;
-        self.system.unmount(target)?;
-        self.mounted.retain(|mounted| mounted != target);
-        Ok(())
+        self.mounts.unmount(target)
     }
 
     /// Unmounts everything, the last first. Tries all, and reports the first failure.
     pub fn unmount_all(&mut self) -> Result<(), StepError> {
-        let mut failure = None;
-        while let Some(target) = self.mounted.pop() {
-            if let Err(error) = self.system.unmount(&target) {
-                failure.get_or_insert(error.into());
-            }
-        }
-        failure.map_or(Ok(()), Err)
+        self.mounts.unmount_all()
     }
 
     /// Unmounts what a failed step left, and stops its arrays. Tries all, and reports the first failure.

@@ -67,7 +67,13 @@ fn fill(
     system.create_dir_all(&esp.join(&folder))?;
     system.create_dir_all(&esp.join("grub"))?;
     for (artifact, name) in BOOT_FILES {
-        files::copy(context, artifact, &esp.join(&folder).join(name))?;
+        files::copy(
+            context.system,
+            context.release,
+            &context.origin,
+            artifact,
+            &esp.join(&folder).join(name),
+        )?;
         count(context.release.info(artifact).size);
     }
     boot_state::write(context, &esp, &folder)?;
@@ -75,7 +81,12 @@ fn fill(
 
     let esp = mount(context, true)?;
     for (artifact, name) in BOOT_FILES {
-        files::compare(context, artifact, &esp.join(&folder).join(name))?;
+        files::compare(
+            context.system,
+            context.release,
+            artifact,
+            &esp.join(&folder).join(name),
+        )?;
         count(context.release.info(artifact).size);
     }
     boot_state::compare(context, &esp, &folder)?;

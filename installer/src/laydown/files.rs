@@ -1,10 +1,10 @@
 //! Files of the release on a file system, compared with what was signed after they came back from the disk.
 
-use super::Context;
-use release::Artifact;
+use super::Origin;
+use release::{Artifact, OpenRelease};
 use std::path::{Path, PathBuf};
 use steps::StepError;
-use steps::system::Command;
+use steps::system::{Command, System};
 
 /// What was read back is not what was signed.
 #[derive(Debug, thiserror::Error)]
@@ -15,23 +15,34 @@ pub struct ReadBackError {
 }
 
 /// Copies an artifact to `path`, whose folder must exist.
-pub fn copy(context: &Context<'_>, artifact: Artifact, path: &Path) -> Result<(), StepError> {
-    let from = context.release.path(artifact);
-    let copied = context.system.copy_file(&from, path, 0o600);
+pub fn copy(
+    system: &dyn System,
+    release: &OpenRelease,
+    origin: &Origin,
+    artifact: Artifact,
+    path: &Path,
+) -> Result<(), StepError> {
+    let from = release.path(artifact);
+    let copied = system.copy_file(&from, path, 0o600);
     copied.map(drop).map_err(|error| match error.path == from {
-        true => context.origin.failed(error),
+        true => origin.failed(error),
         false => error.into(),
     })
 }
 
 /// Compares the file at `path` with the artifact. Only what was unmounted and mounted again since it was written comes
 /// from the disk and not from memory.
-pub fn compare(context: &Context<'_>, artifact: Artifact, path: &Path) -> Result<(), StepError> {
-    let output = context
-        .run(Command::new("sha256sum").arg("--binary").arg(path))?
+pub fn compare(
+    system: &dyn System,
+    release: &OpenRelease,
+    artifact: Artifact,
+    path: &Path,
+) -> Result<(), StepError> {
+    let output = system
+        .run(&Command::new("sha256sum").arg("--binary").arg(path))?
         .text();
     let found = output.split_ascii_whitespace().next().unwrap_or_default();
-    if found != context.release.info(artifact).sha256 {
+    if found != release.info(artifact).sha256 {
         return Err(ReadBackError {
             path: path.to_owned(),
         }

@@ -1,8 +1,9 @@
 //! Step: the disk is still the one in the plan, and may be taken. The last step before the first write.
 
 use super::kept_group::KeptGroup;
-use super::{Context, partition_path};
+use super::{Context, Machine, partition_path};
 use crate::plan::{DiskIdentity, KeptStorage, Plan, identity_of};
+use hcl_checker::facts::Disk;
 use serde::Deserialize;
 use slots::PartitionKind;
 use slots::block::{Access, BlockDevice};
@@ -125,6 +126,22 @@ fn kept_groups(plan: &Plan) -> Vec<(String, Vec<String>)> {
     host.chain(extra).collect()
 }
 
+/// The disk by that path, which must be the one in the plan.
+pub(crate) fn same_disk(machine: &dyn Machine, planned: &DiskIdentity) -> Result<Disk, StepError> {
+    let disk = machine
+        .disk(&planned.path)
+        .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
+    let differences = differences(planned, &identity_of(&disk)?);
+    if differences.is_empty() {
+        return Ok(disk);
+    }
+    Err(IdentifyError::Other {
+        path: planned.path.clone(),
+        differences: differences.join(", "),
+    }
+    .into())
+}
+
 /// Looks at one disk again, and returns the partition table that is on it. `section` is what asks for it.
 fn identify(
     context: &Context<'_>,
@@ -133,19 +150,7 @@ fn identify(
     keeps: Option<&KeptStorage>,
     section: String,
 ) -> Result<Option<Table>, StepError> {
-    let disk = context
-        .machine
-        .disk(&planned.path)
-        .ok_or_else(|| IdentifyError::Gone(planned.path.clone()))?;
-    let differences = differences(planned, &identity_of(&disk)?);
-    if !differences.is_empty() {
-        let differences = differences.join(", ");
-        return Err(IdentifyError::Other {
-            path: planned.path.clone(),
-            differences,
-        }
-        .into());
-    }
+    same_disk(context.machine, planned)?;
     // Exclusive: the kernel refuses when a file system, LVM, md or device mapper uses any part of it.
     let mut device = context
         .machine

@@ -57,12 +57,23 @@ fn write_efi(context: &mut Context<'_>, at: usize) -> Result<(), StepError> {
         if let Some(folder) = path.parent() {
             context.system.create_dir_all(folder)?;
         }
-        files::copy(context, Artifact::GrubEfi, &path)?;
+        files::copy(
+            context.system,
+            context.release,
+            &context.origin,
+            Artifact::GrubEfi,
+            &path,
+        )?;
     }
     context.unmount(&esp)?;
     let esp = context.mount_device(device, PartitionKind::Esp, "vfat", true)?;
     for path in EFI_PATHS {
-        files::compare(context, Artifact::GrubEfi, &esp.join(path))?;
+        files::compare(
+            context.system,
+            context.release,
+            Artifact::GrubEfi,
+            &esp.join(path),
+        )?;
     }
     context.unmount(&esp)
 }

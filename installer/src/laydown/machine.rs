@@ -3,6 +3,8 @@
 use hcl_checker::facts::Disk;
 use hcl_checker::root::Root;
 use slots::block::{Access, BlockDevice, FileDevice, OpenError};
+use slots::env_block::{EnvBlock, EnvFileError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What the lay-down needs of the machine, apart from commands and files.
@@ -13,6 +15,15 @@ pub trait Machine: Send + Sync {
     fn open(&self, path: &Path, access: Access) -> Result<Box<dyn BlockDevice>, OpenError>;
     /// True when `path` exists.
     fn has_device(&self, path: &Path) -> bool;
+    /// Writes a block of the boot loader in place, durably.
+    fn write_env(&self, path: &Path, block: &EnvBlock) -> Result<(), EnvFileError> {
+        block.write_in_place(path)
+    }
+    /// Bytes that may still be written to the file system of `path`.
+    fn free_space(&self, path: &Path) -> io::Result<u64> {
+        let stat = nix::sys::statvfs::statvfs(path)?;
+        Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+    }
     /// Random identities of what is made.
     fn random_guids(&self) -> slots::gpt::Guids {
         slots::gpt::Guids::random()

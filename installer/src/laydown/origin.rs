@@ -1,6 +1,7 @@
 //! Where the release that is laid down is read from, for when it cannot be.
 
 use slots::Medium;
+use slots::writer::WriteError;
 use steps::StepError;
 
 /// Where the release is read from.
@@ -72,6 +73,16 @@ impl Origin {
             Origin::Medium(device) => OriginError::Medium { device, source }.into(),
             Origin::Memory(device) => OriginError::Memory { device, source }.into(),
             Origin::Server(url) => OriginError::Server { url, source }.into(),
+        }
+    }
+
+    /// As [`Origin::failed`], for what a slot was written from; the slot itself is no matter of the release.
+    pub fn failed_write(&self, error: WriteError) -> StepError {
+        match error {
+            WriteError::Source { .. }
+            | WriteError::SourceSize { .. }
+            | WriteError::SourceHash { .. } => self.failed(error),
+            other => other.into(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Context;
 use release::Artifact;
 use slots::block::Access;
 use slots::layout::PartitionKind;
-use slots::writer::{Expected, Phase, WriteError, forget_image, write_verified};
+use slots::writer::{Expected, forget_image, write_counted};
 use steps::{Reporter, Step, StepError};
 
 /// Writes and verifies slot A; makes slot B hold nothing.
@@ -46,28 +46,13 @@ impl Step<Context<'_>> for WriteSlot {
         let mut device = context
             .machine
             .open(&context.device(PartitionKind::SlotA), Access::Exclusive)?;
-        // Reading back takes as long as writing, so it counts, too.
-        let total = info.size * 2;
-        let written = write_verified(
+        let written = write_counted(
             &mut source,
             &expected,
             device.as_mut(),
-            0,
-            &mut |progress| {
-                let before = if progress.phase == Phase::Verify {
-                    info.size
-                } else {
-                    0
-                };
-                reporter.progress(before + progress.bytes, total);
-            },
+            &mut |done, total| reporter.progress(done, total),
         )
-        .map_err(|error| match error {
-            WriteError::Source { .. }
-            | WriteError::SourceSize { .. }
-            | WriteError::SourceHash { .. } => origin.failed(error),
-            other => other.into(),
-        })?;
+        .map_err(|error| origin.failed_write(error))?;
         debug_assert_eq!(written.sha256, expected.sha256);
         Ok(())
     }

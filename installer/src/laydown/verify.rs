@@ -1,6 +1,7 @@
 //! Step: the release is what its maker signed. Before anything is written.
 
-use super::Context;
+use super::{Context, Origin};
+use release::OpenRelease;
 use steps::{Reporter, Step, StepError};
 
 /// Reads every artifact once and compares it with the signed hashes.
@@ -20,14 +21,22 @@ impl Step<Context<'_>> for VerifyRelease {
         context: &mut Context<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), StepError> {
-        if let Some(expired) = &context.release.expired {
-            reporter.warn(format!(
-                "{expired}; a medium in the operator's hand installs all the same"
-            ));
-        }
-        context
-            .release
-            .verify_all(|done, total, _| reporter.progress(done, total))
-            .map_err(|error| context.origin.failed(error))
+        verify(context.release, &context.origin, reporter)
     }
+}
+
+/// Reads every artifact of `release` once and compares it with the signed hashes.
+pub(crate) fn verify(
+    release: &OpenRelease,
+    origin: &Origin,
+    reporter: &mut Reporter<'_>,
+) -> Result<(), StepError> {
+    if let Some(expired) = &release.expired {
+        reporter.warn(format!(
+            "{expired}; a medium in the operator's hand installs all the same"
+        ));
+    }
+    release
+        .verify_all(|done, total, _| reporter.progress(done, total))
+        .map_err(|error| origin.failed(error))
 }

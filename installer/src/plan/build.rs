@@ -137,15 +137,24 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
         .as_ref()
         .and_then(|network| network.management())
         .map(|bridge| bridge.mac);
-    let hostname = choices.system.hostname.resolve(|fact| match fact {
-        "serial" => machine.serial.clone(),
-        "uuid" => machine.uuid.clone(),
-        "asset_tag" => machine.asset_tag.clone(),
-        "mac" => uplink.map(|mac| mac.to_string()),
-        _ => None,
+    if choices.system.is_none() && disk.is_some() {
+        problems.push(PlanProblem::new(
+            About::Disk,
+            "the answers allow an upgrade only, and the disk that they mean holds no Bedplate host",
+            "choose the disk of a host, or say in [system] who a new host shall be",
+        ));
+    }
+    let hostname = choices.system.as_ref().map(|system| {
+        system.hostname.resolve(|fact| match fact {
+            "serial" => machine.serial.clone(),
+            "uuid" => machine.uuid.clone(),
+            "asset_tag" => machine.asset_tag.clone(),
+            "mac" => uplink.map(|mac| mac.to_string()),
+            _ => None,
+        })
     });
-    let hostname = match hostname {
-        Ok(hostname) => Some(hostname),
+    let hostname = match hostname.transpose() {
+        Ok(hostname) => hostname,
         // Without a network the address is missing for a reason that is told already.
         Err(_) if network.is_none() => None,
         Err(message) => {
@@ -173,23 +182,26 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     let hooks = hook::decide(&choices.hooks);
     let hooks = hooks.map_err(|list| problems.extend(list)).ok();
 
-    match (disk, storage, network, hcl, firmware, hostname, hooks) {
+    match (
+        disk,
+        storage,
+        network,
+        hcl,
+        firmware,
+        hostname.zip(choices.system.as_ref()),
+        hooks,
+    ) {
         (
             Some(disk),
             Some(storage),
             Some(network),
             Some(hcl),
             Some(firmware),
-            Some(hostname),
+            Some((hostname, system)),
             Some(hooks),
         ) if problems.is_empty() => Ok(Plan {
             schema: 1,
-            release: ReleasePlan {
-                version: release.version.clone(),
-                kernel: release.kernel.clone(),
-                xen: release.xen.clone(),
-                root: release.root.clone(),
-            },
+            release: ReleasePlan::of(release),
             boot: BootPlan {
                 firmware,
                 bios_code: disk.identity.sector_size == 512,
@@ -205,18 +217,17 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             storage,
             system: SystemPlan {
                 hostname,
-                timezone: choices.system.timezone.clone(),
-                root_password: choices
-                    .system
+                timezone: system.timezone.clone(),
+                root_password: system
                     .root_password
                     .as_ref()
                     .map_or("none", |hash| hash.method())
                     .to_owned(),
-                ssh_keys: choices.system.ssh_keys.clone(),
-                keymap: choices.system.keymap.clone(),
-                locale: choices.system.locale.clone(),
-                enable: choices.system.enable.clone(),
-                disable: choices.system.disable.clone(),
+                ssh_keys: system.ssh_keys.clone(),
+                keymap: system.keymap.clone(),
+                locale: system.locale.clone(),
+                enable: system.enable.clone(),
+                disable: system.disable.clone(),
             },
             network,
             hcl,
@@ -224,21 +235,13 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                 .license
                 .as_ref()
                 .map(|token| hex::encode(Sha256::digest(token.expose()))),
-            webhook: choices.webhook.as_ref().map(|webhook| WebhookPlan {
-                url: webhook.url.shown(),
-                progress: webhook.progress,
-                token: webhook.token.is_some(),
-                pin: webhook.pin.as_ref().map(ToString::to_string),
-            }),
-            source: choices.source.as_ref().map(|source| SourcePlan {
-                url: source.url.shown(),
-                pin: source.pin.as_ref().map(ToString::to_string),
-            }),
+            webhook: WebhookPlan::of(choices),
+            source: SourcePlan::of(choices),
             hooks,
             on_success: choices.on_success,
             on_failure: choices.on_failure,
             warnings,
-            root_password: choices.system.root_password.clone(),
+            root_password: system.root_password.clone(),
             license: choices.license.clone(),
             secrets: hook::secrets(choices),
         }),

@@ -1,7 +1,7 @@
 //! The plan for people.
 
-use super::{Firmware, HookPlan, Plan};
-use crate::choices::StorageKind;
+use super::{Firmware, HclPlan, HookPlan, Plan, ReleasePlan, SourcePlan, WebhookPlan};
+use crate::choices::{After, StorageKind};
 use crate::values::show_size;
 use std::fmt::{self, Display};
 use steps::hook::Stage;
@@ -19,20 +19,7 @@ impl Plan {
 impl Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.0;
-        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-        writeln!(
-            f,
-            "Release    Bedplate {}, Xen {}, Linux {}",
-            plan.release.version, plan.release.xen, plan.release.kernel
-        )?;
-        writeln!(
-            f,
-            "           root hash {}",
-            plan.release.root.verity.root_hash
-        )?;
-        if let Some(source) = &plan.source {
-            writeln!(f, "           fetched from {}", source.url)?;
-        }
+        write_release(f, &plan.release, plan.source.as_ref())?;
         for (n, (id, _)) in plan.disk.members().into_iter().enumerate() {
             writeln!(
                 f,
@@ -179,27 +166,11 @@ impl Display for Description<'_> {
             writeln!(f, "           ssh key {}", key.fingerprint())?;
         }
         plan.network.describe(f)?;
-        writeln!(
-            f,
-            "Hardware   {}{}",
-            plan.hcl.level,
-            if plan.hcl.overridden {
-                ", installed all the same"
-            } else {
-                ""
-            }
-        )?;
+        write_hcl(f, &plan.hcl)?;
         if let Some(sha256) = &plan.license_sha256 {
             writeln!(f, "License    one is installed, SHA-256 {sha256}")?;
         }
-        if let Some(webhook) = &plan.webhook {
-            let what = if webhook.progress {
-                "each step and the report"
-            } else {
-                "the report"
-            };
-            writeln!(f, "Webhook    {} hears {what}", webhook.url)?;
-        }
+        write_webhook(f, plan.webhook.as_ref())?;
         for (index, HookPlan { hook, .. }) in plan.hooks.iter().enumerate() {
             let failure = match (hook.may_fail, hook.when) {
                 (true, _) => "a failure is a warning",
@@ -216,14 +187,59 @@ impl Display for Description<'_> {
                 hook.sha256
             )?;
         }
-        writeln!(
-            f,
-            "Then       {} (after a failure: {})",
-            plan.on_success, plan.on_failure
-        )?;
+        write_then(f, plan.on_success, plan.on_failure)?;
         for warning in &plan.warnings {
             writeln!(f, "Warning    {warning}")?;
         }
         Ok(())
     }
+}
+
+pub(super) fn known(value: &Option<String>) -> String {
+    value.clone().unwrap_or_else(|| "none".to_owned())
+}
+
+pub(super) fn write_release(
+    f: &mut fmt::Formatter<'_>,
+    release: &ReleasePlan,
+    source: Option<&SourcePlan>,
+) -> fmt::Result {
+    writeln!(
+        f,
+        "Release    Bedplate {}, Xen {}, Linux {}",
+        release.version, release.xen, release.kernel
+    )?;
+    writeln!(f, "           root hash {}", release.root.verity.root_hash)?;
+    if let Some(source) = source {
+        writeln!(f, "           fetched from {}", source.url)?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_hcl(f: &mut fmt::Formatter<'_>, hcl: &HclPlan) -> fmt::Result {
+    let overridden = if hcl.overridden {
+        ", installed all the same"
+    } else {
+        ""
+    };
+    writeln!(f, "Hardware   {}{overridden}", hcl.level)
+}
+
+pub(super) fn write_webhook(
+    f: &mut fmt::Formatter<'_>,
+    webhook: Option<&WebhookPlan>,
+) -> fmt::Result {
+    let Some(webhook) = webhook else {
+        return Ok(());
+    };
+    let what = if webhook.progress {
+        "each step and the report"
+    } else {
+        "the report"
+    };
+    writeln!(f, "Webhook    {} hears {what}", webhook.url)
+}
+
+pub(super) fn write_then(f: &mut fmt::Formatter<'_>, good: After, bad: After) -> fmt::Result {
+    writeln!(f, "Then       {good} (after a failure: {bad})")
 }

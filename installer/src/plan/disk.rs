@@ -193,7 +193,7 @@ fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
 }
 
 /// The disks that the wishes name, in their order.
-fn taken<'d>(
+pub(super) fn taken<'d>(
     choice: &DiskChoice,
     disks: &'d [Disk],
     medium: Option<&str>,
@@ -259,7 +259,7 @@ fn inspect(
                 "{name} already runs Bedplate ({}); not reinstalled",
                 slots_on(disk).join(", ")
             ),
-            "boot from the disk; to install anew and lose the host with its guests, set `wipe = true` and `reinstall = true` in [disk], and \
+            "boot from the disk; to bring the host to the release of this medium, set `upgrade = true` in [disk]; to install anew and lose the host with its guests, set `wipe = true` and `reinstall = true` in [disk], and \
              `keep_storage = true` for the disks of its guests to stay",
         );
     } else if !choice.wipe {

@@ -50,7 +50,8 @@ pub fn decide(choices: &[HookChoice]) -> Result<Vec<HookPlan>, Vec<PlanProblem>>
 /// What the answers hold that a program may print and nobody should read.
 pub fn secrets(choices: &Choices) -> Secrets {
     let mut secrets = Secrets::new();
-    if let Some(hash) = &choices.system.root_password {
+    let system = choices.system.as_ref();
+    if let Some(hash) = system.and_then(|system| system.root_password.as_ref()) {
         secrets.add(hash.expose());
     }
     if let Some(token) = &choices.license {

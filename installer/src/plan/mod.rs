@@ -3,6 +3,7 @@
 mod build;
 mod contents;
 mod describe;
+mod describe_upgrade;
 mod disk;
 mod hcl;
 mod hook;
@@ -10,9 +11,11 @@ mod keep;
 mod matches;
 mod network;
 mod network_plan;
+mod planned;
 mod problem;
 mod secure_boot;
 mod storage;
+mod upgrade;
 mod wish;
 
 pub use build::{Input, build};
@@ -24,14 +27,17 @@ pub use keep::{KeptStorage, kept_storage};
 pub use matches::{MatchGroup, Matches};
 pub use network::choose as choose_network;
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
+pub use planned::{Planned, decide};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 pub use secure_boot::{SWITCH_ON, SecureBoot};
 pub use storage::{StorageDisk, StoragePlan};
+pub use upgrade::{OpenedPartition, Refusal, UpgradePlan, UpgradedHost, upgradable};
 
-use crate::choices::{After, HclPolicy, StorageKind};
+use crate::choices::{After, Choices, HclPolicy, StorageKind};
 use crate::values::{
     Hostname, Keymap, LicenseToken, Locale, PasswordHash, SshKey, Timezone, Unit, few,
 };
+use release::Manifest;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slots::{Console, ExtraOptions, Layout};
@@ -99,6 +105,18 @@ pub struct ReleasePlan {
     pub xen: String,
     /// Identity of the root image.
     pub root: slots::RootIdentity,
+}
+
+impl ReleasePlan {
+    /// Of the release with this manifest.
+    fn of(release: &Manifest) -> Self {
+        ReleasePlan {
+            version: release.version.clone(),
+            kernel: release.kernel.clone(),
+            xen: release.xen.clone(),
+            root: release.root.clone(),
+        }
+    }
 }
 
 /// Where it is laid down: one disk, named so that no other can be taken for it, or two as a mirror.
@@ -237,6 +255,18 @@ pub struct WebhookPlan {
     pub pin: Option<String>,
 }
 
+impl WebhookPlan {
+    /// As the operator wants it.
+    fn of(choices: &Choices) -> Option<Self> {
+        choices.webhook.as_ref().map(|webhook| WebhookPlan {
+            url: webhook.url.shown(),
+            progress: webhook.progress,
+            token: webhook.token.is_some(),
+            pin: webhook.pin.as_ref().map(ToString::to_string),
+        })
+    }
+}
+
 /// The server that the release is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SourcePlan {
@@ -245,6 +275,16 @@ pub struct SourcePlan {
     /// The only key that the server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,
+}
+
+impl SourcePlan {
+    /// As the operator wants it.
+    fn of(choices: &Choices) -> Option<Self> {
+        choices.source.as_ref().map(|source| SourcePlan {
+            url: source.url.shown(),
+            pin: source.pin.as_ref().map(ToString::to_string),
+        })
+    }
 }
 
 /// What the compatibility list said, and what the operator said to that.

@@ -8,7 +8,7 @@ use super::run_view::RunView;
 use super::screens::{self, Screen};
 use crate::choices::{After, Choices};
 use crate::license_check::LicenseCheck;
-use crate::plan::{About, Plan, PlanProblems};
+use crate::plan::{About, Plan, PlanProblems, Planned};
 use hcl_checker::facts::{Disk, Facts};
 use hcl_checker::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub enum Outcome {
     /// There is no plan for it.
     Refused(PlanProblems),
     /// The plan, and the choices that it comes from.
-    Ready(Box<(Choices, Plan)>),
+    Ready(Box<(Choices, Planned)>),
 }
 
 /// How the operator leaves the UI.
@@ -184,11 +184,16 @@ impl App {
     }
 
     /// The plan, where there is one.
-    pub fn plan(&self) -> Option<&Plan> {
+    pub fn planned(&self) -> Option<&Planned> {
         match &self.outcome {
             Outcome::Ready(ready) => Some(&ready.1),
             _ => None,
         }
+    }
+
+    /// The same, where it is that of an installation.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.planned().and_then(Planned::install)
     }
 
     /// The focus of this screen.
@@ -257,14 +262,22 @@ impl App {
             self.message = Some(problem);
             return;
         }
-        if let Some(next) = self.screen.next() {
+        let mut next = self.screen.next();
+        while let Some(skipped) = next.filter(|next| screens::is_skipped(self, *next)) {
+            next = skipped.next();
+        }
+        if let Some(next) = next {
             self.go(next);
         }
     }
 
     /// To the screen before, or the question whether to leave.
     pub fn back(&mut self) {
-        match self.screen.back() {
+        let mut back = self.screen.back();
+        while let Some(skipped) = back.filter(|back| screens::is_skipped(self, *back)) {
+            back = skipped.back();
+        }
+        match back {
             Some(back) => self.go(back),
             None => self.leaving = true,
         }
@@ -410,9 +423,11 @@ impl App {
         let Some(subject) = &self.subject else {
             return;
         };
-        let names: Vec<&str> = self
-            .draft
-            .disks
+        let disks = match self.draft.upgrades() {
+            Some(path) => std::slice::from_ref(path),
+            None => &self.draft.disks,
+        };
+        let names: Vec<&str> = disks
             .iter()
             .filter_map(|path| path.strip_prefix("/dev/"))
             .collect();
@@ -428,8 +443,9 @@ impl App {
 }
 
 /// The screen on which a problem of the plan is put right.
-pub fn screen_of(about: About) -> Screen {
+pub fn screen_of(about: About, upgrade: bool) -> Screen {
     match about {
+        About::Disk | About::Network | About::Machine if upgrade => Screen::Existing,
         About::Disk => Screen::Disks,
         About::Network => Screen::Network,
         About::Verdict => Screen::Hardware,

@@ -4,7 +4,8 @@ use super::field::Field;
 use super::network_draft::NetworkDraft;
 use super::screens::Screen;
 use crate::choices::{
-    After, BootChoice, Choices, DiskChoice, HclPolicy, StorageChoice, StorageKind, SystemChoice,
+    After, BootChoice, Choices, DiskChoice, HclPolicy, NetworkChoice, StorageChoice, StorageKind,
+    SystemChoice,
 };
 use crate::plan::{KeptStorage, SecureBoot, holds_bedplate, identity_of, kept_storage};
 use crate::selector::DiskSelector;
@@ -42,6 +43,18 @@ impl DraftProblem {
     }
 }
 
+/// What is to be done about a host that is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Existing {
+    /// Nobody said so far, or there is none.
+    #[default]
+    Undecided,
+    /// It may be lost.
+    Anew,
+    /// That on the disk with this path is upgraded.
+    Upgrade(String),
+}
+
 /// What the operator typed so far. Kept as typed, so that going back loses nothing. Secrets are not serialized.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
@@ -49,6 +62,9 @@ pub struct Draft {
     pub keymap: String,
     /// Why the operator installs on hardware that is not approved.
     pub reason: Field,
+    /// What is to be done about a host that is there.
+    #[serde(default)]
+    pub existing: Existing,
     /// Device paths of the disks to install to.
     pub disks: Vec<String>,
     /// Device paths of more disks, each of which becomes a storage repository.
@@ -81,6 +97,7 @@ impl Default for Draft {
         Draft {
             keymap: "us".to_owned(),
             reason: Field::default(),
+            existing: Existing::Undecided,
             disks: Vec::new(),
             storage: Vec::new(),
             lose_storage: false,
@@ -100,6 +117,14 @@ impl Draft {
     /// needed: the operator types it with the plan in sight, and without that nothing runs.
     pub fn choices(&self, facts: &Facts, zones: &Zones) -> Result<Choices, Vec<DraftProblem>> {
         let mut problems = Vec::new();
+        if let Some(path) = self.upgrades() {
+            let hcl = self.hcl(&mut problems);
+            let disk = upgraded(path, facts, &mut problems);
+            return match (disk, hcl) {
+                (Some(disk), Some(hcl)) if problems.is_empty() => Ok(upgrade_choices(disk, hcl)),
+                _ => Err(problems),
+            };
+        }
         let disk = self.disk(facts, &mut problems);
         let system = self.system(zones, &mut problems);
         let network = self.network.choice(&mut problems);
@@ -109,7 +134,7 @@ impl Draft {
                 Ok(Choices {
                     disk,
                     storage: self.storage_choices(facts),
-                    system,
+                    system: Some(system),
                     boot: BootChoice {
                         enroll_keys: self.enroll_keys
                             && SecureBoot::of(&facts.firmware).takes_keys(),
@@ -127,6 +152,14 @@ impl Draft {
                 })
             }
             _ => Err(problems),
+        }
+    }
+
+    /// Path of the disk with the host that is upgraded; none where a host is installed.
+    pub fn upgrades(&self) -> Option<&String> {
+        match &self.existing {
+            Existing::Upgrade(path) => Some(path),
+            Existing::Undecided | Existing::Anew => None,
         }
     }
 
@@ -150,6 +183,7 @@ impl Draft {
             second: rest.first().map(|disk| selector(disk, known)),
             wipe: chosen.iter().any(|disk| needs_consent(disk)),
             reinstall: chosen.iter().any(|disk| holds_bedplate(disk)),
+            upgrade: false,
             keep_storage: rest.is_empty() && self.kept(first).is_some(),
         })
     }
@@ -242,6 +276,49 @@ impl Draft {
                 reason: reason.to_owned(),
             }
         })
+    }
+}
+
+/// The choice of the disk with the host that is upgraded.
+fn upgraded(path: &str, facts: &Facts, problems: &mut Vec<DraftProblem>) -> Option<DiskChoice> {
+    let known = facts.disks.value().map_or(&[][..], Vec::as_slice);
+    let Some(disk) = known.iter().find(|disk| disk.path == path) else {
+        problems.push(DraftProblem::new(
+            Screen::Existing,
+            format!("{path} is not there any more. Choose again what is to be done."),
+        ));
+        return None;
+    };
+    Some(DiskChoice {
+        select: selector(disk, known),
+        fallbacks: Vec::new(),
+        state_size: None,
+        storage: StorageKind::Lvm,
+        mirror: false,
+        second: None,
+        wipe: false,
+        reinstall: false,
+        upgrade: true,
+        keep_storage: false,
+    })
+}
+
+/// The choices of an upgrade: everything else is as the host has it.
+fn upgrade_choices(disk: DiskChoice, hcl: HclPolicy) -> Choices {
+    Choices {
+        disk,
+        storage: Vec::new(),
+        system: None,
+        boot: BootChoice::default(),
+        network: NetworkChoice::plain(),
+        hcl,
+        license: None,
+        webhook: None,
+        source: None,
+        hooks: Vec::new(),
+        expect_plan: None,
+        on_success: After::Reboot,
+        on_failure: After::Shell,
     }
 }
 

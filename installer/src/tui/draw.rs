@@ -2,7 +2,7 @@
 
 use super::app::App;
 use super::page::{Page, wrap};
-use super::screens::{self, Screen};
+use super::screens;
 use super::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
@@ -85,11 +85,13 @@ fn header(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
     }
     let row = Rect::new(2, 0, width - 4, 1);
     frame.render_widget(Paragraph::new(Line::from(spans)), row);
+    let shown = screens::shown(app);
+    let before = shown.iter().take_while(|screen| **screen != app.screen);
     let place = format!(
         "{} {}/{}",
         app.screen.title(),
-        app.screen.index() + 1,
-        Screen::ALL.len()
+        before.count() + 1,
+        shown.len()
     );
     let line = Line::styled(place, theme.strong());
     frame.render_widget(Paragraph::new(line).alignment(Alignment::Right), row);
@@ -122,7 +124,7 @@ fn rule(theme: &Theme, frame: &mut Frame<'_>, y: u16) {
 }
 
 fn steps(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
-    for screen in Screen::ALL {
+    for screen in screens::shown(app) {
         let (mark, style) = match screen.index().cmp(&app.screen.index()) {
             std::cmp::Ordering::Less => (theme.glyphs.done, theme.text()),
             std::cmp::Ordering::Equal => (theme.glyphs.pointer, theme.accent()),

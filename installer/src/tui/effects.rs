@@ -2,7 +2,7 @@
 
 use crate::choices::{Choices, NetworkChoice};
 use crate::license_check::LicenseCheck;
-use crate::plan::{Plan, PlanProblems};
+use crate::plan::{PlanProblems, Planned};
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::facts::Facts;
 use hcl_checker::verdict::Verdict;
@@ -84,7 +84,7 @@ pub enum Job {
         text: String,
     },
     /// Do what the plan says: [`Message::Event`] many times, then [`Message::Ended`].
-    Install(Box<Plan>),
+    Install(Box<Planned>),
 }
 
 /// What a job has to say.
@@ -127,7 +127,7 @@ pub trait Effects: Sync {
     /// True when nothing is real.
     fn is_simulation(&self) -> bool;
     /// The plan that follows from the choices; pure.
-    fn plan(&self, choices: &Choices) -> Result<Plan, PlanProblems>;
+    fn plan(&self, choices: &Choices) -> Result<Planned, PlanProblems>;
     /// What the list says for an installation on these disks (kernel names); none before [`Job::Open`] is done.
     fn verdict(&self, disks: &[&str]) -> Option<Verdict>;
     /// Known time zones.

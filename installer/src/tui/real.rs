@@ -5,15 +5,15 @@ use super::gate::Tap;
 use super::network_test::NetworkTest;
 use crate::answer_source::{Finder, Network, Request, Trust};
 use crate::choices::Choices;
+use crate::installed;
 use crate::laydown::HOST_KEY_NOTE;
 use crate::license_check::{self, LicenseCheck};
-use crate::plan::{Plan, PlanProblems};
+use crate::plan::{PlanProblems, Planned};
 use crate::run_dir::RunDir;
 use crate::session::{AnswersFrom, Prepared, Session, failed_early};
 use crate::values::layout_and_variant;
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::facts::Facts;
-use hcl_checker::root::Root;
 use hcl_checker::verdict::Verdict;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,7 +83,10 @@ impl<'a> Real<'a> {
     }
 
     fn open(&self) -> Result<Box<Subject>, StepError> {
-        let prepared = self.session.prepare(Facts::read(&Root::system()))?;
+        let prepared = {
+            let facts = installed::facts(self.session.system, self.session.machine);
+            self.session.prepare(facts)?
+        };
         let manifest = &prepared.release.manifest;
         let subject = Subject {
             facts: prepared.facts.clone(),
@@ -124,7 +127,7 @@ impl<'a> Real<'a> {
             .map_err(|error| error_chain(&error))
     }
 
-    fn install(&self, plan: &Plan, tell: &(dyn Fn(Message) + Sync)) -> Ended {
+    fn install(&self, plan: &Planned, tell: &(dyn Fn(Message) + Sync)) -> Ended {
         let mut emitter = lock(&self.emitter);
         let events = self.tap.open();
         let (report, fingerprint) = std::thread::scope(|scope| {
@@ -245,7 +248,7 @@ impl Effects for Real<'_> {
         false
     }
 
-    fn plan(&self, choices: &Choices) -> Result<Plan, PlanProblems> {
+    fn plan(&self, choices: &Choices) -> Result<Planned, PlanProblems> {
         match self.prepared() {
             Some(prepared) => self.session.plan(&prepared, choices),
             None => Err(PlanProblems(Vec::new())),

@@ -6,8 +6,9 @@ use super::real::sha512_hash;
 use crate::choices::Choices;
 use crate::laydown;
 use crate::license_check::{self, LicenseCheck};
-use crate::plan::{self, Judge, Plan, PlanProblems};
+use crate::plan::{self, Judge, PlanProblems, Planned};
 use crate::release_source::ImageRoot;
+use crate::upgrade;
 use crate::values::{PasswordHash, Zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{Facts, NicKind};
@@ -81,10 +82,13 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn install(&self, plan: &Plan, tell: &(dyn Fn(Message) + Sync)) {
+    fn install(&self, plan: &Planned, tell: &(dyn Fn(Message) + Sync)) {
         let (sender, events) = std::sync::mpsc::channel();
         let mut emitter = Emitter::new(FanOut::new().with("ui", Forward(sender)));
-        let steps = laydown::steps(plan).plan();
+        let steps = match plan {
+            Planned::Install(plan) => laydown::steps(plan).plan(),
+            Planned::Upgrade(_) => upgrade::steps().plan(),
+        };
         let told = |emitter: &mut Emitter, kind| {
             emitter.emit(kind);
             events
@@ -138,19 +142,21 @@ impl<'a> Simulation<'a> {
             },
         );
         let heading = Heading {
-            version: plan.release.version.clone(),
+            version: plan.version().to_owned(),
             plan_sha256: plan.hash().unwrap_or_default(),
             ..Heading::default()
         };
         let report = Report {
             result: Outcome::Ok,
             steps: done,
-            warnings: plan.warnings.clone(),
+            warnings: plan.warnings().to_vec(),
             ..Report::failed_early(heading, 0, Vec::new())
         };
         tell(Message::Ended(Box::new(Ended {
             report,
-            fingerprint: Some("ED25519 SHA256:simulation, no host was installed".to_owned()),
+            fingerprint: plan
+                .install()
+                .map(|_| "ED25519 SHA256:simulation, no host was installed".to_owned()),
         })));
     }
 }
@@ -169,8 +175,8 @@ impl Effects for Simulation<'_> {
         true
     }
 
-    fn plan(&self, choices: &Choices) -> Result<Plan, PlanProblems> {
-        plan::build(&plan::Input {
+    fn plan(&self, choices: &Choices) -> Result<Planned, PlanProblems> {
+        plan::decide(&plan::Input {
             release: &self.release,
             facts: &self.facts,
             judge: &|disks| self.judge.verdict(&self.facts, disks),

@@ -129,6 +129,10 @@ impl<'s> Player<'s> {
         assert_eq!(self.app.screen, Screen::Hardware);
         self.text("spare ordered");
         self.keys(&[Key::Enter]);
+        if self.app.screen == Screen::Existing {
+            // The last but one: install anew.
+            self.keys(&[Key::Up, Key::Up, Key::Enter]);
+        }
         assert_eq!(self.app.screen, Screen::Disks, "{:?}", self.app.message);
     }
 

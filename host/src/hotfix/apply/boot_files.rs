@@ -2,18 +2,12 @@
 
 use super::Context;
 use crate::hotfix::Source;
-use crate::hotfix::etc;
-use crate::hotfix::precheck::{file_sha256, other_boot_folders};
-use crate::hotfix::upload::remove_folder;
+use crate::hotfix::precheck::file_sha256;
 use release::delta::{Base, DeltaStream};
-use release::{Artifact, BOOT_FILES};
+use release::{Artifact, BOOT_FILES, beside};
 use slots::block::Access;
-use slots::env_block::{ATOMIC, EnvBlock};
 use std::path::{Path, PathBuf};
 use steps::{Reporter, Step, StepError};
-
-/// What GRUB shows as the version of a root; in the folder of its boot files.
-const RELEASE_ENV: &str = "release.env";
 
 /// What was read back is not what was signed.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +34,9 @@ impl Step<Context<'_>> for WriteBootFiles {
     ) -> Result<(), StepError> {
         let (site, prepared) = (&context.site, &context.prepared);
         // The slot that they start was just overwritten. Those of an attempt that was broken off go, too.
-        for id in other_boot_folders(site, prepared)? {
-            remove_folder(site, &context.places.boot_files(&id))?;
-            // Nothing can start with these settings any more.
-            etc::discard(site, &id)?;
+        let places = context.places;
+        for id in beside::other_roots(site.system, &places.esp, prepared.boot.root.id())? {
+            beside::discard_root(site.system, &places.esp, &places.etc, &id)?;
         }
         let folder = context.places.boot_files(context.new_id());
         site.system.create_dir_all(&folder)?;
@@ -56,11 +49,7 @@ impl Step<Context<'_>> for WriteBootFiles {
             done += prepared.release.info(artifact).size;
             reporter.progress(done, total);
         }
-        let mut release = EnvBlock::new();
-        release.set("version", &prepared.record.root.version)?;
-        let block = release.to_bytes_within(ATOMIC)?;
-        site.system
-            .write_file(&folder.join(RELEASE_ENV), &block, 0o600)?;
+        beside::write_release_env(site.system, &folder, &prepared.record.root.version)?;
         site.system.sync(&folder)?;
         for (artifact, name) in BOOT_FILES {
             let path = folder.join(name);

@@ -6,7 +6,7 @@ use release::delta::{Base, DeltaStream};
 use release::{Artifact, data_size};
 use slots::block::Access;
 use slots::verity::{BLOCK, TreeBuilder};
-use slots::writer::{Expected, Phase, write_verified};
+use slots::writer::{Expected, write_counted};
 use std::io::Read;
 use steps::{Reporter, Step, StepError};
 
@@ -54,19 +54,11 @@ impl Step<Context<'_>> for WriteSlot {
         };
         // The kernel refuses this while the slot is in use, whatever was thought above.
         let mut device = machine.open(&prepared.slots.inactive, Access::Exclusive)?;
-        let total = info.size.saturating_mul(2);
-        write_verified(
+        write_counted(
             &mut *source,
             &expected,
             device.as_mut(),
-            0,
-            &mut |progress| {
-                let before = match progress.phase {
-                    Phase::Write => 0,
-                    Phase::Verify => info.size,
-                };
-                reporter.progress(before + progress.bytes, total);
-            },
+            &mut |done, total| reporter.progress(done, total),
         )?;
         Ok(())
     }

@@ -25,12 +25,7 @@ impl Step<Context<'_>> for ForgetOther {
         context: &mut Context<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), StepError> {
-        let state = BootState {
-            try_id: None,
-            tries: 0,
-            previous: None,
-            ..context.prepared.state.clone()
-        };
+        let state = context.prepared.state.forgetting_other();
         if state != context.prepared.state {
             write(&context.site, &state, reporter)?;
             context.prepared.state = state;
@@ -56,11 +51,7 @@ impl Step<Context<'_>> for ArrangeTry {
         context: &mut Context<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), StepError> {
-        let state = BootState {
-            try_id: Some(context.new_id().to_owned()),
-            tries: 1,
-            ..context.prepared.state.clone()
-        };
+        let state = context.prepared.state.trying_once(context.new_id());
         write(&context.site, &state, reporter)
     }
 }

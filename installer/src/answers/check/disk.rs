@@ -107,6 +107,23 @@ pub(super) fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<Di
     };
     let (wipe, reinstall) = (disk.wipe.unwrap_or(false), disk.reinstall.unwrap_or(false));
     let keep_storage = disk.keep_storage.unwrap_or(false);
+    let upgrade = disk.upgrade.unwrap_or(false);
+    if upgrade && (reinstall || keep_storage) {
+        document.problem_at(
+            "disk.upgrade",
+            "`upgrade` keeps the host that is on the disk, and `reinstall` loses it",
+            "leave `reinstall` and `keep_storage` out to upgrade, or `upgrade` to install anew",
+        );
+        return None;
+    }
+    if upgrade && mirror {
+        document.problem_at(
+            "disk.upgrade",
+            "`upgrade` knows hosts on one disk, and `mirror = true` is for two",
+            "leave `upgrade` out; a host on a mirror gets a newer release as a hotfix",
+        );
+        return None;
+    }
     if keep_storage && !(wipe && reinstall) {
         document.problem_at(
             "disk.keep_storage",
@@ -132,6 +149,7 @@ pub(super) fn disk(disk: Option<Disk>, document: &mut Document<'_>) -> Option<Di
         second,
         wipe,
         reinstall,
+        upgrade,
         keep_storage,
     })
 }

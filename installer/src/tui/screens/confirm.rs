@@ -6,7 +6,7 @@ use super::super::key::Key;
 use super::super::page::Page;
 use super::Screen;
 use crate::interview::{CONSENT, CONSENT_NOTHING_LOST};
-use crate::plan::Plan;
+use crate::plan::{DiskIdentity, Plan, Planned, UpgradePlan};
 use crate::values::{few, show_size};
 
 /// What F1 says.
@@ -17,7 +17,7 @@ world wide name and size; if another disk answers, nothing is written.";
 /// Storage repositories that are named, so that there is room for what is lost.
 const STORAGES: usize = 3;
 
-fn word(plan: &Plan) -> &'static str {
+fn word(plan: &Planned) -> &'static str {
     if plan.wipes() {
         CONSENT
     } else {
@@ -30,7 +30,7 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
     match key {
         Key::Esc => app.back(),
         Key::Enter => {
-            let Some(plan) = app.plan() else {
+            let Some(plan) = app.planned() else {
                 app.go(Screen::Summary);
                 return;
             };
@@ -59,23 +59,61 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
 
 /// Draws it.
 pub fn draw(app: &App, page: &mut Page<'_, '_>) {
-    let Some(plan) = app.plan() else {
+    let Some(planned) = app.planned() else {
         page.text("There is no plan any more: go back to it.");
         return;
     };
-    let id = &plan.disk.identity;
-    let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-    page.heading(&format!(
-        "Install Bedplate {} on {}?",
-        plan.release.version, id.path
-    ));
+    match planned {
+        Planned::Install(plan) => install(plan, page),
+        Planned::Upgrade(plan) => upgrade(plan, page),
+    }
     page.gap();
+    page.text(&format!("Type {} to agree.", word(planned)));
+    page.field("Consent", &app.marks.consent, true, "");
+}
+
+fn disk(id: &DiskIdentity, page: &mut Page<'_, '_>) {
+    let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     page.pair(
         "Disk",
         &format!("{}, {}", show_size(id.size), known(&id.model)),
     );
     page.pair("Serial number", &known(&id.serial));
     page.pair("World wide name", &known(&id.wwn));
+}
+
+fn upgrade(plan: &UpgradePlan, page: &mut Page<'_, '_>) {
+    page.heading(&format!(
+        "Upgrade Bedplate on {} from {} to {}?",
+        plan.disk.path, plan.host.version, plan.release.version
+    ));
+    page.gap();
+    disk(&plan.disk, page);
+    if let Some(name) = &plan.host.hostname {
+        page.pair("Host", name);
+    }
+    page.pair(
+        "Written",
+        &format!(
+            "{}, and boot files beside the old ones",
+            plan.device(plan.writes).display()
+        ),
+    );
+    page.gap();
+    page.text("Nothing is lost. These stay:");
+    for kept in UpgradePlan::kept() {
+        page.text(&format!("    {kept}"));
+    }
+}
+
+fn install(plan: &Plan, page: &mut Page<'_, '_>) {
+    let id = &plan.disk.identity;
+    page.heading(&format!(
+        "Install Bedplate {} on {}?",
+        plan.release.version, id.path
+    ));
+    page.gap();
+    disk(id, page);
     for storage in plan.storage.iter().take(STORAGES) {
         let paths = storage.disks.iter().map(|disk| disk.identity.path.as_str());
         let paths: Vec<&str> = paths.collect();
@@ -119,7 +157,4 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
             "The disks are empty: nothing is lost."
         });
     }
-    page.gap();
-    page.text(&format!("Type {} to agree.", word(plan)));
-    page.field("Consent", &app.marks.consent, true, "");
 }

@@ -4,13 +4,13 @@ use super::super::app::{App, Leave};
 use super::super::key::Key;
 use super::super::page::{Page, cut};
 use crate::choices::{AddressChoice, After, Ipv6Choice};
-use crate::plan::{Plan, SWITCH_ON};
+use crate::plan::{Plan, Planned, SWITCH_ON, UpgradePlan};
 use crate::run_dir::RUN_DIR;
 
 /// What F1 says.
 pub const HELP: &str = "Restart the machine and take the medium away; the host starts from its disk. Compare the fingerprint \
 when you log in by ssh for the first time. Where keys of Secure Boot were enrolled, /sys/kernel/security/lockdown says [integrity] \
-on the host when Secure Boot is on.\n\nAfter a failure nothing on the disk starts. Log, events and report are in \
+on the host when Secure Boot is on.\n\nAfter a failed installation nothing on the disk starts; after a failed upgrade the host starts what it started before. Log, events and report are in \
 /run/bedplate/install; a shell lets you look.";
 
 fn actions(app: &App) -> &'static [(&'static str, After)] {
@@ -68,10 +68,37 @@ fn enrolled(app: &App) -> bool {
     app.run.good == Some(true) && app.plan().is_some_and(|plan| plan.boot.enroll_keys)
 }
 
+fn upgraded(plan: &UpgradePlan, page: &mut Page<'_, '_>) {
+    page.heading(crate::upgrade::DONE);
+    page.gap();
+    if let Some(name) = &plan.host.hostname {
+        page.pair("Host", name);
+    }
+    page.pair(
+        "Next start",
+        &format!("tries Bedplate {}", plan.release.version),
+    );
+    page.pair(
+        "Way back",
+        &format!(
+            "the host is in {} again by itself where that does not come up; `xe host-rollback` by hand",
+            plan.host.version
+        ),
+    );
+    page.gap();
+    page.text("Take the medium away when the machine restarts.");
+}
+
 /// Draws it.
 pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     let run = &app.run;
-    if run.good == Some(true) {
+    let upgrade = match app.planned() {
+        Some(Planned::Upgrade(plan)) => Some(plan),
+        _ => None,
+    };
+    if let (Some(plan), Some(true)) = (upgrade, run.good) {
+        upgraded(plan, page);
+    } else if run.good == Some(true) {
         page.heading("Bedplate is installed.");
         page.gap();
         if let Some(plan) = app.plan() {
@@ -98,7 +125,10 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
              `xl list` show that it works.",
         );
     } else {
-        page.heading("Bedplate is NOT installed.");
+        page.heading(match upgrade {
+            Some(_) => "The host is NOT upgraded.",
+            None => "Bedplate is NOT installed.",
+        });
         page.gap();
         for (index, error) in run.errors.iter().enumerate() {
             if index == 0 {
@@ -108,8 +138,12 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
             }
         }
         page.gap();
+        let starts = match upgrade {
+            Some(_) => "The host starts what it started before",
+            None => "Nothing on the disk starts",
+        };
         page.text(&format!(
-            "Nothing on the disk starts. Log, events and report are in {RUN_DIR}."
+            "{starts}. Log, events and report are in {RUN_DIR}."
         ));
     }
     page.gap();

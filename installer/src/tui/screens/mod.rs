@@ -2,6 +2,7 @@
 
 pub mod confirm;
 pub mod disks;
+pub mod existing;
 pub mod finish;
 pub mod hardware;
 pub mod layout;
@@ -29,6 +30,8 @@ pub enum Screen {
     Verify,
     /// The verdict on the hardware.
     Hardware,
+    /// What is to be done about a host that is there.
+    Existing,
     /// Where to install.
     Disks,
     /// What the disk will look like.
@@ -51,10 +54,11 @@ pub enum Screen {
 
 impl Screen {
     /// All, in order.
-    pub const ALL: [Screen; 12] = [
+    pub const ALL: [Screen; 13] = [
         Screen::Welcome,
         Screen::Verify,
         Screen::Hardware,
+        Screen::Existing,
         Screen::Disks,
         Screen::Layout,
         Screen::Network,
@@ -77,6 +81,7 @@ impl Screen {
             Screen::Welcome => "Welcome",
             Screen::Verify => "Medium",
             Screen::Hardware => "Hardware",
+            Screen::Existing => "Host",
             Screen::Disks => "Disks",
             Screen::Layout => "Layout",
             Screen::Network => "Network",
@@ -111,12 +116,31 @@ impl Screen {
     }
 }
 
+/// True for a screen that asks nothing here: about a host where there is none, and for a new one where the host is upgraded.
+pub fn is_skipped(app: &App, screen: Screen) -> bool {
+    match screen {
+        Screen::Existing => !existing::is_asked(app.subject.as_ref()),
+        Screen::Disks | Screen::Layout | Screen::Network | Screen::System | Screen::License => {
+            app.draft.upgrades().is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The screens that are shown.
+pub fn shown(app: &App) -> Vec<Screen> {
+    let mut shown = Screen::ALL.to_vec();
+    shown.retain(|screen| !is_skipped(app, *screen));
+    shown
+}
+
 /// Gives a key to the screen.
 pub fn key(app: &mut App, key: Key, effects: &dyn Effects, jobs: &mut Vec<Job>) {
     match app.screen {
         Screen::Welcome => welcome::key(app, key, effects),
         Screen::Verify => verify::key(app, key, jobs),
         Screen::Hardware => hardware::key(app, key),
+        Screen::Existing => existing::key(app, key),
         Screen::Disks => disks::key(app, key, jobs),
         Screen::Layout => layout::key(app, key),
         Screen::Network => network::key(app, key, jobs),
@@ -152,6 +176,7 @@ pub fn problem(app: &App) -> Option<String> {
     match app.screen {
         Screen::Verify => verify::problem(app),
         Screen::Hardware => hardware::problem(app),
+        Screen::Existing => existing::problem(app),
         Screen::System => system::problem(app),
         Screen::License => license::problem(app),
         Screen::Summary => summary::problem(app),
@@ -175,6 +200,7 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         Screen::Welcome => welcome::draw(app, page),
         Screen::Verify => verify::draw(app, page),
         Screen::Hardware => hardware::draw(app, page),
+        Screen::Existing => existing::draw(app, page),
         Screen::Disks => disks::draw(app, page),
         Screen::Layout => layout::draw(app, page),
         Screen::Network => network::draw(app, page),
@@ -193,6 +219,7 @@ pub fn help(screen: Screen) -> &'static str {
         Screen::Welcome => welcome::HELP,
         Screen::Verify => verify::HELP,
         Screen::Hardware => hardware::HELP,
+        Screen::Existing => existing::HELP,
         Screen::Disks => disks::HELP,
         Screen::Layout => layout::HELP,
         Screen::Network => network::HELP,
@@ -212,6 +239,7 @@ pub fn hints(app: &App) -> &'static str {
         Screen::Verify | Screen::Layout => "Enter next   Esc back   F1 help",
         Screen::Hardware if app.marks.finding.is_some() => "Up/Down next finding   Esc list",
         Screen::Hardware => "Up/Down move   Enter open   F10 next   Esc back   F1 help",
+        Screen::Existing => "Up/Down move   Enter do it   Esc back   F1 help",
         Screen::Disks => "Up/Down move   Enter take it   S storage   F5 again   Esc back   F1 help",
         Screen::Network => "Up/Down move   Space choose   F10 next   Esc back   F1 help",
         Screen::System | Screen::License => {

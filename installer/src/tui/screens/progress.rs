@@ -10,8 +10,8 @@ use ratatui::text::{Line, Span};
 
 /// What F1 says.
 pub const HELP: &str = "The steps of the plan, one after the other. Boot loaders come last: a disk on which something failed does \
-not start.\n\nL shows the whole log. The machine can be left alone. A restart now leaves the disk without a host; \
-start the medium again to install anew.";
+not start.\n\nL shows the whole log. The machine can be left alone. A restart now leaves the disk without a host, \
+or in an upgrade with the old release; start the medium again to finish.";
 
 /// Takes a key.
 pub fn key(app: &mut App, key: Key) {

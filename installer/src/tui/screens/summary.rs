@@ -22,6 +22,7 @@ const LEAST_ROWS: usize = 15;
 
 /// The problems as lines, each with the screen on which it is put right.
 fn problems(app: &App) -> Vec<(Screen, String)> {
+    let upgrade = app.draft.upgrades().is_some();
     match &app.outcome {
         Outcome::Nothing => vec![(
             Screen::Verify,
@@ -34,7 +35,7 @@ fn problems(app: &App) -> Vec<(Screen, String)> {
         Outcome::Refused(problems) => problems
             .0
             .iter()
-            .map(|problem| (screen_of(problem.about), problem.to_string()))
+            .map(|problem| (screen_of(problem.about, upgrade), problem.to_string()))
             .collect(),
         Outcome::Ready(_) => Vec::new(),
     }
@@ -46,7 +47,7 @@ pub fn problem(app: &App) -> Option<String> {
 }
 
 fn lines(app: &App, width: usize) -> Vec<String> {
-    let Some(plan) = app.plan() else {
+    let Some(plan) = app.planned() else {
         return Vec::new();
     };
     let hash = plan

@@ -1,0 +1,104 @@
+//! What the choices come to: an installation, or an upgrade of the host that is there.
+
+use super::build::Input;
+use super::{Plan, PlanProblems, UpgradePlan, build, upgrade};
+use crate::choices::After;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// What will be done. Serializes as the plan itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Planned {
+    /// A host is laid down.
+    Install(Box<Plan>),
+    /// A release is written beside the one that a host runs.
+    Upgrade(Box<UpgradePlan>),
+}
+
+/// Decides everything, or says everything that is in the way: an upgrade where the answers ask for one and the disk holds a host,
+/// else an installation.
+pub fn decide(input: &Input<'_>) -> Result<Planned, PlanProblems> {
+    match upgrade::build(input) {
+        Some(plan) => plan.map(|plan| Planned::Upgrade(Box::new(plan))),
+        None => build(input).map(|plan| Planned::Install(Box::new(plan))),
+    }
+}
+
+impl Planned {
+    /// The plan of an installation.
+    pub fn install(&self) -> Option<&Plan> {
+        match self {
+            Planned::Install(plan) => Some(plan),
+            Planned::Upgrade(_) => None,
+        }
+    }
+
+    /// Version of the release.
+    pub fn version(&self) -> &str {
+        match self {
+            Planned::Install(plan) => &plan.release.version,
+            Planned::Upgrade(plan) => &plan.release.version,
+        }
+    }
+
+    /// What follows success and failure.
+    pub fn after(&self) -> (After, After) {
+        match self {
+            Planned::Install(plan) => (plan.on_success, plan.on_failure),
+            Planned::Upgrade(plan) => (plan.on_success, plan.on_failure),
+        }
+    }
+
+    /// What the operator should know.
+    pub fn warnings(&self) -> &[String] {
+        match self {
+            Planned::Install(plan) => &plan.warnings,
+            Planned::Upgrade(plan) => &plan.warnings,
+        }
+    }
+
+    /// The same, to add to them.
+    pub fn warnings_mut(&mut self) -> &mut Vec<String> {
+        match self {
+            Planned::Install(plan) => &mut plan.warnings,
+            Planned::Upgrade(plan) => &mut plan.warnings,
+        }
+    }
+
+    /// True when the operator agreed to lose what is on any of the disks.
+    pub fn wipes(&self) -> bool {
+        self.install().is_some_and(Plan::wipes)
+    }
+
+    /// What the operator agrees to lose, in one sentence without its full stop; none where nothing is lost.
+    pub fn loss(&self) -> Option<String> {
+        self.install().and_then(Plan::loss)
+    }
+
+    /// The plan as JSON, always the same for the same plan: two spaces, keys in the order of the types.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// SHA-256 of [`Planned::to_json`] without the warnings, lowercase hexadecimal; see [`Plan::hash`].
+    pub fn hash(&self) -> Result<String, serde_json::Error> {
+        let mut silent = self.clone();
+        silent.warnings_mut().clear();
+        Ok(hex::encode(Sha256::digest(silent.to_json()?)))
+    }
+
+    /// The plan in lines for people, without secrets.
+    pub fn describe(&self) -> String {
+        match self {
+            Planned::Install(plan) => plan.describe().to_string(),
+            Planned::Upgrade(plan) => plan.describe().to_string(),
+        }
+    }
+}
+
+impl From<Plan> for Planned {
+    fn from(plan: Plan) -> Self {
+        Planned::Install(Box::new(plan))
+    }
+}
