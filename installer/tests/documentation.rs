@@ -21,7 +21,7 @@ fn the_examples_are_valid() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 8);
     for example in examples {
         answers::read(example, "docs/answers.md", &zones(), None)
             .unwrap_or_else(|problems| panic!("{problems}\n{example}"));
