@@ -186,6 +186,24 @@ fn add_libvirt_cpu_model(tree: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Debian's toolstack starts a QEMU that serves disk images to dom0. Nothing forbids it a network card, so it makes its default one:
+/// dom0 gets an interface `enX1` that leads nowhere, and that looks like hardware to whoever counts cards.
+fn no_card_for_dom0(tree: &Path) -> Result<()> {
+    const BEFORE: &str = "-nographic -M xenpv -daemonize";
+    const AFTER: &str = "-nographic -M xenpv -nic none -daemonize";
+    let script = tree.join("etc/init.d/xen");
+    let text = std::fs::read_to_string(&script)
+        .with_context(|| format!("{} cannot be read", script.display()))?;
+    if !text.contains(BEFORE) {
+        bail!(
+            "{} does not start QEMU with `{BEFORE}`: Debian's script has changed, look at no_card_for_dom0",
+            script.display()
+        );
+    }
+    std::fs::write(&script, text.replacen(BEFORE, AFTER, 1))
+        .with_context(|| format!("{} cannot be written", script.display()))
+}
+
 /// Puts our files and programs into the tree and sets what starts at boot. `overlays` are folders of files, a later one over
 /// an earlier one.
 ///
@@ -209,6 +227,7 @@ pub fn lay_over(
         remove_all(&tree.join(old))?;
     }
     copy_whole(paths, &settled_etc(paths), &tree.join("etc"))?;
+    no_card_for_dom0(&tree)?;
     let mut added = Vec::new();
     for overlay in overlays {
         copy_tree(overlay, overlay, &tree, &mut added)?;

@@ -358,7 +358,7 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                 Choices {
                     disk,
                     storage,
-                    system,
+                    system: Some(system),
                     boot,
                     network: NetworkChoice {
                         management,

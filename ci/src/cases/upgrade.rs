@@ -71,7 +71,7 @@ pub fn run(run: &mut Run) -> Result<()> {
             host_checks::run_all(run, &host.ssh, &stayed(known.trim(), &old), "stayed")
         },
     )?;
-    run.phase("the report of the upgrade is on the host", |run| {
+    run.phase("the report of the upgrade is on the host", |_| {
         let report = host.ssh.run(
             "grep -c '\"result\": \"ok\"' /state/bedplate/upgrade/report.json",
             limit,

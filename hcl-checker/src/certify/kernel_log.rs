@@ -35,8 +35,19 @@ const BAD_XEN: [&str; 7] = [
     "panic",
 ];
 
-/// What the kernel calls an error, though it is a remark about tables of the firmware that it works around.
-const REMARKS: [&str; 2] = ["ACPI BIOS Error", "ACPI Error:"];
+/// What the kernel calls an error, though it is a remark about tables of the firmware that it works around, or what Bedplate's
+/// initrd does on purpose: it leaves the watchdog armed until the host is good.
+const REMARKS: [&str; 3] = [
+    "ACPI BIOS Error",
+    "ACPI Error:",
+    "watchdog: watchdog0: watchdog did not stop!",
+];
+
+/// What Xen says of machine checks when there was none (xen/arch/x86/cpu/mcheck/mce.c and non-fatal.c).
+const REMARKS_XEN: [&str; 2] = [
+    "machine check reporting enabled",
+    "machine check polling timer started",
+];
 
 /// A line of the kernel's log.
 #[derive(Debug, PartialEq)]
@@ -73,7 +84,7 @@ fn is_bad(line: &Line<'_>) -> bool {
 
 fn is_bad_xen(line: &str) -> bool {
     // Xen prints its own command line and options, which may name these words.
-    has(line, &BAD_XEN) && !has(line, &["command line", "cmdline"])
+    has(line, &BAD_XEN) && !has(line, &["command line", "cmdline"]) && !has(line, &REMARKS_XEN)
 }
 
 /// Reads the logs and judges them.
@@ -181,8 +192,14 @@ mod tests {
         assert_eq!(kernel("<27>[ 1.0] broken").status, Status::Failed);
         let word = format!("{fine}<6>[   11.0] {{1}}[Hardware Error]: event severity: corrected\n");
         assert_eq!(kernel(&word).status, Status::Failed);
-        let remark = format!("{fine}<3>[    0.3] ACPI BIOS Error (bug): Could not resolve\n");
+        let remark = format!(
+            "{fine}<3>[    0.3] ACPI BIOS Error (bug): Could not resolve\n\
+             <2>[   22.9] watchdog: watchdog0: watchdog did not stop!\n"
+        );
         assert_eq!(kernel(&remark).status, Status::Passed);
+        let fired =
+            format!("{fine}<2>[   99.9] watchdog: BUG: soft lockup - CPU#1 stuck for 26s!\n");
+        assert_eq!(kernel(&fired).status, Status::Failed);
     }
 
     #[test]
@@ -200,10 +217,14 @@ mod tests {
             judge_xen(text, &mut outcome);
             outcome.status
         };
-        let fine = "(XEN) Command line: noreboot=no mce=verbose panic\n(XEN) Xen version 4.20\n";
+        let fine = "(XEN) Command line: noreboot=no mce=verbose panic\n(XEN) Xen version 4.20\n\
+                    (XEN) CPU0: AMD K8 machine check reporting enabled\n\
+                    (XEN) mcheck_poll: Machine check polling timer started.\n";
         assert_eq!(judge(fine), Status::Passed);
         let fault = "(XEN) AMD-Vi: IO_PAGE_FAULT: 0000:03:00.0 d0 addr 00000000\n";
         assert_eq!(judge(fault), Status::Failed);
+        let check = "(XEN) [Hardware Error]: Machine check on CPU3\n";
+        assert_eq!(judge(check), Status::Failed);
     }
 
     #[test]
