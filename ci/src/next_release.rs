@@ -114,29 +114,25 @@ pub fn hotfixes(run: &Run, releases: &[Next]) -> Result<Vec<PathBuf>> {
     made
 }
 
-/// Makes a medium with the release, as a file in the folder of the case. Leaves the release files and the medium of the build as they
-/// were.
+/// Makes a medium with the release, as a file in the folder of the case. Leaves the release files of the build as they were.
 ///
 /// # Errors
 /// When `image-build` fails; with its last lines.
 pub fn medium(run: &Run, next: Next) -> Result<PathBuf> {
-    let out = run.file(&format!("{}.iso", next.version));
-    let iso = run.bench.workspace.iso()?;
-    let tested = iso.with_extension("tested");
-    if tested.exists() {
-        // An earlier run was ended in the middle.
-        rename(&tested, iso)?;
-    }
-    rename(iso, &tested)?;
-    let made = beside_tested(run, || {
-        build(run, next, 1)?;
-        image_build(run, epoch_of(&release_files(run, ""))?, |command| {
-            command.arg("iso")
-        })?;
-        rename(iso, &out)
-    });
-    rename(&tested, iso)?;
-    made.map(|()| out)
+    let version = next.version;
+    let out = run.file(&format!("{version}.iso"));
+    // Named after its version, so that the tested one stays.
+    let made = run
+        .bench
+        .workspace
+        .target()
+        .join(format!("image/bedplate-{version}-amd64.iso"));
+    beside_tested(run, || {
+        let epoch = build(run, next, 1)?;
+        image_build(run, epoch, |command| command.arg("iso"))?;
+        rename(&made, &out)
+    })?;
+    Ok(out)
 }
 
 /// The folder of release files with that end of its name; the build's own without one.
