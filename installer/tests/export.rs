@@ -356,9 +356,10 @@ fn any_choices() -> impl Strategy<Value = Choices> {
                 (boot, webhook, hash, (hooks, source)),
             )| {
                 Choices {
-                    disk,
                     storage,
-                    system: Some(system),
+                    // An upgrade alone needs none.
+                    system: Some(system).filter(|_| !(disk.upgrade && disk.wipe)),
+                    disk,
                     boot,
                     network: NetworkChoice {
                         management,

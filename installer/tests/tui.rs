@@ -47,6 +47,8 @@ fn every_screen_at_both_sizes() {
     player.keys(&[Key::Esc, Key::PageDown, Key::Up]);
     player.text("spare ordered");
     player.key(Key::F(10));
+    assert_eq!(player.app.screen, Screen::Existing);
+    player.keys(&[Key::Up, Key::Up, Key::Enter]);
     player.snapshot("04-disks");
     player.take_disk("/dev/sde");
     player.snapshot("04-disks-in-use");
@@ -541,11 +543,11 @@ fn going_back_and_forth_loses_nothing() {
     let Outcome::Ready(before) = std::mem::take(&mut player.app.outcome) else {
         panic!("no plan")
     };
-    for _ in 0..8 {
+    for _ in 0..9 {
         player.key(Key::Esc);
     }
     assert_eq!(player.app.screen, Screen::Welcome);
-    for _ in 0..8 {
+    for _ in 0..9 {
         player.key(Key::F(10));
     }
     assert_eq!(

@@ -99,7 +99,7 @@ fn by_name<S: Serializer>(kind: &PartitionKind, serializer: S) -> Result<S::Ok, 
 /// The host on `disk`, where the release `version` with that root hash can go beside the one that it runs.
 ///
 /// # Errors
-/// Says why not, and what to do. `None` in place of the advice where another disk or medium is what is left.
+/// Says why not, and what to do.
 pub fn upgradable(disk: &Disk, version: &str, root_hash: &str) -> Result<UpgradedHost, Refusal> {
     let path = &disk.path;
     if disk.partitions.iter().any(is_mirrored) {
@@ -202,7 +202,7 @@ fn slot(host: &BedplateHost) -> Option<PartitionKind> {
 }
 
 /// How a host is called in a sentence.
-pub(super) fn host_words(hostname: Option<&str>, path: &str) -> String {
+fn host_words(hostname: Option<&str>, path: &str) -> String {
     match hostname {
         Some(name) => format!("the host {name} on {path}"),
         None => format!("the host on {path}"),
@@ -330,16 +330,6 @@ impl UpgradePlan {
     /// The device of one of the partitions.
     pub fn device(&self, kind: PartitionKind) -> std::path::PathBuf {
         crate::laydown::partition_path(&self.disk.path, kind.number())
-    }
-
-    /// What changes, in one sentence without its full stop.
-    pub fn change(&self) -> String {
-        format!(
-            "{} goes from Bedplate {} to {}",
-            host_words(self.host.hostname.as_deref(), &self.disk.path),
-            self.host.version,
-            self.release.version
-        )
     }
 
     /// What stays as it is, in plain words.
