@@ -198,7 +198,8 @@ fn the_consent_to_lose_two_hundred_disks_fits_the_smallest_terminal() {
         for text in [
             "storage-1 on /dev/sdb",
             "and 196 more: the plan",
-            "/dev/sdd and 196 more will be lost",
+            "/dev/sdd and 196 more will be",
+            "lost, and cannot be brought back",
             "Type WIPE to agree.",
             "Consent",
         ] {
@@ -213,9 +214,7 @@ fn the_list_of_sixty_four_dark_interfaces_leaves_room_for_the_rest() {
     let mut player = Player::at(&system, dark());
     player.reach_disks();
     player.take_disk("/dev/nvme0n1");
-    player.keys(&[Key::Enter, Key::F(10)]);
-    player.fill_system();
-    player.key(Key::F(10));
+    player.key(Key::Enter);
     assert_eq!(
         player.app.screen,
         Screen::Network,
@@ -274,7 +273,7 @@ fn sixty_four_interfaces_without_a_link_are_waited_for_once() {
     let choices = choices(&format!(
         "schema = 1\n[disk]\npath = \"/dev/sda\"\nwipe = true\n\
          [system]\nhostname = \"xen1\"\nroot_password_hash = \"{HASH}\"\n\
-         [network]\ndhcp = true\n[network.bond]\ninterfaces = [{}]\n\
+         [network]\ndhcp = true\n[network.bond]\nmode = \"active-backup\"\ninterfaces = [{}]\n\
          [source]\nurl = \"https://releases.example.org/bedplate\"\n",
         all.join(", ")
     ));

@@ -723,8 +723,9 @@ mod tests {
             let mut device = FaultyDevice::new(old_disk(), fault);
             let result = forget_image(&mut device, OFFSET);
             assert_eq!(result.is_ok(), good, "{fault:?}");
+            // Where the flush failed it may be gone all the same; that was not promised.
             let head = device.into_inner().bytes(OFFSET, HEAD as usize);
-            assert_eq!(head == [0; HEAD as usize], good, "{fault:?}");
+            assert!(!good || head == [0; HEAD as usize], "{fault:?}");
         }
     }
 
