@@ -176,10 +176,15 @@ fn host(number: u8) -> Known<BedplateHost> {
         return Known::default();
     }
     Known::Value(BedplateHost {
-        version: if number % 3 == 0 { "9.0.0" } else { "0.0.9" }.into(),
-        root_hash: "0a".repeat(if number % 7 == 0 { 31 } else { 32 }),
+        version: if number.is_multiple_of(3) {
+            "9.0.0"
+        } else {
+            "0.0.9"
+        }
+        .into(),
+        root_hash: "0a".repeat(if number.is_multiple_of(7) { 31 } else { 32 }),
         slot: ["bedplate-a", "bedplate-b", "data"][usize::from(number % 3)].into(),
-        trial: (number % 11 == 0).then(|| "0b".repeat(8)),
+        trial: (number.is_multiple_of(11)).then(|| "0b".repeat(8)),
         hostname: None,
     })
 }

@@ -124,13 +124,13 @@ fn rule(theme: &Theme, frame: &mut Frame<'_>, y: u16) {
 }
 
 fn steps(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
-    for screen in screens::shown(app) {
+    for (y, screen) in (3..).zip(screens::shown(app)) {
         let (mark, style) = match screen.index().cmp(&app.screen.index()) {
             std::cmp::Ordering::Less => (theme.glyphs.done, theme.text()),
             std::cmp::Ordering::Equal => (theme.glyphs.pointer, theme.accent()),
             std::cmp::Ordering::Greater => (theme.glyphs.todo, theme.quiet()),
         };
-        let row = Rect::new(2, 3 + screen.index() as u16, STEPS - 2, 1);
+        let row = Rect::new(2, y, STEPS - 2, 1);
         let line = Line::styled(format!("{mark} {}", screen.title()), style);
         frame.render_widget(Paragraph::new(line), row);
     }
