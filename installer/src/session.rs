@@ -3,7 +3,7 @@
 use crate::choices::Choices;
 use crate::laydown::{self, Machine, Origin};
 use crate::license_check;
-use crate::plan::{self, About, Judge, PlanProblem, PlanProblems, Planned};
+use crate::plan::{self, About, Judge, PlanProblem, PlanProblems, Planned, SourcePlan};
 use crate::release_source::{self, ImageRoot, MountedImage, SOURCE_DIR};
 use crate::run_dir::RunDir;
 use crate::upgrade;
@@ -200,6 +200,10 @@ impl<'a> Session<'a> {
             });
         }
         let medium = self.boot.as_ref().and_then(|boot| boot.medium.as_ref());
+        let origin = |source: Option<&SourcePlan>| match source {
+            Some(source) => Origin::Server(source.url.clone()),
+            None => Origin::of_medium(medium),
+        };
         let mut report = match plan {
             Planned::Install(plan) => {
                 let now = emitter.unix();
@@ -212,19 +216,13 @@ impl<'a> Session<'a> {
                     now,
                 );
                 context.image = prepared.root();
-                context.origin = match &plan.source {
-                    Some(source) => Origin::Server(source.url.clone()),
-                    None => Origin::of_medium(medium),
-                };
+                context.origin = origin(plan.source.as_ref());
                 laydown::steps(plan).run(&mut context, emitter, heading)
             }
             Planned::Upgrade(plan) => {
                 let mut context =
                     upgrade::Context::new(plan, &prepared.release, self.system, self.machine);
-                context.origin = match &plan.source {
-                    Some(source) => Origin::Server(source.url.clone()),
-                    None => Origin::of_medium(medium),
-                };
+                context.origin = origin(plan.source.as_ref());
                 upgrade::steps().run(&mut context, emitter, heading)
             }
         };
