@@ -55,7 +55,7 @@ pub fn run(run: &mut Run) -> Result<()> {
     let hardware = Hardware {
         uefi: false,
         secure_boot: false,
-        bus: Bus::Virtio,
+        bus: Bus::Ahci,
         nic: Nic::Virtio,
         serial: "BPSCREENS1",
     };
