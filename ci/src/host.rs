@@ -79,6 +79,15 @@ impl Host {
     /// # Errors
     /// When it does not come up.
     pub fn restart(&mut self, run: &mut Run, entry: Option<&str>, name: &str) -> Result<()> {
+        self.go_down(run, name)?;
+        self.wait_up(run, entry, name)
+    }
+
+    /// Restarts the host from within and waits until it is down.
+    ///
+    /// # Errors
+    /// When it stays up.
+    pub fn go_down(&mut self, run: &mut Run, name: &str) -> Result<()> {
         run.phase(&format!("{name}: going down"), |run| {
             self.machine.serial.skip();
             // The connection may be cut before the command says that it worked.
@@ -86,8 +95,7 @@ impl Host {
                 .ssh
                 .output("systemctl reboot", b"", run.bench.limit(10));
             self.goes_down(run.bench.limit(40))
-        })?;
-        self.wait_up(run, entry, name)
+        })
     }
 
     /// Waits until the host restarts by itself and root can log in again. What it says meanwhile on the serial line is not to be

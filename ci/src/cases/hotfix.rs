@@ -22,8 +22,6 @@ pub(super) const FIRST: &str = env!("CARGO_PKG_VERSION");
 const GUEST: &str = "tiny";
 /// Until the hypervisor restarts a host that hangs, from the initrd on (`slots::boot_options`).
 const WATCHDOG: Duration = Duration::from_secs(900);
-/// Says a host that restarts.
-const RESTARTS: &str = "reboot: Restarting system";
 
 /// A good hotfix, with a guest that is back after it, and one whose toolstack does not start.
 ///
@@ -285,17 +283,7 @@ fn guest_runs(run: &Run, host: &Host) -> Result<()> {
 /// Restarts into the release that is not good, and waits until the host is back in the one before it.
 fn fall_back(run: &mut Run, host: &mut Host, defect: Defect) -> Result<()> {
     let phase = |what: &str| format!("{defect:?}: {what}").to_lowercase();
-    run.phase(&phase("going down"), |run| {
-        host.machine.serial.skip();
-        // The connection may be cut before the command says that it worked.
-        let _ = host
-            .ssh
-            .output("systemctl reboot", b"", run.bench.limit(10));
-        host.machine
-            .serial
-            .expect(&[RESTARTS], run.bench.limit(40))?;
-        Ok(())
-    })?;
+    host.go_down(run, &format!("{defect:?}").to_lowercase())?;
     run.phase(&phase("loader, hypervisor, initrd"), |run| {
         host.machine
             .serial

@@ -226,16 +226,7 @@ fn injected_options(run: &mut Run, host: &mut Host) -> Result<()> {
         "xen.efi com1 -- {INJECTED} loglvl=all -- {INJECTED} bedplate.mode=rescue init=/bin/sh"
     );
     start_next(run, host, "xen.efi", Some(&options))?;
-    run.phase("injected by the firmware: going down", |run| {
-        host.machine.serial.skip();
-        let _ = host
-            .ssh
-            .output("systemctl reboot", b"", run.bench.limit(10));
-        host.machine
-            .serial
-            .expect(&["reboot: Restarting system"], run.bench.limit(40))?;
-        Ok(())
-    })?;
+    host.go_down(run, "injected by the firmware")?;
     run.phase("injected by the firmware: to the login", |run| {
         host.machine
             .serial

@@ -67,8 +67,8 @@ pub(super) fn start(bench: &mut Bench<'_>, crash: Option<CrashOf>) -> Result<Out
     Err(TestError::Restarting)
 }
 
-/// A unit that goes on with the run. It is removed first thing, so it never runs twice. A run that reached its report did what
-/// it should, whatever the report says: it is no failed unit of the host; and one may go down again.
+/// A unit that goes on with the run. It is removed first thing, so it never runs twice. A report that says failed (1) or
+/// incomplete (4), and a machine that goes down once more (6), are no failure of the unit.
 fn unit(program: &Path, folder: &Path) -> String {
     // systemd.unit(5): a percent sign stands for itself when doubled; quotes keep spaces together.
     let quoted = |path: &Path| {

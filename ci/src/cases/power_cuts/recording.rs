@@ -113,17 +113,7 @@ pub(super) fn record(run: &mut Run, installation: &Installation, hotfix: &Path) 
         hotfix::expect_state(run, &host, &uuid, "restart-needed")
     })?;
     begin(Part::Restart)?;
-    run.phase("recorded: going down", |run| {
-        host.machine.serial.skip();
-        // The connection may be cut before the command says that it worked.
-        let _ = host
-            .ssh
-            .output("systemctl reboot", b"", run.bench.limit(10));
-        host.machine
-            .serial
-            .expect(&["reboot: Restarting system"], run.bench.limit(40))?;
-        Ok(())
-    })?;
+    host.go_down(run, "recorded")?;
     begin(Part::Start)?;
     host.wait_up(run, None, "recorded next")?;
     begin(Part::Health)?;
