@@ -1,6 +1,7 @@
 //! Whether guests run on the hardware (KVM) or are emulated, found out by running one.
 //!
-//! The presence of /dev/kvm proves nothing: there are machines where it opens and no guest ever runs an instruction.
+//! The presence of /dev/kvm proves nothing: there are machines where it opens and no guest ever runs an instruction, and
+//! others, whose processor shows no virtualization, where SeaBIOS runs and OVMF does not get past its first `fninit`.
 
 use crate::tools_root::ToolsRoot;
 use anyhow::{Context, Result};
@@ -69,9 +70,23 @@ impl Accelerator {
     }
 }
 
+/// Whether a processor shows virtualization of its own, by the text of `/proc/cpuinfo`. What offers KVM without it runs guests by other
+/// means, and Xen in such a guest has none for guests of its own.
+fn shows_virtualization(cpuinfo: &str) -> bool {
+    cpuinfo
+        .lines()
+        .filter_map(|line| line.strip_prefix("flags"))
+        .any(|flags| {
+            flags
+                .split_whitespace()
+                .any(|flag| flag == "vmx" || flag == "svm")
+        })
+}
+
 /// True when SeaBIOS says its name on the debug port of a KVM machine: then instructions run.
 fn runs_on_hardware(tools: &ToolsRoot) -> Result<bool> {
-    if !std::path::Path::new("/dev/kvm").exists() {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if !shows_virtualization(&cpuinfo) || !std::path::Path::new("/dev/kvm").exists() {
         return Ok(false);
     }
     let dir = tempfile::Builder::new()
@@ -116,4 +131,19 @@ fn runs_on_hardware(tools: &ToolsRoot) -> Result<bool> {
     let _ = child.kill();
     child.wait()?;
     Ok(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtualization_is_a_flag_and_no_part_of_a_word() {
+        let cpuinfo =
+            |flags: &str| format!("vendor_id\t: x\nflags\t\t: fpu {flags} sse\nbugs\t\t: svm\n");
+        assert!(shows_virtualization(&cpuinfo("vmx")));
+        assert!(shows_virtualization(&cpuinfo("svm")));
+        assert!(!shows_virtualization(&cpuinfo("svm_lock")));
+        assert!(!shows_virtualization(""));
+    }
 }
