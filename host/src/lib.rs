@@ -5,6 +5,7 @@
 //! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
 //! [`first_boot`] runs the programs that the installer left for the first boot.
 //! [`updates`] installs hotfixes without being told to.
+//! [`crash_kernel`] loads what collects a dump when Xen or dom0 crashes.
 //! [`licensing`] knows the license of this host, which decides about automatic updates alone.
 
 pub mod change;
@@ -13,6 +14,7 @@ mod clock;
 pub mod cmdline;
 pub mod commands;
 pub mod complete;
+pub mod crash_kernel;
 pub mod error;
 pub mod export;
 pub mod first_boot;

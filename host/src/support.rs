@@ -7,7 +7,7 @@ use std::time::Duration;
 use steps::{Command, System};
 
 /// Commands whose output is in it. One that fails is in it with its error.
-const COMMANDS: [&[&str]; 31] = [
+const COMMANDS: [&[&str]; 32] = [
     &["uname", "-a"],
     &["uptime"],
     &["xl", "info"],
@@ -42,6 +42,19 @@ const COMMANDS: [&[&str]; 31] = [
     &["lscpu"],
     &["hcl-checker", "check"],
     &["cat", "/proc/mdstat"],
+    // The ends of the hypervisor's console at each crash.
+    &[
+        "find",
+        "/var/crash",
+        "-name",
+        "xen.log",
+        "-exec",
+        "tail",
+        "--verbose",
+        "--bytes=65536",
+        "{}",
+        "+",
+    ],
     // Shows no passwords, which its file may hold.
     &["xe", "host-update-policy-get"],
 ];

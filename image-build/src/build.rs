@@ -126,6 +126,7 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         root: &order.trusted_root,
         license_keys: &order.license_keys,
         boot_variables: &signed_variables(&order.boot_keys, epoch)?,
+        boot_files_key: order.boot_keys.database.public_key(),
     };
     let overlays: Vec<PathBuf> = [Some(paths.overlay()), order.overlay.clone()]
         .into_iter()

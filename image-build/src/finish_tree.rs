@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 6] = [
+pub const PROGRAMS: [(&str, &str); 7] = [
     ("installer", "usr/bin/installer"),
     ("xe", "usr/bin/xe"),
+    ("bedplate-crash-kernel", "usr/bin/bedplate-crash-kernel"),
     ("bedplate-health", "usr/bin/bedplate-health"),
     ("bedplate-license", "usr/bin/bedplate-license"),
     ("bedplate-mirror", "usr/bin/bedplate-mirror"),
@@ -41,6 +42,8 @@ pub struct Trust<'a> {
     pub license_keys: &'a Path,
     /// Names and signed contents of the EFI variables of Secure Boot, for the installer to enroll.
     pub boot_variables: &'a [(&'static str, Vec<u8>)],
+    /// The public key that boot files are signed with for GRUB: the host checks them where it starts a kernel by itself.
+    pub boot_files_key: &'a [u8],
 }
 
 /// Mount points and folders that the root must have.
@@ -258,6 +261,9 @@ pub fn lay_over(
         std::fs::write(tree.join(&place), content)?;
         added.push(place);
     }
+    let place = slots::names::BOOT_FILES_KEY.trim_start_matches('/');
+    std::fs::write(tree.join(place), trust.boot_files_key)?;
+    added.push(place.to_string());
     let released = license::RELEASED_FILE.trim_start_matches('/');
     std::fs::write(tree.join(released), format!("{epoch}\n"))?;
     added.push(released.to_string());

@@ -4,9 +4,10 @@
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use image_build::measured_boot::predict;
 use image_build::secure_boot::{
-    BootKeys, Enrolled, VARIABLES, detached_signature, image_hash, public_key, sign_program,
-    signed_variables,
+    BootKeys, Enrolled, Signer, VARIABLES, detached_signature, image_hash, public_key,
+    sign_program, signed_variables,
 };
+use release::verify_boot_file;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
@@ -140,6 +141,22 @@ fn equal_input_and_keys_give_equal_bytes() {
         signed_variables(&keys, TIME).unwrap(),
         signed_variables(&keys, TIME).unwrap()
     );
+}
+
+#[test]
+fn a_host_takes_boot_files_as_grub_does() {
+    let (_dir, keys) = keys();
+    let signature = detached_signature(&keys.database, TIME, b"kernel").unwrap();
+    let verify =
+        |by: &Signer, data: &[u8]| verify_boot_file(by.public_key(), data.to_vec(), &signature);
+    assert_eq!(verify(&keys.database, b"kernel"), Ok(()));
+    for (by, data) in [
+        (&keys.database, b"kernel ".as_slice()),
+        (&keys.database, b"kernal"),
+        (&keys.exchange, b"kernel"),
+    ] {
+        assert!(verify(by, data).is_err());
+    }
 }
 
 #[test]

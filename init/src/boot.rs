@@ -5,7 +5,7 @@ use crate::console::Console;
 use crate::loader::ModuleLoader;
 use crate::search::Install;
 use crate::{
-    loader_hint, loop_device, md, medium, root, search, state, stop, switch_root, watchdog,
+    crash, loader_hint, loop_device, md, medium, root, search, state, stop, switch_root, watchdog,
 };
 use anyhow::{Context, Error, Result, anyhow};
 use nix::mount::{MsFlags, mount};
@@ -36,6 +36,9 @@ pub fn process_one() -> ExitCode {
     let cmdline = std::fs::read_to_string("/proc/cmdline")
         .map(|text| Cmdline::parse(&text))
         .unwrap_or_default();
+    if cmdline.is_crash() {
+        crash::process_one(&console, &cmdline, mounted);
+    }
     let boot = || mounted.and_then(|()| boot(&console, &cmdline));
     let error = match catch_unwind(AssertUnwindSafe(boot)) {
         Ok(Ok(never)) => match never {},
@@ -72,10 +75,11 @@ fn mount_kernel_file_systems() -> Result<()> {
 }
 
 /// What was opened, for the boot record.
-struct Opened {
+pub struct Opened {
     root_device: PathBuf,
     medium: Option<Medium>,
-    state: Option<PathBuf>,
+    /// The state partition or array.
+    pub state: Option<PathBuf>,
     mirror: Option<MirrorBoot>,
     warnings: Vec<String>,
 }
@@ -151,7 +155,7 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<Infallible> {
 }
 
 /// Modules that the later steps use, beside those that devices ask for. Each costs time at every boot.
-fn needed_modules(mode: Mode, ask_firmware: bool) -> Vec<&'static str> {
+pub fn needed_modules(mode: Mode, ask_firmware: bool) -> Vec<&'static str> {
     let mut needed = vec!["dm_verity", "squashfs"];
     match mode {
         Mode::Live => needed.extend(["loop", "isofs"]),
@@ -177,7 +181,7 @@ fn describe(mode: Mode) -> &'static str {
 }
 
 /// Finds slot and state on the disk of this host.
-fn open_installed(
+pub fn open_installed(
     console: &Console,
     cmdline: &Cmdline,
     loader: &ModuleLoader,

@@ -78,6 +78,17 @@ impl Cmdline {
         }
     }
 
+    /// Whether this kernel was started because another one crashed.
+    pub fn is_crash(&self) -> bool {
+        self.values(names::CMDLINE_MODE)
+            .any(|mode| mode == names::MODE_CRASH)
+    }
+
+    /// Where the hypervisor that crashed had its console: see [`crate::console_ring`].
+    pub fn console_ring(&self) -> Option<&str> {
+        self.values(names::CMDLINE_CONSOLE_RING).last()
+    }
+
     /// PARTUUID of the ESP that the loader came from. The last one counts; an empty one is none, because a loader whose
     /// probe failed passes that.
     pub fn esp(&self) -> Option<&str> {
@@ -169,6 +180,16 @@ mod tests {
         assert_eq!(parse("bedplate.esp=a bedplate.esp=b").esp(), Some("b"));
         assert_eq!(parse("bedplate.esp=").esp(), None);
         assert_eq!(parse("x").esp(), None);
+    }
+
+    #[test]
+    fn a_crash_is_told_with_the_place_of_the_console() {
+        let crash = parse("bedplate.mode=crash bedplate.console-ring=1,2,3");
+        assert!(crash.is_crash());
+        assert_eq!(crash.console_ring(), Some("1,2,3"));
+        // Nothing is booted where a crash is told.
+        assert!(crash.mode().is_err());
+        assert!(!parse("bedplate.mode=host").is_crash());
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //!
 //! It is `/init`, a static binary and the only program there: no shell can be reached before the root is verified.
 //! Started by the kernel it is process 1 and boots; process 1 starts it once more as `init load-modules`, which loads
-//! drivers and never decides anything.
+//! drivers and never decides anything. As the crash kernel's `/init` it collects a dump ([`crash`]) and boots nothing.
 
 mod block;
 mod boot;
 mod choice;
 mod cmdline;
 mod console;
+mod console_ring;
 mod copy;
+mod crash;
 mod loader;
 mod loader_hint;
 mod loop_device;
@@ -24,6 +26,7 @@ mod stop;
 mod switch_root;
 mod uevent;
 mod verity_device;
+mod vmcore;
 mod watchdog;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@
 
 mod artifact_file;
 pub mod beside;
+mod boot_signature;
 pub mod delta;
 mod directory_transport;
 mod error;
@@ -27,6 +28,7 @@ mod publish;
 mod verified_reader;
 mod version;
 
+pub use boot_signature::verify_boot_file;
 pub use error::Error;
 pub use fetch_metadata::{MAX_ALL_METADATA, MAX_METADATA, MetadataError, fetch_metadata};
 pub use hotfix_file::{pack_hotfix, unpack_hotfix};

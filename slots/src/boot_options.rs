@@ -29,8 +29,15 @@ const SERIAL: &str = "115200,8n1";
 /// For a machine that does not come up otherwise: one processor, no deep sleep of it, no IOMMU, no microcode.
 const SAFE: &str = "nosmp max_cstate=0 iommu=0";
 
-// Not here on purpose: `noreboot` (a panic has to reboot, or a failed try never ends), `crashkernel` (nothing collects
-// the dump yet), `sync_console` (slow). Not here yet: `watchdog`. It would reboot a hypervisor that hangs, but its NMI
+/// Memory for the crash kernel, below 4 GiB where every device reaches it. Without a range in front of the size: Xen 4.20 misreads
+/// `RANGE:SIZE,below=4G` and takes memory from above, where the crash kernel finds no room for its bounce buffers
+/// (`parse_crashkernel` in xen/common/kexec.c).
+const CRASH: &str = "crashkernel=192M,below=4G";
+/// What dom0 says goes into the hypervisor's ring as well, so that a dump has the words of a kernel that crashed. The ring of
+/// 16 KiB is too small for both (docs/misc/xen-command-line.pandoc).
+const RING: &str = "console_to_ring conring_size=128k";
+
+// Not here on purpose: `noreboot` (a panic has to reboot, or a failed try never ends), `sync_console` (slow). Not here yet: `watchdog`. It would reboot a hypervisor that hangs, but its NMI
 // test and its timeout of 5 seconds were not tried, neither on hardware nor under slow emulation.
 
 /// The command line of the hypervisor.
@@ -41,9 +48,9 @@ pub fn xen_options(console: Console) -> String {
         Console::Vga => "console=vga".to_owned(),
     };
     let more = if console == Console::Safe {
-        SAFE
+        SAFE.to_owned()
     } else {
-        MICROCODE
+        format!("{MICROCODE} {CRASH} {RING}")
     };
     format!("{DOM0_MEMORY} {DOM0_VCPUS} {more} {console_options}")
 }
@@ -71,17 +78,41 @@ pub fn dom0_options(console: Console) -> String {
 
 /// The command line of the kernel on bare Linux, to find out why the hypervisor does not start.
 pub fn rescue_options(console: Console) -> String {
-    let consoles = match console {
-        Console::Com1 | Console::Safe => "console=tty0 console=ttyS0,115200n8",
-        Console::Com2 => "console=tty0 console=ttyS1,115200n8",
-        Console::Vga => "console=tty0",
-    };
+    let consoles = bare_consoles(console);
     let more = if console == Console::Safe {
         " nomodeset"
     } else {
         ""
     };
     format!("{}=rescue {consoles} {COMMON}{more}", names::CMDLINE_MODE)
+}
+
+/// The command line of the crash kernel on a host whose ESP has the PARTUUID `esp`, and whose hypervisor has its console at `ring`
+/// ([`names::CMDLINE_CONSOLE_RING`]).
+///
+/// One processor, because the others were stopped where they were; `reset_devices`, because nobody told the devices (Linux
+/// `Documentation/admin-guide/kdump/kdump.rst`).
+pub fn crash_options(console: Console, esp: &str, ring: Option<&str>) -> String {
+    let mut options = format!(
+        "{}={} {}={esp} {} nr_cpus=1 reset_devices panic=10 loglevel=4",
+        names::CMDLINE_MODE,
+        names::MODE_CRASH,
+        names::CMDLINE_ESP,
+        bare_consoles(console)
+    );
+    if let Some(ring) = ring {
+        options += &format!(" {}={ring}", names::CMDLINE_CONSOLE_RING);
+    }
+    options
+}
+
+/// Consoles of a kernel that runs without the hypervisor.
+fn bare_consoles(console: Console) -> &'static str {
+    match console {
+        Console::Com1 | Console::Safe => "console=tty0 console=ttyS0,115200n8",
+        Console::Com2 => "console=tty0 console=ttyS1,115200n8",
+        Console::Vga => "console=tty0",
+    }
 }
 
 /// Options of every kernel that runs from a slot. `loglevel=4`: a serial console is slow, and what is not an error is in the
@@ -169,5 +200,21 @@ mod tests {
             xen_options(Console::Safe).contains("nosmp")
                 && !xen_options(Console::Safe).contains("ucode")
         );
+    }
+
+    #[test]
+    fn a_crash_kernel_has_memory_but_where_every_feature_is_left_out() {
+        for console in Console::ALL {
+            let has = xen_options(console).contains(" crashkernel=192M,below=4G ");
+            assert_eq!(has, console != Console::Safe);
+        }
+        let line = crash_options(Console::Com2, "uuid", Some("1,2,3"));
+        assert!(
+            line.starts_with("bedplate.mode=crash bedplate.esp=uuid "),
+            "{line}"
+        );
+        assert!(line.contains(" console=ttyS1,115200n8 "), "{line}");
+        assert!(line.ends_with(" bedplate.console-ring=1,2,3"), "{line}");
+        assert!(!crash_options(Console::Vga, "uuid", None).contains("ring"));
     }
 }

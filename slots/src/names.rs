@@ -36,6 +36,11 @@ pub const ISO_LABEL_PREFIX: &str = "BEDPLATE_";
 
 /// Kernel command line key: `live`, `host` or `rescue`. Absent: the initrd stops.
 pub const CMDLINE_MODE: &str = "bedplate.mode";
+/// The fourth value of [`CMDLINE_MODE`]: the kernel that runs after a crash. It boots nothing, and so is no [`crate::Mode`].
+pub const MODE_CRASH: &str = "crash";
+/// Command line key of the crash kernel: the hypervisor's addresses of `conring`, `conring_size` and `conringp` as hexadecimal
+/// numbers with commas between them.
+pub const CMDLINE_CONSOLE_RING: &str = "bedplate.console-ring";
 /// Kernel command line key: where the answers are (`embedded`, a URL, a device path, or where to ask for a URL: `dhcp`, `dns`, `discover`).
 pub const CMDLINE_ANSWERS: &str = "bedplate.answers";
 /// Kernel command line key: SHA-256 of the public key that a server of answers must have, `sha256//BASE64=`.
@@ -98,5 +103,7 @@ pub const ETC_OVERLAY_OPTIONS: &str = "index=off,metacopy=off,redirect_dir=off,x
 pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
 /// In the root image: signed contents of the EFI variables db, KEK and PK, as `NAME.auth`.
 pub const SECURE_BOOT_KEYS: &str = "/usr/share/bedplate/secure-boot";
+/// In the root image: the public key that boot files are signed with for GRUB, DER (PKCS #1).
+pub const BOOT_FILES_KEY: &str = "/usr/share/bedplate/secure-boot/boot-files.der";
 /// In the root image: the pristine content of /var, copied to state where absent.
 pub const FACTORY_VAR: &str = "/usr/share/factory/var";

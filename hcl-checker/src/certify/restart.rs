@@ -23,8 +23,9 @@ const HASHED: u64 = steps::system::MAX_FILE;
 const KEPT: u64 = 1 << 20;
 /// Folders within folders that are looked into: systemd-pstore makes two, for the time and for the part.
 const DEPTH: usize = 4;
-/// What a kernel says as it panics, in its log.
-const LAST_WORDS: &str = "Kernel panic";
+/// What a kernel says as it panics, in its log, and what Xen says in its own when it is told to (xen/common/keyhandler.c,
+/// `do_crashdump_trigger`) or panics (xen/drivers/char/console.c).
+const LAST_WORDS: [&str; 3] = ["Kernel panic", "triggering crashdump", "Panic on CPU"];
 /// What dom0 sees of the memory may differ a little from boot to boot: one part in so many.
 const MEMORY_DIFFERS: u64 = 64;
 
@@ -175,7 +176,8 @@ fn collect(
             let name = path.rsplit('/').next().unwrap_or("dump");
             bench.keep(&format!("{}-{name}", number + 1), &content)?;
             let text = String::from_utf8_lossy(&content);
-            let said = text.lines().find(|line| line.contains(LAST_WORDS));
+            let is_last = |line: &&str| LAST_WORDS.iter().any(|words| line.contains(words));
+            let said = text.lines().find(is_last);
             last_words = last_words.or(said.map(|line| (line.to_owned(), path.clone())));
         }
     }
@@ -314,6 +316,21 @@ mod tests {
         assert_eq!(
             names,
             ["test-1-dmesg.txt", "test-2-dmesg-erst-1", "test-dumps.txt"]
+        );
+
+        let mut of_xen = Outcome::new();
+        let mut fixture = Fixture::new();
+        fixture.system = fixture.system.file(
+            "/var/crash/20261127T124851Z-xen/xen.log",
+            "(XEN) 'C' pressed -> triggering crashdump\n(XEN) Executing kexec image on cpu0\n",
+        );
+        fixture
+            .with(|bench| collect(bench, &waiting, &mut of_xen))
+            .expect("collected");
+        assert!(
+            of_xen.measurements[1]
+                .observed
+                .ends_with("triggering crashdump")
         );
 
         let mut nothing = Outcome::new();

@@ -82,6 +82,11 @@ impl Signer {
         &self.certificate
     }
 
+    /// The public key, DER (PKCS #1).
+    pub fn public_key(&self) -> &[u8] {
+        self.key.public_key().as_ref()
+    }
+
     /// The RSA key that signs and is checked with.
     pub(super) fn key(&self) -> &KeyPair {
         &self.key
