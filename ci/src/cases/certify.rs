@@ -352,10 +352,11 @@ fn card(run: &mut Run, host: &mut Host) -> Result<()> {
     })?;
     run.phase("up again after dom0's crash, and the hypervisor's", |run| {
         dumped(run, host)?;
+        let limit = run.bench.limit(200);
         host.machine
             .serial
-            .expect(&["triggering crashdump"], run.bench.limit(200))
-            .map(drop)
+            .expect(&["triggering crashdump"], limit)?;
+        Ok(())
     })?;
     run.phase("up again after that, to the report", |run| {
         dumped(run, host)?;
