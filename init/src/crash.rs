@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::reboot::{RebootMode, reboot};
 use slots::Mode;
-use slots::names::{self, INITRD_IDENTITY};
+use slots::names::INITRD_IDENTITY;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
