@@ -3,6 +3,7 @@
 mod accelerator;
 mod answers;
 mod apt;
+mod bench_page;
 mod boot_menu;
 mod case;
 mod cases;
@@ -113,6 +114,14 @@ enum Command {
         /// Their names; all when none is given.
         machines: Vec<String>,
     },
+    /// Run the comparisons with what others use, and write what came of them into docs/benchmarks.md.
+    Bench {
+        /// Their names (fleet, lay-down, apply-delta, checker); all when none is given.
+        comparisons: Vec<String>,
+        /// The folder of an older release, as `image-build root` leaves one: for apply-delta.
+        #[arg(long, value_name = "DIR")]
+        old: Option<PathBuf>,
+    },
     /// Measure `hcl-checker check` against lspci, lshw and hwinfo in a virtual machine with 137 PCI functions.
     BenchChecker {
         /// Rounds; in each every program runs once, with the caches dropped before.
@@ -177,6 +186,9 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Corpus => {
             println!("{}", corpus::fetch(&workspace)?.display());
             Ok(true)
+        }
+        Command::Bench { comparisons, old } => {
+            bench_page::run(&workspace, &comparisons, old.as_deref())
         }
         Command::BenchChecker { rounds, program } => {
             let bench = bench(workspace, wishes, false)?;

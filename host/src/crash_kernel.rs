@@ -56,7 +56,7 @@ pub fn load(system: &dyn System, places: &Places) -> Result<Loaded, String> {
         }
     }
     let root = boot_record_at(system, &places.boot_record)?.root;
-    let folder = places.boot_files(&root.id());
+    let folder = places.boot_files(root.id());
     let kernel = checked(system, folder.join("vmlinuz"))?;
     let initrd = checked(system, folder.join("initrd.img"))?;
 

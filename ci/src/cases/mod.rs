@@ -9,6 +9,7 @@ mod hosts;
 mod hotfix;
 mod medium;
 mod mirror;
+mod network_source;
 mod power_cuts;
 mod refusals;
 mod reinstall;
@@ -108,6 +109,12 @@ pub static ALL: &[Case] = &[
         about: "BIOS, two disks: either alone boots, a half that comes back is made whole, two histories are never merged",
         long: true,
         run: mirror::run,
+    },
+    Case {
+        name: "network-source",
+        about: "BIOS: signed answers whose place SMBIOS tells, and a release, both from a server; answers that were changed are refused",
+        long: true,
+        run: network_source::run,
     },
     Case {
         name: "storage",

@@ -4,7 +4,7 @@ use super::samples::nvme_uefi;
 use super::tree::Tree;
 use hcl_checker::Known;
 use hcl_checker::drivers::DriverIndex;
-use hcl_checker::facts::Facts;
+use hcl_checker::facts::{Context, Facts};
 use hcl_checker::list::List;
 use hcl_checker::verdict::{Finding, Level, Severity, judge};
 
@@ -189,4 +189,29 @@ fn a_chipset_whose_interrupt_remapping_is_broken() {
             chipset.is_none_or(|chipset| !chipset.essential && chipset.advice.contains("IOMMU"))
         );
     }
+}
+
+#[test]
+fn microcode_is_asked_of_machines_and_not_of_their_guests() {
+    let mut facts = nvme_uefi().facts();
+    facts.context = Known::Value(Context::Bare);
+    let of = |facts: &Facts, least: &str| {
+        let cpu = "cpu = { vendor = \"GenuineIntel\", families = [6, 6], models = [143] }";
+        let rest = format!("require.microcode_min = \"{least}\"");
+        found(facts, &entry("cpu", cpu, &rest))
+    };
+    facts.cpu.vendor = Known::Value("GenuineIntel".to_owned());
+    facts.cpu.family = Known::Value(6);
+    facts.cpu.model = Known::Value(143);
+    facts.cpu.microcode = Known::Value("0x2b000590".to_owned());
+    assert!(is_met(&of(&facts, "0x2b000590")));
+    let broken = of(&facts, "0x2b000591");
+    assert!(!is_met(&broken));
+    assert_eq!(broken.expected, "microcode 0x2b000591 or newer");
+    facts.cpu.microcode = Known::unknown("not told");
+    assert!(!is_met(&of(&facts, "0x1")));
+    facts.context = Known::Value(Context::Guest {
+        hypervisor: "KVM".to_owned(),
+    });
+    assert!(is_met(&of(&facts, "0x2b000591")));
 }
