@@ -1,5 +1,6 @@
 //! The plain interview: numbered questions on the console that it runs on, for whoever booted without answers.
 
+mod disk_question;
 mod existing_question;
 mod network_questions;
 mod prompt;

@@ -8,6 +8,7 @@ mod bench;
 mod change;
 mod cpu;
 mod evidence;
+pub mod exit;
 pub mod guest_program;
 mod guests;
 mod initrd;

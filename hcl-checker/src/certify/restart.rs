@@ -2,7 +2,7 @@
 
 use super::change::read_text;
 use super::run_state::Waiting;
-use super::{Bench, Change, CrashOf, Outcome, TestError, now};
+use super::{Bench, Change, CrashOf, Outcome, TestError, exit, now};
 use crate::facts::{Disk, Facts};
 use crate::known::Known;
 use crate::root::Root;
@@ -80,9 +80,13 @@ fn unit(program: &Path, folder: &Path) -> String {
     format!(
         "[Unit]\nDescription=hcl-checker goes on with a certification after a restart\n\
          After=multi-user.target\n\n[Service]\nType=exec\nExecStart={} certify --resume --out {}\n\
-         SuccessExitStatus=1 4 6\n",
+         SuccessExitStatus={} {} {}\n",
         quoted(program),
-        quoted(folder)
+        quoted(folder),
+        // Each is a run that did its work: it reached its report, or goes on after the next start.
+        exit::FAILED,
+        exit::INCOMPLETE,
+        exit::GOES_ON
     )
 }
 
@@ -278,6 +282,11 @@ mod tests {
             line,
             r#"ExecStart="/opt/my tools/hcl-checker" certify --resume --out "/srv/50%%\"$$x""#
         );
+        // Neither wrong use nor a run without a test is a success.
+        let good = text
+            .lines()
+            .find_map(|line| line.strip_prefix("SuccessExitStatus="));
+        assert_eq!(good, Some("1 4 6"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{json, print, read_drivers};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use hcl_checker::certify::exit::{FAILED, GOES_ON, INCOMPLETE, NOTHING_RAN};
 use hcl_checker::certify::peer::DEFAULT_PORT;
 use hcl_checker::certify::{
     CrashOf, End, Options, PeerAt, Plan, Progress, RunState, Runner, Stop, Surroundings, Terminal,
@@ -19,15 +20,6 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use steps::{RealSystem, System};
-
-/// A test failed.
-const FAILED: u8 = 1;
-/// Nothing failed, and not everything ran.
-const INCOMPLETE: u8 = 4;
-/// Not a single test ran.
-const NOTHING_RAN: u8 = 5;
-/// It can go on: stopped, or the machine restarts.
-const GOES_ON: u8 = 6;
 
 #[derive(Debug, Args)]
 #[command(
