@@ -173,6 +173,13 @@ pub fn under_xen(hostname: &str, address: &str) -> Vec<Check> {
                 slots::boot_options::WATCHDOG_SECONDS
             ),
         ),
+        // kexec(8) ends with 1 where the hypervisor has a crash kernel.
+        Check::is(
+            "a crash would leave a dump, with the hypervisor's console in it",
+            "kexec --status > /dev/null; echo $?; \
+             journalctl --boot --unit bedplate-crash-kernel --output cat | grep -c 'leaves a dump\\|no log'",
+            "1\n1",
+        ),
         Check::has("xe knows the host", "xe host-list", &[hostname]),
         // 1 GiB and 5 percent of 4095 MiB are 1228 MiB; the kernel keeps a little of it.
         Check::is(

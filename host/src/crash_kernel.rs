@@ -6,12 +6,13 @@
 
 use crate::error::chain;
 use crate::hotfix::Places;
+use crate::hotfix::boot_state;
 use crate::local::{boot_record_at, short_text};
+use release::beside::remove_folder;
+use slots::Console;
 use slots::boot_options::crash_options;
-use slots::boot_state::{BootState, Console, STATE_ENV};
-use slots::env_block::EnvBlock;
 use slots::names::BOOT_FILES_KEY;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use steps::{Command, System};
 
@@ -19,6 +20,8 @@ use steps::{Command, System};
 const SYMBOLS: &str = "/proc/xen/xensyms";
 /// What the console ring consists of, in the order of `slots::names::CMDLINE_CONSOLE_RING`.
 const RING: [&str; 3] = ["conring", "conring_size", "conringp"];
+/// Where the files lie from which the kernel is loaded: in memory, so that what was checked is what is loaded.
+const CHECKED: &str = "/run/bedplate/crash-kernel";
 /// Time for one command: reading the kernel from a slow disk.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -47,7 +50,18 @@ pub fn load(system: &dyn System, places: &Places) -> Result<Loaded, String> {
     };
     let reserved = ask(Command::new("kexec").arg("--print-ckr-size"))?;
     match reserved.parse::<u64>() {
-        Ok(0) => return Ok(Loaded::NoMemory),
+        Ok(0) => {
+            // The same where the hypervisor found no room, or could not be asked.
+            let wanted = ask(Command::new("xl").arg("info"))?;
+            let mut lines = wanted
+                .lines()
+                .filter(|line| line.starts_with("xen_commandline"));
+            if lines.any(|line| line.contains(" crashkernel=")) {
+                return Err("the hypervisor was told to set memory aside for it (crashkernel=), and has none: look into xl dmesg"
+                    .to_owned());
+            }
+            return Ok(Loaded::NoMemory);
+        }
         Ok(_) => {}
         Err(_) => {
             return Err(format!(
@@ -57,44 +71,52 @@ pub fn load(system: &dyn System, places: &Places) -> Result<Loaded, String> {
     }
     let root = boot_record_at(system, &places.boot_record)?.root;
     let folder = places.boot_files(root.id());
-    let kernel = checked(system, folder.join("vmlinuz"))?;
-    let initrd = checked(system, folder.join("initrd.img"))?;
-
+    let console =
+        boot_state(&places.esp).map_or_else(|_| Console::default(), |state| state.console);
     let esp = ask(Command::new("findmnt")
         .args(["--noheadings", "--output", "PARTUUID", "--mountpoint"])
         .arg(&places.esp))?;
     let symbols = short_text(system, SYMBOLS).unwrap_or_default();
     let ring = ring(&symbols);
-    let console = console(system, &places.esp);
-    ask(Command::new("kexec")
-        .arg("--load-panic")
-        .arg(format!("--initrd={}", initrd.display()))
-        .arg(format!(
-            "--append={}",
-            crash_options(console, &esp, ring.as_deref())
-        ))
-        .arg(&kernel))?;
+
+    let checked = Path::new(CHECKED);
+    system.create_dir_all(checked).map_err(|e| chain(&e))?;
+    let loaded = ["vmlinuz", "initrd.img"]
+        .into_iter()
+        .try_for_each(|name| check(system, &folder.join(name), &checked.join(name)))
+        .and_then(|()| {
+            ask(Command::new("kexec")
+                .arg("--load-panic")
+                .arg(format!("--initrd={CHECKED}/initrd.img"))
+                .arg(format!(
+                    "--append={}",
+                    crash_options(console, &esp, ring.as_deref())
+                ))
+                .arg(format!("{CHECKED}/vmlinuz")))
+        });
+    // 25 MB of dom0's memory.
+    remove_folder(system, checked).map_err(|e| chain(&e))?;
+    loaded?;
     Ok(Loaded::Yes {
         with_console: ring.is_some(),
     })
 }
 
-/// The boot file at `path`, if it is what the release was signed with.
-fn checked(system: &dyn System, path: PathBuf) -> Result<PathBuf, String> {
+/// Copies the boot file at `path` to `to`, if it is what the release was signed with.
+fn check(system: &dyn System, path: &Path, to: &Path) -> Result<(), String> {
     let read = |path: &Path| system.read_file(path).map_err(|e| chain(&e));
     let key = read(Path::new(BOOT_FILES_KEY))?;
-    let mut signature = path.clone().into_os_string();
+    let mut signature = path.as_os_str().to_owned();
     signature.push(".sig");
-    release::verify_boot_file(&key, read(&path)?, &read(Path::new(&signature))?).map_err(
-        |problem| {
-            format!(
-                "{}: {problem}. It is not loaded; apply the newest hotfix, which writes boot files anew, and look who \
-                 changed this one",
-                path.display()
-            )
-        },
-    )?;
-    Ok(path)
+    let signature = read(Path::new(&signature))?;
+    let bytes = release::verify_boot_file(&key, read(path)?, &signature).map_err(|problem| {
+        format!(
+            "{}: {problem}. It is not loaded; apply the newest hotfix, which writes boot files anew, and look who \
+             changed this one",
+            path.display()
+        )
+    })?;
+    system.write_file(to, &bytes, 0o600).map_err(|e| chain(&e))
 }
 
 /// Addresses of the console ring's variables, in the form of the command line. A static variable has the file that it is from in
@@ -111,15 +133,6 @@ fn ring(symbols: &str) -> Option<String> {
     };
     let found: Option<Vec<String>> = RING.into_iter().map(address).collect();
     found.map(|addresses| addresses.join(","))
-}
-
-/// The console of this host; the usual one where it cannot be read.
-fn console(system: &dyn System, esp: &Path) -> Console {
-    let bytes = system.read_file(&esp.join(STATE_ENV)).ok();
-    let block = bytes.and_then(|bytes| EnvBlock::parse(&bytes).ok());
-    block
-        .map(|block| BootState::from_env(&block).console)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

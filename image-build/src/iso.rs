@@ -287,7 +287,7 @@ fn menu(version: &str) -> String {
         "menuentry 'Boot Xen from this medium, to test before installing' --unrestricted --id xen --hotkey=x {{\n    {XEN_SCREEN}\n    echo 'Loading the hypervisor ...'\n    \
          multiboot2 {xen} {xen_args}\n    module2 {kernel} {LIVE} {RESCUE} console=tty0 console=hvc0\n    \
          echo 'Loading the drivers ...'\n    module2 --nounzip {initrd}\n}}\n",
-        xen_args = slots::boot_options::xen_options(slots::Console::Com1),
+        xen_args = slots::boot_options::xen_options_of_medium(slots::Console::Com1),
     ));
     text.push_str(&linux(
         "rescue",

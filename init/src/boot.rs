@@ -74,6 +74,15 @@ fn mount_kernel_file_systems() -> Result<()> {
     Ok(())
 }
 
+/// Which arrays of a mirror are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrays {
+    /// All of them: a host runs on them.
+    All,
+    /// That of the state partition: a crash kernel writes nothing else, and what stays closed stays as it is.
+    State,
+}
+
 /// What was opened, for the boot record.
 pub struct Opened {
     root_device: PathBuf,
@@ -99,7 +108,9 @@ fn boot(console: &Console, cmdline: &Cmdline) -> Result<Infallible> {
 
     let mut opened = match mode {
         Mode::Live => open_live(console, &loader, &identity)?,
-        Mode::Host | Mode::Rescue => open_installed(console, cmdline, &loader, &identity)?,
+        Mode::Host | Mode::Rescue => {
+            open_installed(console, cmdline, &loader, &identity, Arrays::All)?
+        }
     };
     // The drivers are loaded when the root was found, or the wait for it was bounded.
     if mode == Mode::Host
@@ -186,6 +197,7 @@ pub fn open_installed(
     cmdline: &Cmdline,
     loader: &ModuleLoader,
     identity: &RootIdentity,
+    arrays: Arrays,
 ) -> Result<Opened> {
     let esp = match cmdline.esp() {
         Some(esp) => Some(esp.to_owned()),
@@ -221,6 +233,9 @@ pub fn open_installed(
         ));
     }
     for array in &mirror.arrays {
+        if arrays == Arrays::State && array.kind != PartitionKind::State {
+            continue;
+        }
         let names: Vec<&str> = array
             .members
             .iter()

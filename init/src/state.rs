@@ -132,6 +132,9 @@ fn judge(status: Option<i32>) -> Check {
     }
 }
 
+/// Options that the state file system of a host is mounted with: on one that is damaged nothing more is written.
+pub const DISK_OPTIONS: &str = "errors=remount-ro";
+
 /// Checks the state file system of a host and mounts it. Returns a warning when it had to be repaired.
 ///
 /// # Errors
@@ -183,7 +186,7 @@ pub fn mount_disk(console: &Console, node: &Path) -> Result<Option<String>> {
         STATE_MOUNT,
         Some("ext4"),
         MsFlags::empty(),
-        Some("errors=remount-ro"),
+        Some(DISK_OPTIONS),
     )
     .with_context(|| {
         format!(

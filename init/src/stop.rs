@@ -51,6 +51,13 @@ fn after(mode: Option<Mode>, panic_seconds: i64, error: &anyhow::Error) -> After
     }
 }
 
+/// Restarts the machine; returns only where the kernel refuses, which is told.
+pub fn restart(console: &Console) {
+    nix::unistd::sync();
+    let Err(error) = reboot(RebootMode::RB_AUTOBOOT);
+    console.error(&format!("The machine does not restart ({error})."));
+}
+
 /// Shows why the boot cannot go on, and never returns.
 pub fn stop(console: &Console, mode: Option<Mode>, panic_seconds: i64, error: &anyhow::Error) -> ! {
     let reason = format!("{error:#}");
@@ -60,9 +67,7 @@ pub fn stop(console: &Console, mode: Option<Mode>, panic_seconds: i64, error: &a
         After::Restart(seconds) => {
             console.error(&format!("The machine restarts in {seconds} seconds."));
             sleep(Duration::from_secs(seconds));
-            nix::unistd::sync();
-            let Err(error) = reboot(RebootMode::RB_AUTOBOOT);
-            console.error(&format!("The machine does not restart ({error})."));
+            restart(console);
         }
         After::Stay => {}
     }

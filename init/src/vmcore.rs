@@ -1,5 +1,5 @@
-//! The memory of the system that crashed, as the crash kernel shows it in `/proc/vmcore`: an ELF file with what each
-//! processor was at (notes) and the machine's memory by physical address (loads).
+//! The memory of the system that crashed, as the crash kernel shows it in `/proc/vmcore`: an ELF file with the
+//! processors' registers (notes) and the machine's memory by physical address (loads).
 //!
 //! Sources: ELF-64 Object File Format; Linux `fs/proc/vmcore.c` and `Documentation/admin-guide/kdump/kdump.rst`; Xen
 //! `xen/include/public/elfnote.h` and `xen/include/xen/elfcore.h`; Intel SDM volume 3, "4-Level Paging".
@@ -16,13 +16,9 @@ const PROGRAM_HEADER_BYTES: usize = 56;
 /// Most bytes of notes that are taken: 1 KiB for each of 8192 processors.
 const MOST_NOTES: u64 = 8 << 20;
 
-/// `NT_PRSTATUS`, of the owner `CORE`: the registers of a processor.
+/// `NT_PRSTATUS`, of the owner `CORE`: the registers of a processor as Xen left it (`elf_core_save_regs`), and not as it was
+/// interrupted, so that they are counted and not shown.
 const PRSTATUS: u32 = 1;
-/// Where the registers begin in it, and which of them are the instruction and the stack pointer (`struct elf_prstatus`
-/// and `struct user_regs_struct` of x86-64).
-const REGISTERS_AT: usize = 112;
-const RIP: usize = 16;
-const RSP: usize = 19;
 /// `XEN_ELFNOTE_CRASH_INFO`, of the owner `Xen`: begins with the hypervisor's major and minor version.
 const CRASH_INFO: u32 = 0x0100_0001;
 /// `XEN_ELFNOTE_CRASH_REGS`, of the owner `Xen`: CR0, CR2, CR3 and CR4 of a processor.
@@ -55,15 +51,6 @@ pub struct Note<'a> {
     owner: &'a str,
     kind: u32,
     content: &'a [u8],
-}
-
-/// What a processor was at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Processor {
-    /// Instruction pointer.
-    pub rip: u64,
-    /// Stack pointer.
-    pub rsp: u64,
 }
 
 impl<F: Read + Seek> Vmcore<F> {
@@ -135,17 +122,9 @@ impl<F: Read + Seek> Vmcore<F> {
         Some((u64_at(info, 0).ok()?, u64_at(info, 8).ok()?))
     }
 
-    /// What each processor was at.
-    pub fn processors(&self) -> Vec<Processor> {
-        let register = |status, index| u64_at(status, REGISTERS_AT + 8 * index).ok();
-        self.notes_of("CORE", PRSTATUS)
-            .filter_map(|status| {
-                Some(Processor {
-                    rip: register(status, RIP)?,
-                    rsp: register(status, RSP)?,
-                })
-            })
-            .collect()
+    /// How many processors left their registers.
+    pub fn processors(&self) -> usize {
+        self.notes_of("CORE", PRSTATUS).count()
     }
 
     fn notes_of(&self, owner: &'static str, kind: u32) -> impl Iterator<Item = &[u8]> {
@@ -308,11 +287,8 @@ pub mod made {
     pub fn notes(cr3: u64) -> Vec<u8> {
         let words =
             |words: &[u64]| -> Vec<u8> { words.iter().flat_map(|w| w.to_le_bytes()).collect() };
-        let mut status = vec![0; 336];
-        status[112 + 16 * 8..112 + 17 * 8].copy_from_slice(&0xaaaa_u64.to_le_bytes());
-        status[112 + 19 * 8..112 + 20 * 8].copy_from_slice(&0xbbbb_u64.to_le_bytes());
         [
-            note("CORE", 1, &status),
+            note("CORE", 1, &[0; 336]),
             note("Xen", 0x0100_0002, &words(&[0x8005_0033, 0, cr3, 0x26])),
             note("Xen", 0x0100_0001, &words(&[4, 20, 0, 0])),
         ]
@@ -376,11 +352,7 @@ mod tests {
     fn notes_are_told_apart() {
         let dump = made::dump(&made::notes(made::CR3), |_| {});
         assert_eq!(dump.xen_version(), Some((4, 20)));
-        let processor = Processor {
-            rip: 0xaaaa,
-            rsp: 0xbbbb,
-        };
-        assert_eq!(dump.processors(), [processor]);
+        assert_eq!(dump.processors(), 1);
         assert_eq!(dump.notes().count(), 3);
     }
 

@@ -11,8 +11,8 @@ const SIGNATURE_PACKET: u8 = 0x80 | 2 << 2 | 1;
 /// Version 4, over a binary document, RSA, SHA-256.
 const KIND: [u8; 4] = [4, 0, 1, 8];
 
-/// Checks that `signature` is that of `data`, which begins the message that was signed and is given back without an end.
-/// `key` is an RSA public key in DER (PKCS #1).
+/// Checks that `signature` is that of `data`, and gives the data back. `key` is an RSA public key in DER (PKCS #1) of a
+/// multiple of 512 bits.
 ///
 /// # Errors
 /// In words, when it is no signature of this kind, or not by this key, or not of these data.
@@ -20,15 +20,18 @@ pub fn verify_boot_file(
     key: &[u8],
     mut data: Vec<u8>,
     signature: &[u8],
-) -> Result<(), &'static str> {
+) -> Result<Vec<u8>, &'static str> {
     let (hashed, number) =
         parse(signature).ok_or("its signature is none that a release comes with")?;
+    let bytes = data.len();
     data.extend_from_slice(hashed);
     data.extend_from_slice(&[4, 0xff]);
     data.extend_from_slice(&(hashed.len() as u32).to_be_bytes());
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)
         .verify(&data, &number)
-        .map_err(|_| "it is not what the release was signed with")
+        .map_err(|_| "it is not what the release was signed with")?;
+    data.truncate(bytes);
+    Ok(data)
 }
 
 /// The part of a signature that is signed as well, and the number that is the signature proper, as long as the modulus of an
@@ -63,7 +66,27 @@ fn parse(packet: &[u8]) -> Option<(&[u8], Vec<u8>)> {
 mod tests {
     use super::*;
 
-    /// That real ones verify is tested where they are made: `image-build/tests/secure_boot.rs`.
+    /// Made by `openssl dgst -sha256 -sign` over the word and the trailer of RFC 9580, section 5.2.4.
+    const KEY: &[u8] = include_bytes!("../tests/boot-signature/boot-files.der");
+    const SIGNATURE: &[u8] = include_bytes!("../tests/boot-signature/kernel.sig");
+
+    /// Those of a release are tested where they are made, too: `image-build/tests/secure_boot.rs`.
+    #[test]
+    fn what_was_signed_is_taken_and_nothing_else() {
+        let verify =
+            |data: &[u8], signature: &[u8]| verify_boot_file(KEY, data.to_vec(), signature);
+        assert_eq!(verify(b"kernel", SIGNATURE), Ok(b"kernel".to_vec()));
+        for data in [b"kernal".as_slice(), b"kernel ", b"kerne", b""] {
+            assert!(verify(data, SIGNATURE).is_err());
+        }
+        // Behind the tag, the part that is not signed and the first bytes of the hash, every bit counts.
+        for at in [3, 9, 12, 40, SIGNATURE.len() - 1] {
+            let mut changed = SIGNATURE.to_vec();
+            changed[at] ^= 1;
+            assert!(verify(b"kernel", &changed).is_err(), "{at}");
+        }
+    }
+
     #[test]
     fn what_is_no_signature_is_refused_and_never_a_panic() {
         let mut body = [KIND.as_slice(), &[0, 0, 0, 0, 0xaa, 0xbb, 0, 9, 1, 2]].concat();

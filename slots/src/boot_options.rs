@@ -40,17 +40,26 @@ const RING: &str = "console_to_ring conring_size=128k";
 // Not here on purpose: `noreboot` (a panic has to reboot, or a failed try never ends), `sync_console` (slow). Not here yet: `watchdog`. It would reboot a hypervisor that hangs, but its NMI
 // test and its timeout of 5 seconds were not tried, neither on hardware nor under slow emulation.
 
-/// The command line of the hypervisor.
+/// The command line of the hypervisor of a host.
 pub fn xen_options(console: Console) -> String {
+    let base = xen_options_of_medium(console);
+    if console == Console::Safe {
+        return base;
+    }
+    format!("{base} {CRASH} {RING}")
+}
+
+/// The command line of the hypervisor on a medium, where nothing loads a crash kernel.
+pub fn xen_options_of_medium(console: Console) -> String {
     let console_options = match console {
         Console::Com1 | Console::Safe => format!("console=com1,vga com1={SERIAL}"),
         Console::Com2 => format!("console=com2,vga com2={SERIAL}"),
         Console::Vga => "console=vga".to_owned(),
     };
     let more = if console == Console::Safe {
-        SAFE.to_owned()
+        SAFE
     } else {
-        format!("{MICROCODE} {CRASH} {RING}")
+        MICROCODE
     };
     format!("{DOM0_MEMORY} {DOM0_VCPUS} {more} {console_options}")
 }
@@ -91,10 +100,10 @@ pub fn rescue_options(console: Console) -> String {
 /// ([`names::CMDLINE_CONSOLE_RING`]).
 ///
 /// One processor, because the others were stopped where they were; `reset_devices`, because nobody told the devices (Linux
-/// `Documentation/admin-guide/kdump/kdump.rst`).
+/// `Documentation/admin-guide/kdump/kdump.rst`). Whatever hangs or goes wrong ends in a panic, and that in a restart.
 pub fn crash_options(console: Console, esp: &str, ring: Option<&str>) -> String {
     let mut options = format!(
-        "{}={} {}={esp} {} nr_cpus=1 reset_devices panic=10 loglevel=4",
+        "{}={} {}={esp} {} nr_cpus=1 reset_devices panic=10 oops=panic softlockup_panic=1 hung_task_panic=1 loglevel=4",
         names::CMDLINE_MODE,
         names::MODE_CRASH,
         names::CMDLINE_ESP,
@@ -148,6 +157,7 @@ mod tests {
                 xen_options(console),
                 dom0_options(console),
                 rescue_options(console),
+                crash_options(console, "uuid", Some("1,2,3")),
             ] {
                 assert!(!line.contains("noreboot"), "{line}");
                 // `#` starts a comment, ` -- ` ends Xen's options, `;` and quotes mean something to GRUB.

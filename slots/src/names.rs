@@ -105,5 +105,7 @@ pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
 pub const SECURE_BOOT_KEYS: &str = "/usr/share/bedplate/secure-boot";
 /// In the root image: the public key that boot files are signed with for GRUB, DER (PKCS #1).
 pub const BOOT_FILES_KEY: &str = "/usr/share/bedplate/secure-boot/boot-files.der";
+/// On the host: where dumps of crashes are.
+pub const CRASHES: &str = "/var/crash";
 /// In the root image: the pristine content of /var, copied to state where absent.
 pub const FACTORY_VAR: &str = "/usr/share/factory/var";

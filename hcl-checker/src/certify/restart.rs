@@ -24,7 +24,7 @@ const KEPT: u64 = 1 << 20;
 /// Folders within folders that are looked into: systemd-pstore makes two, for the time and for the part.
 const DEPTH: usize = 4;
 /// What a kernel says as it panics, in its log, and what Xen says in its own when it is told to (xen/common/keyhandler.c,
-/// `do_crashdump_trigger`) or panics (xen/drivers/char/console.c).
+/// `do_crashdump_trigger`) or panics (xen/drivers/char/console.c). Of several the last counts: a ring may hold older ones.
 const LAST_WORDS: [&str; 3] = ["Kernel panic", "triggering crashdump", "Panic on CPU"];
 /// What dom0 sees of the memory may differ a little from boot to boot: one part in so many.
 const MEMORY_DIFFERS: u64 = 64;
@@ -181,7 +181,7 @@ fn collect(
             bench.keep(&format!("{}-{name}", number + 1), &content)?;
             let text = String::from_utf8_lossy(&content);
             let is_last = |line: &&str| LAST_WORDS.iter().any(|words| line.contains(words));
-            let said = text.lines().find(is_last);
+            let said = text.lines().filter(is_last).last();
             last_words = last_words.or(said.map(|line| (line.to_owned(), path.clone())));
         }
     }

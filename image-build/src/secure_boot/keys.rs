@@ -51,8 +51,9 @@ impl Signer {
         let key = KeyPair::from_pkcs8(&read_pem(&key_path, PRIVATE)?)
             .map_err(|error| anyhow::anyhow!("{} is no RSA key ({error})", key_path.display()))?;
         ensure!(
-            MODULUS.contains(&key.public_modulus_len()),
-            "{} has {} bits; firmware takes 2048 to 4096",
+            MODULUS.contains(&key.public_modulus_len())
+                && key.public_modulus_len().is_multiple_of(64),
+            "{} has {} bits; firmware takes 2048 to 4096, and hosts a multiple of 512",
             key_path.display(),
             key.public_modulus_len() * 8
         );
