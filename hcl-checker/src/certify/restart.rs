@@ -181,7 +181,7 @@ fn collect(
             bench.keep(&format!("{}-{name}", number + 1), &content)?;
             let text = String::from_utf8_lossy(&content);
             let is_last = |line: &&str| LAST_WORDS.iter().any(|words| line.contains(words));
-            let said = text.lines().filter(is_last).last();
+            let said = text.lines().rfind(is_last);
             last_words = last_words.or(said.map(|line| (line.to_owned(), path.clone())));
         }
     }
