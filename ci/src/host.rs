@@ -117,6 +117,30 @@ impl Host {
         Ok(())
     }
 
+    /// Crashes the hypervisor, and waits until what it said last is on the disk and root can log in again.
+    ///
+    /// # Errors
+    /// When there is no dump, or the host does not come up.
+    pub fn crash_hypervisor(&mut self, run: &mut Run, name: &str) -> Result<()> {
+        run.phase(&format!("{name}: until the dump is written"), |run| {
+            self.machine.serial.skip();
+            let crash = "systemd-run --quiet --on-active=2 xl debug-keys C";
+            self.ssh.run(crash, run.bench.limit(20))?;
+            self.dumped(run.bench.limit(60))
+        })?;
+        self.wait_up(run, None, name)
+    }
+
+    /// Waits until the crash kernel has written a dump.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn dumped(&mut self, limit: Duration) -> Result<()> {
+        let told = "What was said last is in /var/crash/";
+        self.machine.serial.expect(&[told], limit)?;
+        Ok(())
+    }
+
     /// Presses the reset button and waits until root can log in again.
     ///
     /// # Errors

@@ -376,8 +376,7 @@ fn card(run: &mut Run, host: &mut Host) -> Result<()> {
 
 /// The crash kernel writes the dump and restarts the machine.
 fn dumped(run: &Run, host: &mut Host) -> Result<()> {
-    let told = "What was said last is in /var/crash/";
-    host.machine.serial.expect(&[told], run.bench.limit(60))?;
+    host.dumped(run.bench.limit(60))?;
     boot_menu::wait(&mut host.machine, run.bench.limit(60))
 }
 

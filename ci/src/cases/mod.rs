@@ -76,7 +76,7 @@ pub static ALL: &[Case] = &[
     },
     Case {
         name: "secure-boot",
-        about: "UEFI in setup mode: keys enrolled, host and medium started by them; what was changed, unsigned or injected is not",
+        about: "UEFI in setup mode: keys enrolled, host and medium started by them; a crash leaves a dump; what was changed, unsigned or injected is not",
         long: true,
         run: secure_boot::run,
     },
