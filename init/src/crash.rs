@@ -175,10 +175,9 @@ fn make_room(crashes: &Path) -> Result<()> {
     let entries =
         fs::read_dir(crashes).with_context(|| format!("cannot list {}", crashes.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let (mut old, whole): (Vec<String>, Vec<String>) = names
+    let (mut old, mut whole): (Vec<String>, Vec<String>) = names
         .filter(|name| name.trim_end_matches(PART).ends_with(ENDING))
         .partition(|name| name.ends_with(PART));
-    let mut whole = whole;
     whole.sort();
     let surplus = (whole.len() + 1).saturating_sub(KEPT);
     old.extend(whole.drain(..surplus));
