@@ -95,6 +95,11 @@ pub fn bios_virtio(run: &mut Run) -> Result<()> {
         checks.extend(kept());
         checks.push(host_checks::mode("rescue"));
         checks.push(Check::is(
+            "the login prompt says what this is",
+            "grep -c 'Mode .*rescue: bare Linux' /run/issue.d/50-bedplate.issue",
+            "1",
+        ));
+        checks.push(Check::is(
             "there is no hypervisor below",
             "cat /sys/hypervisor/type 2>/dev/null || echo none",
             "none",

@@ -4,12 +4,17 @@ use super::{HealthReport, RUN_REPORT, storage};
 use crate::hotfix::{PatchRecord, PatchState, Places};
 use crate::local::{MANAGEMENT_BRIDGE, boot_record, short_text};
 use crate::mirror;
+use slots::Mode;
 use std::fmt::Write;
 use std::path::Path;
 use steps::{Command, System};
 
 /// agetty(8) shows every `*.issue` of this folder after `/etc/issue`.
 pub const ISSUE_FILE: &str = "/run/issue.d/50-bedplate.issue";
+
+/// What the rescue system is, for who meets it at the console.
+const RESCUE: &str =
+    "rescue: bare Linux without the hypervisor, no guests; systemctl reboot starts the host";
 
 /// The text, in agetty's form: a backslash starts a code, so those of our own are doubled.
 ///
@@ -20,12 +25,17 @@ pub fn issue_text(system: &dyn System) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<12}{value}");
     };
-    match boot_record(system) {
+    let boot = boot_record(system);
+    let rescue = boot.as_ref().is_ok_and(|boot| boot.mode == Mode::Rescue);
+    match boot {
         Ok(boot) => line(
             "Release",
             &escape(&format!("{} ({})", boot.root.version, boot.root.id())),
         ),
         Err(_) => line("Release", "unknown"),
+    }
+    if rescue {
+        line("Mode", RESCUE);
     }
     line(
         "Management",
@@ -44,7 +54,10 @@ pub fn issue_text(system: &dyn System) -> String {
     if let Some((_, text)) = mirror::summary(system, &Places::default().sys_block) {
         line("Mirror", &escape(&text));
     }
-    line("Health", &escape(&health(system)));
+    // Nothing of what is checked runs in the rescue system.
+    if !rescue {
+        line("Health", &escape(&health(system)));
+    }
     if let Some(text) = hotfix(system) {
         line("Hotfix", &escape(&text));
     }

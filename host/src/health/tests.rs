@@ -654,4 +654,9 @@ fn the_login_prompt_shows_what_an_administrator_needs() {
     let failed = good_host().fails("virsh -c", 1, "no");
     check_once(&failed, &esp(&state(None, None, 0)));
     assert!(issue_text(&failed).contains("NOT GOOD: libvirt (see /run/bedplate/health.json)"));
+    // The rescue system says what it is, and nothing of what it cannot know.
+    let rescue = failed.file("/run/bedplate/boot.json", record(Mode::Rescue));
+    let text = issue_text(&rescue);
+    assert!(text.contains("  Mode        rescue: bare Linux"), "{text}");
+    assert!(!text.contains("Health"), "{text}");
 }
