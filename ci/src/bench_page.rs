@@ -66,7 +66,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|comparison| comparison.name)
 }
 
-/// Runs the named comparisons, all when none is named, and writes the page. True when each ran and met its goals.
+/// Runs the named comparisons, all when none is named, and writes the page. True when each ran, and none says by its exit status
+/// that it missed a goal.
 ///
 /// # Errors
 /// An unknown name; a page that cannot be read or written, or lacks a mark.
