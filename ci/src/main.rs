@@ -192,7 +192,8 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::BenchChecker { rounds, program } => {
             let bench = bench(workspace, wishes, false)?;
-            checker_bench::measure(&bench, rounds, program.as_deref())
+            checker_bench::measure(&bench, rounds, program.as_deref())?;
+            Ok(true)
         }
         Command::RecordMachines { machines } => {
             let bench = bench(workspace, wishes, false)?;
