@@ -62,7 +62,8 @@ impl ConsoleRing {
         dump.read_virtual(u64::from_le_bytes(pointer), &mut ring)
             .context("the ring")?;
         // What is behind the written part of a ring that was never filled is whatever the memory held before: Xen does not clear
-        // it, and it is nobody's business. The counter runs over after 4 GiB, and nothing is lost by taking it at its word.
+        // it, and it is nobody's business. Once the counter has run over, after 4 GiB, the oldest part of a full ring is left out for
+        // as long as it is below the size again.
         if written < size {
             ring.truncate(written as usize);
         } else {
