@@ -1,10 +1,12 @@
 //! Does a kernel drive a device? Asked of the kernel that will run the machine, which need not be the one that runs now.
 
 mod compact;
+mod ids;
 
 pub use compact::{CompactError, write as write_compact};
 
 use crate::modalias::{AliasIndex, ModuleTree};
+use ids::DriversByIds;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -38,8 +40,12 @@ enum Modules {
     },
     /// Those of a list, with the firmware that a module names and the image lacks.
     Listed {
-        names: BTreeSet<String>,
+        /// Sorted.
+        names: Vec<String>,
         lacking: BTreeMap<String, Vec<String>>,
+        by_ids: DriversByIds,
+        /// What the numbers of `by_ids` stand for, in the order of the names.
+        drivers: Vec<String>,
     },
 }
 
@@ -112,21 +118,46 @@ impl DriverIndex {
             release,
             xen: None,
             aliases,
-            modules: Modules::Listed { names, lacking },
+            modules: Modules::Listed {
+                names: names.into_iter().collect(),
+                lacking,
+                by_ids: DriversByIds::default(),
+                drivers: Vec::new(),
+            },
         }
     }
 
     /// Every driver that claims a device with this modalias. Several are common.
     ///
+    /// They are in the order of `modules.alias`, and of their names where the index is a release's own.
+    ///
     /// An alias is no proof: depmod may have run before the file was left out of an image, so the file is looked for.
     pub fn drivers(&self, modalias: &str) -> Vec<Driver> {
         let found = self.aliases.lookup(modalias);
+        let mut found: Vec<(&str, bool)> = found
+            .into_iter()
+            .map(|found| (found.module, found.builtin))
+            .collect();
+        if let Modules::Listed {
+            by_ids, drivers, ..
+        } = &self.modules
+        {
+            let before = found.len();
+            found.extend(
+                by_ids
+                    .lookup(modalias)
+                    .map(|driver| (drivers[driver as usize].as_str(), false)),
+            );
+            if found.len() > before {
+                found.sort_unstable();
+                found.dedup();
+            }
+        }
         found
             .into_iter()
-            .map(|found| Driver {
-                module: found.module.to_owned(),
-                usable: found.builtin
-                    || (self.has(found.module) && self.lacking(found.module).is_empty()),
+            .map(|(module, builtin)| Driver {
+                module: module.to_owned(),
+                usable: builtin || (self.has(module) && self.lacking(module).is_empty()),
             })
             .collect()
     }
@@ -144,7 +175,10 @@ impl DriverIndex {
                         .path(module)
                         .is_some_and(|path| folder.join(path).is_file())
             }
-            Modules::Listed { names, .. } => names.contains(&*module.replace('-', "_")),
+            Modules::Listed { names, .. } => {
+                let module = module.replace('-', "_");
+                names.binary_search(&module).is_ok()
+            }
         }
     }
 

@@ -65,12 +65,25 @@ impl AliasIndex {
                 index.push(pattern.trim(), module, true);
             }
         }
-        let numbers = 0..index.entries.len() as u32;
-        let mut sorted: Vec<(u128, u32)> =
-            numbers.map(|entry| (index.head(entry), entry)).collect();
-        sorted.sort_unstable();
-        (index.heads, index.by_head) = sorted.into_iter().unzip();
+        index.sort();
         index
+    }
+
+    /// Patterns, each with the module that claims it.
+    pub fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut index = Self::default();
+        for (pattern, module) in pairs {
+            index.push(pattern, module, false);
+        }
+        index.sort();
+        index
+    }
+
+    fn sort(&mut self) {
+        let numbers = 0..self.entries.len() as u32;
+        let mut sorted: Vec<(u128, u32)> = numbers.map(|entry| (self.head(entry), entry)).collect();
+        sorted.sort_unstable();
+        (self.heads, self.by_head) = sorted.into_iter().unzip();
     }
 
     /// Number of patterns.
