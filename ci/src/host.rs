@@ -117,10 +117,10 @@ impl Host {
         Ok(())
     }
 
-    /// Crashes the hypervisor, and waits until what it said last is on the disk and root can log in again.
+    /// Crashes the hypervisor, waits until root can log in again, and looks whether the dump holds what the hypervisor said last.
     ///
     /// # Errors
-    /// When there is no dump, or the host does not come up.
+    /// When there is no dump or one without those words, or the host does not come up.
     pub fn crash_hypervisor(&mut self, run: &mut Run, name: &str) -> Result<()> {
         run.phase(&format!("{name}: until the dump is written"), |run| {
             self.machine.serial.skip();
@@ -128,7 +128,18 @@ impl Host {
             self.ssh.run(crash, run.bench.limit(20))?;
             self.dumped(run.bench.limit(60))
         })?;
-        self.wait_up(run, None, name)
+        self.wait_up(run, None, name)?;
+        run.look(&format!("{name}: the dump"), |run| {
+            let newest = "ls -d /var/crash/*-xen | tail -n 1";
+            let words =
+                format!("grep -c \"'C' pressed -> triggering crashdump\" \"$({newest})/xen.log\"");
+            let told = self.ssh.run(&words, run.bench.limit(20))?;
+            ensure!(
+                told.trim() == "1",
+                "the dump does not tell of the crash: {told}"
+            );
+            Ok(())
+        })
     }
 
     /// Waits until the crash kernel has written a dump.

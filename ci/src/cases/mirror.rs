@@ -1,5 +1,5 @@
-//! A host on two disks: either disk alone starts it, a half that was away is made whole, a disk is replaced, and of two
-//! histories one is kept and the other set aside.
+//! A host on two disks: either disk alone starts it, a half that was away is made whole, a disk is replaced, of two
+//! histories one is kept and the other set aside, and a crash leaves a dump on both disks and on one.
 
 use crate::case::Run;
 use crate::disk::Image;
@@ -95,6 +95,10 @@ fn one_at_a_time(run: &mut Run, installation: &Installation) -> Result<()> {
         good(run, &host)?;
         write(run, &host, "written-by-both")
     })?;
+    host.crash_hypervisor(run, "both disks: after a crash")?;
+    run.phase("both disks: whole again after the crash", |run| {
+        whole(run, &host)
+    })?;
     host.power_off(run)?;
 
     let mut host = pair.boot(run, &[first], "the first disk alone")?;
@@ -104,6 +108,11 @@ fn one_at_a_time(run: &mut Run, installation: &Installation) -> Result<()> {
         good(run, &host)?;
         write(run, &host, "written-by-the-first")
     })?;
+    host.crash_hypervisor(run, "the first disk alone: after a crash")?;
+    run.phase(
+        "the first disk alone: still degraded after the crash",
+        |run| degraded(run, &host),
+    )?;
     host.power_off(run)?;
 
     let mut host = pair.boot(run, &[first, second], "the second disk is back")?;
