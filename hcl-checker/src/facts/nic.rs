@@ -95,12 +95,19 @@ fn nic(probes: &Probes<'_>, name: String) -> Nic {
                 .map_or(Known::Absent, |address| Known::Value(address.to_owned())),
             Err(error) => Known::unknown(error.to_string()),
         },
-        speed_mbit: number::<i64>(root, &file("speed")).and_then(|speed| {
-            match u32::try_from(speed) {
-                Ok(speed) if speed > 0 => Known::Value(speed),
-                _ => Known::unknown(format!("{}: no link, so no speed", file("speed"))),
+        speed_mbit: match root.attribute(&file("speed")) {
+            // The kernel answers EINVAL for an interface that is not up.
+            Err(error) if error.is_refused_by_device() => {
+                Known::unknown(format!("{}: the interface is down", file("speed")))
             }
-        }),
+            _ => number::<i64>(root, &file("speed")).and_then(|speed| {
+                match u32::try_from(speed) {
+                    Ok(speed) if speed > 0 => Known::Value(speed),
+                    // -1: without a link, and always with drivers of virtual machines.
+                    _ => Known::unknown(format!("{}: the driver tells none", file("speed"))),
+                }
+            }),
+        },
         carrier: match root.attribute(&file("carrier")) {
             Ok(text) if text == "1" => Known::Value(true),
             Ok(text) if text == "0" => Known::Value(false),

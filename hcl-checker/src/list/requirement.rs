@@ -1,7 +1,8 @@
 //! What a machine must have, whoever made it.
 
+use super::CpuMatch;
 use crate::date::Date;
-use crate::facts::{Facts, Virtualization};
+use crate::facts::{Context, Facts, Iommu, IommuKind, Virtualization};
 use crate::known::Known;
 use crate::verdict::Subject;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ pub struct Requirement {
 }
 
 /// What is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// A feature of the CPU that must be there.
@@ -38,6 +39,10 @@ pub enum Check {
     MemoryAtMostMib(u64),
     /// Hardware threads that are used at most.
     ThreadsAtMost(u32),
+    /// An IOMMU that remaps interrupts; `true`.
+    Iommu(bool),
+    /// CPUs whose threads of one core can read from each other, so that they are to run one thread a core.
+    OneThreadACoreOn(Vec<CpuMatch>),
 }
 
 /// Features of the CPU.
@@ -83,25 +88,27 @@ pub(crate) struct Outcome {
 
 impl Check {
     /// What it is about.
-    pub fn subject(self) -> Subject {
+    pub fn subject(&self) -> Subject {
         match self {
-            Self::Cpu(_) | Self::ThreadsAtMost(_) => Subject::Cpu,
+            Self::Cpu(_) | Self::ThreadsAtMost(_) | Self::Iommu(_) | Self::OneThreadACoreOn(_) => {
+                Subject::Cpu
+            }
             Self::MemoryAtLeastMib(_) | Self::MemoryAtMostMib(_) => Subject::Memory,
         }
     }
 
     /// Looks at the facts.
-    pub(crate) fn look(self, facts: &Facts) -> Outcome {
+    pub(crate) fn look(&self, facts: &Facts) -> Outcome {
         match self {
             Self::Cpu(feature) => feature.look(facts),
-            Self::MemoryAtLeastMib(least) => memory(facts, |mib| mib >= least),
-            Self::MemoryAtMostMib(most) => memory(facts, |mib| mib <= most),
+            Self::MemoryAtLeastMib(least) => memory(facts, |mib| mib >= *least),
+            Self::MemoryAtMostMib(most) => memory(facts, |mib| mib <= *most),
             Self::ThreadsAtMost(most) => Outcome {
                 met: facts
                     .topology
                     .threads
                     .clone()
-                    .map(|threads| threads <= most),
+                    .map(|threads| threads <= *most),
                 observed: facts
                     .topology
                     .threads
@@ -110,8 +117,84 @@ impl Check {
                     .to_string(),
                 source: facts.topology.sources.join(", "),
             },
+            Self::Iommu(wanted) => iommu(facts, *wanted),
+            Self::OneThreadACoreOn(cpus) => one_thread_a_core(facts, cpus),
         }
     }
+}
+
+fn iommu(facts: &Facts, wanted: bool) -> Outcome {
+    let acpi = &facts.acpi;
+    if matches!(facts.context.value(), Some(Context::Guest { .. })) {
+        return Outcome {
+            met: Known::Value(true),
+            observed: "a virtual machine, whose devices are its host's affair".to_owned(),
+            source: acpi.source.clone(),
+        };
+    }
+    let remaps = |iommu: Iommu| iommu.interrupt_remapping.map(|remaps| remaps == wanted);
+    let observed = match &acpi.iommu {
+        Known::Value(iommu) => {
+            let name = match iommu.kind {
+                IommuKind::VtD => "VT-d",
+                IommuKind::AmdVi => "AMD-Vi",
+            };
+            match &iommu.interrupt_remapping {
+                Known::Value(true) => format!("{name} that remaps interrupts"),
+                Known::Value(false) => format!("{name} that does not remap interrupts"),
+                other => format!("{name}, interrupt remapping {other}"),
+            }
+        }
+        Known::Absent => "the firmware describes none".to_owned(),
+        Known::Unknown(unknown) => format!("unknown ({})", unknown.reason),
+    };
+    Outcome {
+        met: match acpi.iommu.clone() {
+            Known::Absent => Known::Value(!wanted),
+            known => known.and_then(remaps),
+        },
+        observed,
+        source: acpi.source.clone(),
+    }
+}
+
+/// A CPU that is none of `cpus` is met, however many threads it runs; nothing is known of one that is not known itself.
+fn one_thread_a_core(facts: &Facts, cpus: &[CpuMatch]) -> Outcome {
+    let (cpu, topology) = (&facts.cpu, &facts.topology);
+    let outcome = |met, observed: String, sources: &[String]| Outcome {
+        met,
+        observed,
+        source: sources.join(", "),
+    };
+    if !cpus.iter().any(|listed| listed.matches(cpu)) {
+        let unread = (cpu.vendor.reason())
+            .or(cpu.family.reason())
+            .or(cpu.model.reason());
+        let met = unread.map_or(Known::Value(true), |reason| {
+            Known::unknown(reason.to_owned())
+        });
+        let observed = match unread {
+            None => "the CPU is none of those that need it".to_owned(),
+            Some(reason) => format!("unknown ({reason})"),
+        };
+        return outcome(met, observed, &cpu.sources);
+    }
+    let counts = (topology.threads.clone())
+        .and_then(|threads| (topology.cores.clone()).map(|cores| (threads, cores)));
+    let observed = match &counts {
+        Known::Value((threads, cores)) => {
+            format!("a CPU that needs it, with {threads} threads on {cores} cores")
+        }
+        other => format!(
+            "a CPU that needs it, threads and cores {}",
+            other.reason().unwrap_or("none")
+        ),
+    };
+    outcome(
+        counts.map(|(threads, cores)| threads <= cores),
+        observed,
+        &topology.sources,
+    )
 }
 
 fn memory(facts: &Facts, fits: impl Fn(u64) -> bool) -> Outcome {

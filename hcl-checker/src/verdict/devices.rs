@@ -14,6 +14,10 @@ const STORAGE: u8 = 0x01;
 const NETWORK: u8 = 0x02;
 const FIBRE_CHANNEL: u16 = 0x0c04;
 
+/// Bytes of the smallest disk that a host can be installed to. `slots` lays out the partitions, and a test compares: it is no
+/// part of a checker without `certify`.
+const LEAST_DISK: u64 = (18 << 30) + (3 << 20);
+
 /// What devices are judged by.
 pub(super) struct Judge<'a> {
     pub(super) facts: &'a Facts,
@@ -56,31 +60,26 @@ impl Judge<'_> {
             Known::Value(disks) => disks.as_slice(),
             other => {
                 let reason = other.reason().unwrap_or("nothing was told");
-                let finding = Finding::new("unknown-disks", Subject::Storage, Level::Unknown, true)
-                    .name("disks")
-                    .observed(reason, "/sys/block")
-                    .expected("a disk to install to")
-                    .advice("run the check on the machine itself");
                 return controllers(functions)
                     .map(|function| self.device(function).not_essential())
-                    .chain([finding])
+                    .chain([unknown_disks(reason, "/sys/block")])
                     .collect();
             }
         };
         let mut findings: Vec<Finding> = controllers(functions)
             .map(|function| self.device(function).not_essential())
             .collect();
-        let candidates: Vec<&Disk> = if wanted.is_empty() {
-            all_disks
-                .iter()
-                .filter(|disk| disk.is_install_candidate())
-                .collect()
-        } else {
-            all_disks
-                .iter()
-                .filter(|disk| wanted.contains(&disk.name.as_str()))
-                .collect()
-        };
+        let candidates: Vec<&Disk> = all_disks
+            .iter()
+            .filter(|disk| match wanted {
+                [] => disk.is_install_candidate() && is_large_enough(disk),
+                names => names.contains(&disk.name.as_str()),
+            })
+            .collect();
+        if !wanted.is_empty() {
+            let small = candidates.iter().filter(|disk| !is_large_enough(disk));
+            findings.extend(small.map(|disk| too_small(disk)));
+        }
         let missing = wanted
             .iter()
             .filter(|name| all_disks.iter().all(|disk| disk.name != **name));
@@ -101,7 +100,10 @@ impl Judge<'_> {
             .map(|disk| self.controller_of(disk, functions))
             .collect();
         if judged.is_empty() && wanted.is_empty() {
-            findings.push(no_disk(all_disks, &findings));
+            findings.push(match unread_disk(all_disks, functions) {
+                Some((reason, source)) => unknown_disks(&reason, &source),
+                None => no_disk(all_disks, &findings),
+            });
             return findings;
         }
         let best = judged.iter().map(|finding| finding.level).min();
@@ -340,7 +342,7 @@ impl Judge<'_> {
                 .expected("a driver")
                 .advice("use another controller, or ask for a driver with the output of `hcl-checker facts --json`");
         }
-        Finding::new(
+        let finding = Finding::new(
             "unlisted-with-driver",
             subject,
             Level::UnlistedWithDriver,
@@ -355,8 +357,17 @@ impl Judge<'_> {
             ),
             &function.source,
         )
-        .expected("a device of the list")
-        .advice("it should work, and nobody reported it yet")
+        .expected("a device of the list");
+        let interface_unknown = function
+            .ids
+            .value()
+            .is_some_and(|ids| ids.interface_unknown);
+        finding.advice(if interface_unknown {
+            // Standard controllers are listed by their interface, so that they are not listed may be the dump's fault.
+            "it should work; whether it is listed as a standard controller tells a dump made with `lspci -vmmnnk` or `lspci -vvnn`"
+        } else {
+            "it should work, and nobody reported it yet"
+        })
     }
 
     /// A driver that claims the function and cannot work for want of firmware, and the files that it names.
@@ -429,14 +440,79 @@ fn address_of(finding: &Finding) -> Option<&str> {
     }
 }
 
+/// Where the size is not known, [`unread_disk`] tells.
+fn is_large_enough(disk: &Disk) -> bool {
+    disk.size_bytes
+        .value()
+        .is_some_and(|&size| size >= LEAST_DISK)
+}
+
+/// A disk was named that does not hold a host.
+fn too_small(disk: &Disk) -> Finding {
+    let size = disk.size_bytes.value();
+    let level = size.map_or(Level::Unknown, |_| Level::Unsupported);
+    let observed = size.map_or_else(
+        || format!("its size is {}", disk.size_bytes),
+        |&size| format!("it has {}", gigabytes(size)),
+    );
+    let subject = Subject::Disk(disk.name.clone());
+    Finding::new("disk-too-small", subject, level, true)
+        .name(disk_name(disk))
+        .observed(observed, &disk.source)
+        .expected(format!("at least {}", gigabytes(LEAST_DISK)))
+        .advice("choose a larger disk")
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+/// Why it is not known whether there is a disk to install to, and where that was read: what cannot be read of a disk may be
+/// what makes it one, and behind a function without a number may be a controller.
+fn unread_disk(disks: &[Disk], functions: &[PciFunction]) -> Option<(String, String)> {
+    let unread = disks.iter().find_map(|disk| {
+        let reason = (disk.size_bytes.reason())
+            .or(disk.removable.reason())
+            .or(disk.read_only.reason())?;
+        Some((format!("{}: {reason}", disk.name), disk.source.clone()))
+    });
+    unread.or_else(|| {
+        let (reason, source) = unread_function(functions).filter(|_| disks.is_empty())?;
+        Some((reason.to_owned(), source.to_owned()))
+    })
+}
+
+/// A function whose numbers could not be read, with the reason and the place.
+fn unread_function(functions: &[PciFunction]) -> Option<(&str, &str)> {
+    functions
+        .iter()
+        .find_map(|function| Some((function.ids.reason()?, function.source.as_str())))
+}
+
+/// It is not known whether there is a disk that could be installed to.
+fn unknown_disks(reason: &str, source: &str) -> Finding {
+    Finding::new("unknown-disks", Subject::Storage, Level::Unknown, true)
+        .name("disks")
+        .observed(reason, source)
+        .expected("a disk to install to")
+        .advice("run the check on the machine itself, as root")
+}
+
 /// There is no disk that could be installed to.
 fn no_disk(disks: &[Disk], controllers: &[Finding]) -> Finding {
-    let seen: Vec<String> = disks.iter().map(|disk| disk.name.clone()).collect();
+    let seen = disks.iter().map(|disk| match disk.size_bytes.value() {
+        Some(&size) if size < LEAST_DISK && disk.is_install_candidate() => {
+            format!("{} ({})", disk.name, gigabytes(size))
+        }
+        _ => disk.name.clone(),
+    });
+    let seen: Vec<String> = seen.collect();
     let observed = if seen.is_empty() {
         "no disk".to_owned()
     } else {
         format!(
-            "none that is fixed, writable and not empty, among {}",
+            "none that is fixed, writable and has {}, among {}",
+            gigabytes(LEAST_DISK),
             seen.join(", ")
         )
     };
@@ -450,7 +526,9 @@ fn no_disk(disks: &[Disk], controllers: &[Finding]) -> Finding {
         (false, true) => {
             "the machine shows no storage controller either; look into the firmware's setup"
         }
-        (false, false) => "connect a disk, or make its RAID volume visible in the firmware's setup",
+        (false, false) => {
+            "connect a disk that is large enough, or make its RAID volume visible in the firmware's setup"
+        }
     };
     Finding::new(
         "no-install-disk",
@@ -466,7 +544,10 @@ fn no_disk(disks: &[Disk], controllers: &[Finding]) -> Finding {
 
 /// There is no network interface by wire.
 fn no_nic(facts: &Facts) -> Finding {
-    let unread = facts.pci.reason().or(facts.nics.reason());
+    let functions = facts.pci.value().map(Vec::as_slice).unwrap_or_default();
+    let unread = (facts.pci.reason())
+        .or(facts.nics.reason())
+        .or(unread_function(functions).map(|(reason, _)| reason));
     let level = if unread.is_some() {
         Level::Unknown
     } else {

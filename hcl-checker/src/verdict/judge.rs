@@ -46,7 +46,7 @@ pub fn judge_for_disks(
     if facts.context.value() != Some(&Context::Bare) {
         level = level.max(Level::Compatible);
     }
-    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings.sort_by_key(|finding| Reverse((finding.severity, finding.level)));
     let kernel = drivers.map(|drivers| drivers.release.clone());
     Verdict {
         schema: SCHEMA,

@@ -128,8 +128,20 @@ pub(super) fn cpu(facts: &Facts, list: &List) -> Finding {
     .advice("nobody reported this CPU yet; the requirements of Xen are checked all the same")
 }
 
-/// Sockets are what a license counts, so two ways that differ are told.
+/// Sockets are what a license counts, so it is told where they cannot be counted, or two ways differ.
 pub(super) fn sockets(facts: &Facts) -> Option<Finding> {
+    if facts.topology.sockets.value().is_none() {
+        let reason = facts.topology.sockets.reason().unwrap_or("none was found");
+        return Some(
+            Finding::new("unknown-sockets", Subject::Cpu, Level::Unknown, false)
+                .name("sockets")
+                .observed(reason, facts.topology.sources.join(", "))
+                .expected("the number of sockets that hold a CPU")
+                .advice(
+                    "a license is counted in them; run the check on the machine itself, from the live system",
+                ),
+        );
+    }
     let counted: Vec<(CountMethod, u32)> = facts
         .topology
         .socket_counts

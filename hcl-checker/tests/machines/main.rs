@@ -7,4 +7,5 @@ mod hostile_program;
 mod program;
 mod samples;
 mod tree;
+mod unread;
 mod verdicts;

@@ -85,6 +85,11 @@ pub fn nvme_uefi() -> Tree {
         [6, 0, 0, 0, 0],
     );
     tree.file("sys/class/tpm/tpm0/tpm_version_major", "2\n");
+    // A DMAR table whose flags, behind the head of 36 bytes and the width of addresses, say that interrupts are remapped.
+    let mut dmar = [0; 48 + 16];
+    dmar[37] = 1;
+    (dmar[48 + 2], dmar[4]) = (16, 64);
+    tree.file("sys/firmware/acpi/tables/DMAR", dmar);
     tree.pci(
         "0000:01:00.0",
         [0x144d, 0xa80a, 0x144d, 0xa801],
