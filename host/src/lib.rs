@@ -2,7 +2,8 @@
 //!
 //! `xe` is made of [`cmdline`] (what was typed), [`class`] (records of hosts, VMs and so on, read through
 //! [`steps::System`]), [`query`] (filters and selectors), [`render`] (text, minimal, JSON) and [`commands`], which ties
-//! them together. [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
+//! them together. [`program`] tells it from the services, which are the same file under other names.
+//! [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
 //! [`first_boot`] runs the programs that the installer left for the first boot.
 //! [`updates`] installs hotfixes without being told to.
 //! [`crash_kernel`] loads what collects a dump when Xen or dom0 crashes.
@@ -30,6 +31,7 @@ pub mod mirror;
 pub mod network_files;
 pub mod param_commands;
 pub mod patch_commands;
+pub mod program;
 pub mod query;
 pub mod record;
 pub mod redact;

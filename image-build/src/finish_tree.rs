@@ -11,15 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Programs of the workspace and where they go in the root image.
-pub const PROGRAMS: [(&str, &str); 7] = [
-    ("installer", "usr/bin/installer"),
-    ("xe", "usr/bin/xe"),
-    ("bedplate-crash-kernel", "usr/bin/bedplate-crash-kernel"),
-    ("bedplate-health", "usr/bin/bedplate-health"),
-    ("bedplate-license", "usr/bin/bedplate-license"),
-    ("bedplate-mirror", "usr/bin/bedplate-mirror"),
-    ("bedplate-update", "usr/bin/bedplate-update"),
-];
+pub const PROGRAMS: [(&str, &str); 2] = [("installer", "usr/bin/installer"), ("xe", "usr/bin/xe")];
 
 /// The checker is one static file: the same on the medium, in the live system and in the host, and on any other Linux.
 pub const CHECKER: (&str, &str) = ("hcl-checker", "usr/bin/hcl-checker");
@@ -246,6 +238,7 @@ pub fn lay_over(
         })?;
         added.push((*place).to_string());
     }
+    added.extend(link_services(&tree)?);
     for (from, place) in [
         (trust.root, slots::names::TRUSTED_ROOT),
         (trust.license_keys, license::KEYS_FILE),
@@ -287,6 +280,19 @@ pub fn lay_over(
     symlink("/usr/share/zoneinfo/Etc/UTC", tree.join("etc/localtime"))?;
     std::fs::write(&listing, added.join("\n"))?;
     apply_presets(paths, &tree)
+}
+
+/// Lays the services of the host beside `xe` as links to it, and returns their places.
+fn link_services(tree: &Path) -> Result<Vec<String>> {
+    let mut places = Vec::new();
+    for name in slots::names::XE_LINKS {
+        let place = format!("usr/bin/{name}");
+        let link = tree.join(&place);
+        remove_all(&link)?;
+        symlink("xe", &link).with_context(|| format!("{} cannot be made", link.display()))?;
+        places.push(place);
+    }
+    Ok(places)
 }
 
 /// Has systemd set a clock that runs behind the release to the time of the release, before it starts anything: it takes the
@@ -440,5 +446,25 @@ mod tests {
         let changed = file.modified().expect("a time");
         assert_eq!(changed, UNIX_EPOCH + Duration::from_secs(1_795_305_600));
         assert_eq!(file.len(), 0);
+    }
+
+    #[test]
+    fn services_are_links_to_xe_and_what_lay_there_goes_away() {
+        let tree = tempfile::tempdir().expect("temp dir");
+        let folder = tree.path().join("usr/bin");
+        std::fs::create_dir_all(&folder).expect("folders");
+        std::fs::write(folder.join("xe"), "xe").expect("a program");
+        std::fs::write(folder.join("bedplate-health"), "of an older build").expect("a program");
+        // As in a second build: links are there, and writing through them would change xe.
+        for _ in 0..2 {
+            let places = link_services(tree.path()).expect("links");
+            assert!(places.contains(&"usr/bin/bedplate-health".to_owned()));
+            for place in places {
+                let link = std::fs::read_link(tree.path().join(&place)).expect("a link");
+                assert_eq!(link, Path::new("xe"), "{place}");
+            }
+        }
+        let text = std::fs::read_to_string(folder.join("bedplate-health")).expect("a program");
+        assert_eq!(text, "xe");
     }
 }

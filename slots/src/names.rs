@@ -105,6 +105,15 @@ pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
 pub const SECURE_BOOT_KEYS: &str = "/usr/share/bedplate/secure-boot";
 /// In the root image: the public key that boot files are signed with for GRUB, DER (PKCS #1).
 pub const BOOT_FILES_KEY: &str = "/usr/share/bedplate/secure-boot/boot-files.der";
+/// In the root image: the services of the host, each a link to `xe` beside it, which behaves as the program that it is called
+/// by.
+pub const XE_LINKS: [&str; 5] = [
+    "bedplate-crash-kernel",
+    "bedplate-health",
+    "bedplate-license",
+    "bedplate-mirror",
+    "bedplate-update",
+];
 /// On the host: where dumps of crashes are.
 pub const CRASHES: &str = "/var/crash";
 /// In the root image: the pristine content of /var, copied to state where absent.

@@ -1,13 +1,14 @@
 //! `bedplate-update`: run by a timer of systemd. It looks for a newer release, tells of it, and on a licensed host installs it as the
 //! administrator's policy says.
 
+use crate::hotfix::{Places, RealMachine};
+use crate::licensing;
+use crate::updates::{Automation, STALL, Updater};
 use clap::{Parser, Subcommand};
 use hcl_checker::{Facts, Root};
-use host::hotfix::{Places, RealMachine};
-use host::licensing;
-use host::updates::{Automation, STALL, Updater};
 use license::Machine;
 use std::io;
+use std::process::ExitCode;
 use steps::sink::{Console, FanOut};
 use steps::{RealSystem, now_unix};
 
@@ -25,7 +26,8 @@ enum Command {
     Run,
 }
 
-fn main() -> anyhow::Result<()> {
+/// Does what is due.
+pub fn main() -> anyhow::Result<ExitCode> {
     let Args {
         command: Command::Run,
     } = Args::parse();
@@ -43,5 +45,5 @@ fn main() -> anyhow::Result<()> {
     };
     let told = updater.run(&Automation::of(&look))?;
     println!("{}: {}", told.status, told.text);
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

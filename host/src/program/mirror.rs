@@ -1,8 +1,8 @@
 //! `bedplate-mirror`: run by systemd at boot, and by `mdadm --monitor` when something happens to an array.
 
+use crate::hotfix::{Places, RealMachine};
+use crate::{health, mirror};
 use clap::Parser;
-use host::hotfix::{Places, RealMachine};
-use host::{health, mirror};
 use std::process::ExitCode;
 use steps::RealSystem;
 
@@ -21,7 +21,8 @@ struct Args {
     member: Option<String>,
 }
 
-fn main() -> ExitCode {
+/// Makes the mirror whole, or tells of an event.
+pub fn main() -> anyhow::Result<ExitCode> {
     let (args, system) = (Args::parse(), RealSystem::silent());
     let places = Places::default();
     let mut fine = true;
@@ -54,9 +55,9 @@ fn main() -> ExitCode {
             eprintln!("the text for the login prompt was not written: {error}");
         }
     }
-    if fine {
+    Ok(if fine {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
+    })
 }

@@ -1,11 +1,12 @@
 //! `bedplate-license`: run by systemd at boot and every hour. It remembers the time and since when the license is over-used,
 //! and tells what needs somebody's attention. It stops nothing.
 
+use crate::licensing;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use hcl_checker::{Facts, Root};
-use host::licensing;
 use license::Machine;
+use std::process::ExitCode;
 use steps::RealSystem;
 
 /// Looks after the license of this host.
@@ -22,7 +23,8 @@ enum Command {
     Check,
 }
 
-fn main() -> anyhow::Result<()> {
+/// Looks at the license once.
+pub fn main() -> anyhow::Result<ExitCode> {
     let Args {
         command: Command::Check,
     } = Args::parse();
@@ -35,5 +37,6 @@ fn main() -> anyhow::Result<()> {
         println!("{text}");
     }
     look.remember(&system)
-        .context("what is known about the license cannot be kept")
+        .context("what is known about the license cannot be kept")?;
+    Ok(ExitCode::SUCCESS)
 }

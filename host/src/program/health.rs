@@ -1,11 +1,12 @@
 //! `bedplate-health`: run by systemd at the end of the boot of an installed host.
 
+use crate::XeError;
+use crate::health::{self, HealthReport};
+use crate::hotfix::{self, Places, RealMachine, Site, Verdict};
+use crate::local::boot_record;
+use crate::mirror;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use host::health::{self, HealthReport};
-use host::hotfix::{self, Places, RealMachine, Site, Verdict};
-use host::local::boot_record;
-use host::mirror;
 use slots::BootState;
 use std::fs::File;
 use std::io;
@@ -64,7 +65,8 @@ const LONGEST: Duration = Duration::from_secs(6 * 60);
 /// Between two rounds of checks.
 const PAUSE: Duration = Duration::from_secs(3);
 
-fn main() -> anyhow::Result<ExitCode> {
+/// Does what the command line says; fails where a check or a hook did.
+pub fn main() -> anyhow::Result<ExitCode> {
     let system = RealSystem::silent();
     match Args::parse().command {
         Command::Check { esp, wait } => {
@@ -135,7 +137,7 @@ fn first_boot() -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot write {FIRST_BOOT_LOG}"))?;
     let sinks = FanOut::new().with("console", Console::new(io::stdout()));
     let mut emitter = Emitter::new(sinks);
-    let report = host::first_boot::run(&RealSystem::logging_to(log), &mut emitter)
+    let report = crate::first_boot::run(&RealSystem::logging_to(log), &mut emitter)
         .map_err(anyhow::Error::msg)
         .context("the hooks of the first boot cannot be run")?;
     let Some(report) = report else {
@@ -173,7 +175,7 @@ fn decide(system: &dyn System, esp: PathBuf, before: &BootState, report: &Health
     );
 }
 
-fn go(system: &dyn System, verdict: Result<Verdict, host::XeError>) {
+fn go(system: &dyn System, verdict: Result<Verdict, XeError>) {
     match verdict {
         Ok(Verdict::Stay) => {}
         Ok(Verdict::GoBack { to, reason }) => {

@@ -1,8 +1,8 @@
 //! `bedplate-crash-kernel`: loads the kernel that collects a dump when Xen or dom0's kernel crashes. Run by systemd at boot.
 
+use crate::crash_kernel::{self, Loaded};
+use crate::hotfix::Places;
 use clap::Parser;
-use host::crash_kernel::{self, Loaded};
-use host::hotfix::Places;
 use std::process::ExitCode;
 use steps::RealSystem;
 
@@ -11,7 +11,8 @@ use steps::RealSystem;
 #[command(version)]
 struct Args {}
 
-fn main() -> ExitCode {
+/// Loads the crash kernel, and says what a crash will leave.
+pub fn main() -> anyhow::Result<ExitCode> {
     Args::parse();
     match crash_kernel::load(&RealSystem::silent(), &Places::default()) {
         Ok(Loaded::Yes { with_console }) => {
@@ -27,8 +28,8 @@ fn main() -> ExitCode {
         ),
         Err(problem) => {
             eprintln!("The crash kernel is not loaded, and a crash leaves no dump: {problem}");
-            return ExitCode::FAILURE;
+            return Ok(ExitCode::FAILURE);
         }
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
