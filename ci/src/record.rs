@@ -114,7 +114,8 @@ const MACHINES: [Recorded; 6] = [
     },
     Recorded {
         name: "dom0-two-sockets-nvme",
-        topology: (2, 1, 1),
+        // Of AMD's CPUs with one core a socket Xen does not know the core, and `xl info -n` then lists none of them.
+        topology: (2, 2, 1),
         disks: &["nvme,{}"],
         devices: &["1b36:0010"],
         xen: true,
@@ -317,8 +318,6 @@ impl Recorded {
             "iommu": self.iommu,
             "tpm": self.tpm,
             "dom0": self.xen,
-            // When dom0 was recorded, under emulation, `xl info -n` printed an empty table of processors; why is not known.
-            "counted": !self.xen,
         })
     }
 }

@@ -163,14 +163,14 @@ impl XenInfo {
         self.count(|cpu| (cpu.socket, cpu.core))
     }
 
-    /// CPUs that Xen uses.
+    /// CPUs that Xen uses. It lists none whose core it does not know: those of AMD with one core a socket.
     pub(super) fn threads(&self) -> Known<u32> {
-        self.count(|cpu| (cpu.number, 0))
+        self.count(|cpu| (cpu.number, 0)).or(|| self.facts().cpus)
     }
 
     fn count(&self, key: impl Fn(&XenCpu) -> (u32, u32)) -> Known<u32> {
         if self.cpus.is_empty() {
-            return Known::unknown(format!("{XL_INFO}: no table cpu_topology"));
+            return Known::unknown(format!("{XL_INFO}: no CPU in the table cpu_topology"));
         }
         let different: BTreeSet<_> = self.cpus.iter().map(key).collect();
         Known::Value(different.len() as u32)
@@ -263,6 +263,19 @@ xen_version            : 4.20.5-pre
 xen_commandline        : dom0_mem=1G+5%,max:8G console=com1,vga
 cc_compile_date        : Tue Nov  3 20:11:50 UTC 2026
 ";
+
+    #[test]
+    fn an_empty_table_leaves_the_number_of_threads() {
+        // AMD with one core a socket: Xen does not know the core, and xl leaves such CPUs out.
+        let info = XenInfo::parse("nr_cpus : 2\ncpu_topology :\ncpu: core socket node\n");
+        assert_eq!(info.threads(), Known::Value(2));
+        let reason = info.sockets();
+        assert_eq!(
+            reason.reason(),
+            Some("xl info -n: no CPU in the table cpu_topology")
+        );
+        assert!(info.cores().is_unknown());
+    }
 
     #[test]
     fn takes_the_output_apart() {

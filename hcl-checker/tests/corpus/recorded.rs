@@ -26,8 +26,6 @@ struct Truth {
     iommu: Option<String>,
     tpm: bool,
     dom0: bool,
-    /// The machine tells its sockets, cores and threads; else they must be unknown.
-    counted: bool,
 }
 
 /// A test for each recorded machine; an ignored one where none is recorded.
@@ -61,12 +59,10 @@ fn facts(capture: &Path) -> std::io::Result<Facts> {
 
 fn check(facts: &Facts, truth: &Truth) -> Outcome {
     let topology = &facts.topology;
-    let counts =
-        [truth.sockets, truth.cores, truth.threads].map(|count| truth.counted.then_some(count));
+    let counts = [truth.sockets, truth.cores, truth.threads].map(Some);
     same("sockets, cores, threads", of_facts(facts), counts)?;
     // Every way of counting leads to the same sockets.
-    let told = |count: &&SocketCount| truth.counted || !count.sockets.is_unknown();
-    for count in topology.socket_counts.iter().filter(told) {
+    for count in &topology.socket_counts {
         same(
             &format!("{:?}", count.method),
             count.sockets.value(),
