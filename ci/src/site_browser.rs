@@ -207,12 +207,15 @@ fn whole(seen: &Seen, list: &List) -> Vec<String> {
         .filter(|row| row.visible)
         .map(|row| row.entry.as_str())
         .collect();
-    let missing = |id: &&str| !visible.contains(id);
     let ids = list.entries().iter().map(|entry| entry.id.as_str());
-    wrong.extend(
-        ids.filter(missing)
-            .map(|id| format!("the entry {id} has no visible row")),
-    );
+    let missing: Vec<&str> = ids.filter(|id| !visible.contains(id)).collect();
+    // One tells what to look for; hundreds would hide the rest.
+    if let Some(first) = missing.first() {
+        wrong.push(format!(
+            "{} entries have no visible row, the first is {first}",
+            missing.len()
+        ));
+    }
     wrong
 }
 
