@@ -28,6 +28,7 @@ mod runner;
 mod seeded;
 mod serial;
 mod shell;
+mod site_browser;
 mod ssh;
 mod terminal;
 mod times_page;
@@ -133,6 +134,8 @@ enum Command {
     },
     /// Fetch dumps of real machines from Debian's source packages into target/corpus, for the tests of hcl-checker.
     Corpus,
+    /// Make the site of the compatibility list in target/site, and look at it in headless Chromium.
+    Site,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -185,6 +188,13 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::Corpus => {
             println!("{}", corpus::fetch(&workspace)?.display());
+            Ok(true)
+        }
+        Command::Site => {
+            let screenshots = site_browser::check(&workspace)?;
+            for file in screenshots {
+                println!("{}", file.display());
+            }
             Ok(true)
         }
         Command::Bench { comparisons, old } => {

@@ -39,7 +39,7 @@ pub fn page(list: &List) -> String {
         rows.len(),
         list.requirements().len(),
     );
-    html.push_str(&form());
+    html.push_str(&form(&entries));
     html.push_str(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"listed\">\n<table id=\"list\">\n\
          <caption id=\"listed\">What is listed</caption>\n<thead><tr><th scope=\"col\">Kind</th><th scope=\"col\">Vendor</th>\
@@ -61,8 +61,8 @@ pub fn page(list: &List) -> String {
     html
 }
 
-/// Hidden until the script shows it: without one it could do nothing.
-fn form() -> String {
+/// Hidden until the script shows it: without one it could do nothing. Offers only what finds something.
+fn form(entries: &[&Entry]) -> String {
     let kinds = [
         DeviceClass::System,
         DeviceClass::Cpu,
@@ -78,8 +78,16 @@ fn form() -> String {
         ListedLevel::Unsupported,
     ];
     let option = |name: &str| format!("<option>{name}</option>");
-    let kinds: String = kinds.map(|kind| option(title(kind))).concat();
-    let levels: String = levels.map(|level| option(level_name(level))).concat();
+    let kinds: String = kinds
+        .iter()
+        .filter(|&&kind| entries.iter().any(|entry| entry.class == kind))
+        .map(|&kind| option(title(kind)))
+        .collect();
+    let levels: String = levels
+        .iter()
+        .filter(|&&level| entries.iter().any(|entry| entry.level == level))
+        .map(|&level| option(level_name(level)))
+        .collect();
     format!(
         "<form id=\"filter\" role=\"search\" hidden>\n<label>Search <input type=\"search\" id=\"words\" \
          placeholder=\"vendor, product, 8086:1572, driver\"></label>\n\
@@ -104,6 +112,7 @@ fn line(html: &mut String, entry: &Entry, row: &Row) {
         .into_iter()
         .flatten()
         .chain(features)
+        .map(|text| sentence(&text))
         .collect();
     let releases = if entry.releases.is_empty() {
         "all".to_owned()
@@ -128,6 +137,16 @@ fn line(html: &mut String, entry: &Entry, row: &Row) {
         escape(&entry.id),
         entry.date,
     );
+}
+
+/// With a full stop: texts of the list stand alone elsewhere and may have none, here another one follows.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() || text.ends_with(['.', '!', '?']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 fn requirements(html: &mut String, list: &List) {
@@ -196,20 +215,19 @@ fn pci_rows(pci: &PciMatch) -> Vec<Row> {
 fn cpu_row(cpu: &CpuMatch) -> Row {
     let range = |(first, last): (u32, u32)| {
         if first == last {
-            first.to_string()
+            hex(first)
         } else if last == u32::MAX {
-            format!("{first} and later")
+            format!("{} and later", hex(first))
         } else {
-            format!("{first} to {last}")
+            format!("{} to {}", hex(first), hex(last))
         }
     };
     let mut id = format!("family {}", range(cpu.families));
     if !cpu.models.is_empty() {
-        let models: Vec<String> = cpu.models.iter().map(ToString::to_string).collect();
-        let _ = write!(id, " model {}", models.join(", "));
+        let _ = write!(id, ", model {}", models(&cpu.models));
     }
     if let Some(steppings) = cpu.steppings {
-        let _ = write!(id, " stepping {}", range(steppings));
+        let _ = write!(id, ", stepping {}", range(steppings));
     }
     let vendor = match cpu.vendor.as_str() {
         "GenuineIntel" => "Intel",
@@ -222,6 +240,30 @@ fn cpu_row(cpu: &CpuMatch) -> Row {
         product: "processors".to_owned(),
         id,
     }
+}
+
+/// As vendors and kernels write families and steppings: up to 9 there is nothing to tell apart.
+fn hex(number: u32) -> String {
+    if number < 10 {
+        number.to_string()
+    } else {
+        format!("{number:#x}")
+    }
+}
+
+/// Models with two digits; three and more in a row as a range, since one entry has 64 of them.
+fn models(models: &[u32]) -> String {
+    let mut sorted = models.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let runs = sorted.chunk_by(|a, b| a + 1 == *b);
+    let texts: Vec<String> = runs
+        .flat_map(|run| match run {
+            [first, _, .., last] => vec![format!("{first:#04x} to {last:#04x}")],
+            few => few.iter().map(|model| format!("{model:#04x}")).collect(),
+        })
+        .collect();
+    texts.join(", ")
 }
 
 fn dmi_row(dmi: &DmiMatch) -> Row {
@@ -257,15 +299,33 @@ fn needs(entry: &Entry) -> String {
 fn evidence(sources: &[String]) -> String {
     let one = |source: &String| {
         let text = escape(source);
-        let host = source
-            .strip_prefix("https://")
-            .and_then(|rest| rest.split('/').next());
-        match host {
-            Some(host) => format!("<a href=\"{text}\" rel=\"noopener\">{}</a>", escape(host)),
+        match link_text(source) {
+            Some(shown) => format!("<a href=\"{text}\" rel=\"noopener\">{}</a>", escape(&shown)),
             None => text,
         }
     };
     sources.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What a link is called: `ahci.c (git.kernel.org)`. Nothing for what is no address of the web.
+fn link_text(source: &str) -> Option<String> {
+    let rest = source.strip_prefix("https://")?;
+    let (host, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // gitweb has the file in its query, divided by semicolons.
+    let file = rest
+        .split(['?', ';', '&'])
+        .find_map(|part| part.strip_prefix("f="));
+    let path = file.unwrap_or_else(|| rest.split(['?', '#']).next().unwrap_or_default());
+    let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
+    let Some(last) = parts.next() else {
+        return Some(host.to_owned());
+    };
+    // The name of a file says enough; `5968` and `X9` do not without the folder that they are in.
+    let name = match parts.next() {
+        Some(folder) if !last.contains('.') => format!("{folder}/{last}"),
+        _ => last.to_owned(),
+    };
+    Some(format!("{} ({host})", name.replace("%20", " ")))
 }
 
 fn title(class: DeviceClass) -> &'static str {
@@ -336,7 +396,7 @@ mod tests {
         for part in [
             "<td>0.1, 0.2</td>",
             "<td>driver e1000e (6.1 or newer, before 7), firmware 4.0 or newer</td>",
-            "Otherwise: it stalls SR-IOV: yes. boot: no.</td>",
+            "Otherwise: it stalls. SR-IOV: yes. boot: no.</td>",
             "<th scope=\"col\">Release</th>",
         ] {
             assert!(html.contains(part), "{part}: {html}");
@@ -352,10 +412,82 @@ mod tests {
             "{html}"
         );
         assert!(
-            html.contains("<a href=\"https://example.org/a?b&amp;c\" rel=\"noopener\">example.org</a>, bedplate: ours"),
+            html.contains("<a href=\"https://example.org/a?b&amp;c\" rel=\"noopener\">a (example.org)</a>, bedplate: ours"),
             "{html}"
         );
         assert_eq!(escape("\"'&<>"), "&quot;&#39;&amp;&lt;&gt;");
+    }
+
+    #[test]
+    fn links_are_called_by_what_they_lead_to() {
+        for (source, shown) in [
+            (
+                "https://git.kernel.org/linux.git/tree/drivers/ata/ahci.c?h=linux-6.12.y",
+                "ahci.c (git.kernel.org)",
+            ),
+            (
+                "https://xenbits.xen.org/gitweb/?p=xen.git;a=blob;f=xen/arch/x86/apic.c;hb=RELEASE-4.20.4",
+                "apic.c (xenbits.xen.org)",
+            ),
+            (
+                "https://github.com/QubesOS/qubes-issues/issues/5968",
+                "issues/5968 (github.com)",
+            ),
+            (
+                "https://github.com/linuxhw/DMI/tree/master/Server/Cisco%20Systems",
+                "Server/Cisco Systems (github.com)",
+            ),
+            (
+                "https://nvmexpress.org/specifications/",
+                "specifications (nvmexpress.org)",
+            ),
+            ("https://example.org", "example.org"),
+            ("https://example.org/#part", "example.org"),
+        ] {
+            assert_eq!(link_text(source).as_deref(), Some(shown), "{source}");
+        }
+        assert_eq!(link_text("bedplate: ours"), None);
+    }
+
+    #[test]
+    fn processors_are_named_in_hexadecimal() {
+        let row = |families, models: &[u32], steppings| {
+            cpu_row(&CpuMatch {
+                vendor: "GenuineIntel".to_owned(),
+                families,
+                models: models.to_vec(),
+                steppings,
+            })
+            .id
+        };
+        assert_eq!(
+            row((6, 6), &[0x3e, 0x05], Some((4, 4))),
+            "family 6, model 0x05, 0x3e, stepping 4"
+        );
+        assert_eq!(
+            row((0x15, 0x16), &[], Some((10, u32::MAX))),
+            "family 0x15 to 0x16, stepping 0xa and later"
+        );
+        assert_eq!(
+            row((15, 15), &[0, 1, 2, 3, 0x41, 0x42, 0x50], None),
+            "family 0xf, model 0x00 to 0x03, 0x41, 0x42, 0x50"
+        );
+    }
+
+    #[test]
+    fn only_what_finds_something_is_offered() {
+        let list = List::parse("test", ENTRY).expect("list");
+        let html = page(&list);
+        assert!(html.contains("<option>network</option>"), "{html}");
+        assert!(!html.contains("<option>graphics</option>"), "{html}");
+        assert!(!html.contains("<option>certified</option>"), "{html}");
+    }
+
+    #[test]
+    fn notes_end_with_a_full_stop() {
+        assert_eq!(sentence("loses packets "), "loses packets.");
+        assert_eq!(sentence("Does it?"), "Does it?");
+        assert_eq!(sentence(""), "");
     }
 
     #[test]

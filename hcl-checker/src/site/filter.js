@@ -23,7 +23,7 @@
     }
     count.textContent = shown + " of " + rows.length;
     const query = new URLSearchParams(Object.entries({ q: words.value, kind: kind.value, level: level.value }).filter(([, value]) => value));
-    history.replaceState(null, "", query.size ? "#" + query : location.pathname + location.search);
+    history.replaceState(null, "", query.toString() ? "#" + query : location.pathname + location.search);
   };
   const query = new URLSearchParams(location.hash.slice(1));
   words.value = query.get("q") || "";
