@@ -45,7 +45,15 @@ pub enum ReadError {
     TooLong {
         /// The path that was asked for.
         path: String,
-        /// Bytes (or entries of a folder) that were allowed.
+        /// Bytes that were allowed.
+        limit: usize,
+    },
+    /// It is a folder with more in it than anything sane at this place; nothing of it was used.
+    #[error("{path}: more than {limit} entries, so it is not what it should be")]
+    TooMany {
+        /// The path that was asked for.
+        path: String,
+        /// Entries that were allowed.
         limit: usize,
     },
     /// A folder, a device node, a pipe: none of them is read.
@@ -85,7 +93,7 @@ impl ReadError {
         const EFBIG: i32 = 27;
         match self {
             Self::Io { source, .. } => source.raw_os_error(),
-            Self::TooLong { .. } => Some(EFBIG),
+            Self::TooLong { .. } | Self::TooMany { .. } => Some(EFBIG),
             Self::Missing { .. } | Self::NotAFile { .. } => None,
         }
     }
@@ -245,14 +253,18 @@ impl Root {
     /// # Errors
     /// See [`ReadError`].
     pub fn list(&self, path: &str) -> Result<Vec<String>, ReadError> {
+        self.list_to_limit(path, ENTRIES)
+    }
+
+    fn list_to_limit(&self, path: &str, limit: usize) -> Result<Vec<String>, ReadError> {
         let real = self.resolve(path)?;
         let mut names = Vec::new();
         for entry in fs::read_dir(&real).map_err(|error| ReadError::io(path, error))? {
             let entry = entry.map_err(|error| ReadError::io(path, error))?;
-            if names.len() == ENTRIES {
-                return Err(ReadError::TooLong {
+            if names.len() == limit {
+                return Err(ReadError::TooMany {
                     path: path.to_owned(),
-                    limit: ENTRIES,
+                    limit,
                 });
             }
             names.extend(entry.file_name().into_string());
@@ -580,6 +592,20 @@ mod tests {
         assert_eq!(clean(b"a\nb\0c", false), "a\\x0ab\\x00c");
         assert_eq!(clean(b"a\nb\n", true), "a\nb");
         assert_ne!(clean(b"\xff", false), clean(b"\xfe", false));
+    }
+
+    #[test]
+    fn a_folder_that_is_too_full_is_told_in_entries() {
+        let (folder, root) = tree();
+        for name in ["b", "c"] {
+            fs::create_dir(folder.path().join("sys").join(name)).expect("mkdir");
+        }
+        assert_eq!(root.list_to_limit("/sys", 3).expect("as many").len(), 3);
+        let error = root.list_to_limit("/sys", 2).expect_err("too many");
+        assert!(
+            error.to_string().starts_with("/sys: more than 2 entries"),
+            "{error}"
+        );
     }
 
     proptest! {
