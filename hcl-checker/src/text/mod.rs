@@ -18,9 +18,16 @@ pub fn facts(facts: &Facts, style: Style) -> String {
     safe(&facts::facts(facts, style))
 }
 
-/// The verdict as text. `all` unfolds what is as it should be.
-pub fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool) -> String {
-    safe(&verdict::verdict(facts, verdict, style, all))
+/// The verdict as text. `all` unfolds what is as it should be; `other_list` names the list it was judged by where that is
+/// not the one of the release.
+pub fn verdict(
+    facts: &Facts,
+    verdict: &Verdict,
+    other_list: Option<&str>,
+    style: Style,
+    all: bool,
+) -> String {
+    safe(&verdict::verdict(facts, verdict, other_list, style, all))
 }
 
 /// Text that cannot steer a terminal, whatever stood in facts that somebody sent: every character that [`steers`] but the
