@@ -15,6 +15,7 @@ use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::{Acs, PciFunction, PciIds, PcieLink, Sriov};
 use hcl_checker::fleet::Fleet;
 use hcl_checker::list::List;
+use hcl_checker::verdict::JudgedBy;
 use nix::time::{ClockId, clock_gettime};
 use std::io;
 use std::time::Duration;
@@ -31,9 +32,11 @@ fn main() {
     let lines = fleet();
     let list = List::built_in().expect("list");
     let drivers = DriverIndex::shipped().expect("index");
+    let by = JudgedBy::of(&list, true);
     let fleet = Fleet {
         list: &list,
         drivers: Some(&drivers),
+        by: &by,
     };
     let (mut judged, mut read) = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {

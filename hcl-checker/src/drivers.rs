@@ -7,6 +7,7 @@ pub use compact::{CompactError, write as write_compact};
 
 use crate::modalias::{AliasIndex, ModuleTree};
 use ids::DriversByIds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -61,7 +62,7 @@ pub fn release_names() -> (Option<&'static str>, Option<&'static str>) {
 }
 
 /// A driver that claims a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Driver {
     /// Name of the module, with `_`.
     pub module: String,

@@ -3,7 +3,8 @@
 use crate::drivers::DriverIndex;
 use crate::facts::Facts;
 use crate::list::List;
-use crate::verdict::{Level, Verdict, judge};
+use crate::verdict::{Judged, JudgedBy, Level, Verdict, judge};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -20,11 +21,14 @@ pub struct Fleet<'a> {
     pub list: &'a List,
     /// The kernel that is going to run there.
     pub drivers: Option<&'a DriverIndex>,
+    /// What verdicts say that they were reached by. In each line, because lines are sorted, split and kept apart from each
+    /// other; it is a hundredth of a line.
+    pub by: &'a JudgedBy,
 }
 
-/// A line that goes out.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
+/// A line that goes out: what became of the line that came in.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Line<'a> {
     /// Number of the line that came in, from 1.
     line: u64,
     /// By what the machine is known: its serial number, else its UUID.
@@ -34,17 +38,21 @@ struct Line<'a> {
     outcome: Outcome<'a>,
 }
 
-#[derive(Debug, Serialize)]
+/// What became of a line.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Outcome<'a> {
-    Verdict(&'a Verdict),
+    /// As `check --json` writes it.
+    Verdict(Judged<'a>),
+    /// Why there is no verdict.
     Error(String),
 }
 
 impl Fleet<'_> {
-    /// Judges each line of `input`. A line that is no facts gives a line with an error, and the stream goes on. An empty
-    /// line is passed over. What was judged goes out before more is waited for. Returns the exit code: that of the worst
-    /// machine, 4 where a line could not be read.
+    /// Judges each line of `input`: one line comes out for each. A line that is no facts, also an empty one, gives a line
+    /// with an error, and the stream goes on. What was judged goes out before more is waited for. Returns the exit code: that
+    /// of the worst machine, 4 where a line could not be read. Empty lines behind the last machine change no exit code,
+    /// because files end so.
     ///
     /// # Errors
     /// Input or output fail.
@@ -53,6 +61,7 @@ impl Fleet<'_> {
         let mut output = io::BufWriter::with_capacity(AT_ONCE, output);
         let mut buffer = Vec::new();
         let mut worst = Worst::default();
+        let mut after_empty = false;
         for line in 1_u64.. {
             if input.buffer().is_empty() {
                 output.flush()?;
@@ -65,15 +74,22 @@ impl Fleet<'_> {
             if read == 0 {
                 break;
             }
-            if read as u64 > LONGEST {
+            let too_long = read as u64 > LONGEST;
+            let text = buffer.trim_ascii();
+            if text.is_empty() && !too_long {
+                let error = "empty line".to_owned();
+                write(&mut output, line, None, Outcome::Error(error))?;
+                after_empty = true;
+                continue;
+            }
+            if std::mem::take(&mut after_empty) {
+                worst.unreadable();
+            }
+            if too_long {
                 skip_line(&mut input)?;
                 let error = format!("longer than {LONGEST} bytes: no facts of one machine");
                 worst.unreadable();
                 write(&mut output, line, None, Outcome::Error(error))?;
-                continue;
-            }
-            let text = buffer.trim_ascii();
-            if text.is_empty() {
                 continue;
             }
             match Facts::from_json(text) {
@@ -85,7 +101,10 @@ impl Fleet<'_> {
                         &mut output,
                         line,
                         machine.map(String::as_str),
-                        Outcome::Verdict(&verdict),
+                        Outcome::Verdict(Judged {
+                            by: self.by,
+                            verdict: &verdict,
+                        }),
                     )?;
                 }
                 Err(error) => {
@@ -166,9 +185,11 @@ mod tests {
 
     fn run(input: &str) -> (u8, Vec<serde_json::Value>) {
         let list = List::built_in().expect("list");
+        let by = JudgedBy::of(&list, true);
         let fleet = Fleet {
             list: &list,
             drivers: None,
+            by: &by,
         };
         let mut output = Vec::new();
         let code = fleet.judge(input.as_bytes(), &mut output).expect("streams");
@@ -189,7 +210,7 @@ mod tests {
             .iter()
             .map(|line| line["line"].as_u64().expect("number"))
             .collect();
-        assert_eq!(numbers, [1, 2, 4, 5]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
         assert_eq!(lines[0]["machine"], "S1");
         assert_eq!(lines[0]["verdict"]["level"], "unknown");
         assert!(
@@ -197,12 +218,38 @@ mod tests {
                 .as_str()
                 .is_some_and(|error| error.contains("no facts"))
         );
+        assert_eq!(lines[2]["error"], "empty line");
         assert!(
-            lines[2]["error"]
+            lines[3]["error"]
                 .as_str()
                 .is_some_and(|error| error.contains("schema 2"))
         );
-        assert!(lines[3]["verdict"].is_object());
+        assert!(lines[4]["verdict"].is_object());
+    }
+
+    #[test]
+    fn empty_lines_at_the_end_are_no_machines() {
+        let outcome = |input: &str| {
+            let (code, lines) = run(input);
+            (code, lines.len())
+        };
+        assert_eq!(outcome("\n \n\r\n"), (0, 3));
+        assert_eq!(outcome("\n\nnonsense\n"), (4, 3));
+    }
+
+    #[test]
+    fn each_verdict_names_the_list() {
+        let (_, lines) = run("{\"schema\":1}\n{\"schema\":1}\n");
+        let bundle = List::built_in().expect("list").to_bundle();
+        let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bundle));
+        for line in lines {
+            assert_eq!(line["verdict"]["list"]["sha256"], *digest);
+            assert_eq!(line["verdict"]["list"]["built_in"], true);
+            assert_eq!(
+                line["verdict"]["tool"]["version"],
+                env!("CARGO_PKG_VERSION")
+            );
+        }
     }
 
     #[test]
@@ -222,9 +269,11 @@ mod tests {
             }
         }
         let list = List::default();
+        let by = JudgedBy::of(&list, false);
         let fleet = Fleet {
             list: &list,
             drivers: None,
+            by: &by,
         };
         let mut output = Vec::new();
         let tail: &[u8] = b"\n{\"schema\":1}\n";
@@ -264,9 +313,11 @@ mod tests {
         let (answers, answered) = mpsc::channel();
         let judging = std::thread::spawn(move || {
             let list = List::default();
+            let by = JudgedBy::of(&list, false);
             let fleet = Fleet {
                 list: &list,
                 drivers: None,
+                by: &by,
             };
             fleet.judge(Lines(lines), Answers(answers))
         });

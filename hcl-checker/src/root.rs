@@ -45,7 +45,15 @@ pub enum ReadError {
     TooLong {
         /// The path that was asked for.
         path: String,
-        /// Bytes (or entries of a folder) that were allowed.
+        /// Bytes that were allowed.
+        limit: usize,
+    },
+    /// It is a folder with more in it than anything sane at this place; nothing of it was used.
+    #[error("{path}: more than {limit} entries, so it is not what it should be")]
+    TooMany {
+        /// The path that was asked for.
+        path: String,
+        /// Entries that were allowed.
         limit: usize,
     },
     /// A folder, a device node, a pipe: none of them is read.
@@ -85,7 +93,7 @@ impl ReadError {
         const EFBIG: i32 = 27;
         match self {
             Self::Io { source, .. } => source.raw_os_error(),
-            Self::TooLong { .. } => Some(EFBIG),
+            Self::TooLong { .. } | Self::TooMany { .. } => Some(EFBIG),
             Self::Missing { .. } | Self::NotAFile { .. } => None,
         }
     }
@@ -245,14 +253,18 @@ impl Root {
     /// # Errors
     /// See [`ReadError`].
     pub fn list(&self, path: &str) -> Result<Vec<String>, ReadError> {
+        self.list_to_limit(path, ENTRIES)
+    }
+
+    fn list_to_limit(&self, path: &str, limit: usize) -> Result<Vec<String>, ReadError> {
         let real = self.resolve(path)?;
         let mut names = Vec::new();
         for entry in fs::read_dir(&real).map_err(|error| ReadError::io(path, error))? {
             let entry = entry.map_err(|error| ReadError::io(path, error))?;
-            if names.len() == ENTRIES {
-                return Err(ReadError::TooLong {
+            if names.len() == limit {
+                return Err(ReadError::TooMany {
                     path: path.to_owned(),
-                    limit: ENTRIES,
+                    limit,
                 });
             }
             names.extend(entry.file_name().into_string());
@@ -420,8 +432,19 @@ fn parts(path: &str) -> impl Iterator<Item = String> {
         .map(str::to_owned)
 }
 
-/// Text of the kernel or of a device, made safe to show and to compare: what is not UTF-8 and control characters
-/// become `\xNN`, so that texts that differ only there stay different. White space and NUL at both ends go. `lines` keeps line
+/// Whether a character does something to the text around it, or to a terminal, in place of being seen: control characters,
+/// those that set the direction of writing (Unicode's Bidi_Control), and those of no width. A name in facts could look like
+/// another one, or turn around what stands behind it.
+pub fn steers(c: char) -> bool {
+    let unseen = matches!(
+        c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    unseen || c.is_control()
+}
+
+/// Text of the kernel or of a device, made safe to show and to compare: what is not UTF-8 and characters that [`steers`]
+/// become `\xNN`, byte by byte, so that texts that differ only there stay different. White space and NUL at both ends go. `lines` keeps line
 /// ends and tabs.
 pub fn clean(bytes: &[u8], lines: bool) -> String {
     // Nearly all text is of this kind, and /proc/cpuinfo of a big server is long.
@@ -439,7 +462,7 @@ pub fn clean(bytes: &[u8], lines: bool) -> String {
                 '\n' | '\t' if lines => text.push(c),
                 // Kept for the trimming below; inside of a text it is shown.
                 '\0' | '\n' | '\r' | '\t' => text.push(c),
-                c if c.is_control() => text.extend(c.to_string().bytes().map(escape)),
+                c if steers(c) => text.extend(c.to_string().bytes().map(escape)),
                 c => text.push(c),
             }
         }
@@ -582,11 +605,42 @@ mod tests {
         assert_ne!(clean(b"\xff", false), clean(b"\xfe", false));
     }
 
+    #[test]
+    fn what_sets_the_direction_or_has_no_width_is_shown() {
+        assert_eq!(
+            clean("Del\u{202e}l\u{feff}".as_bytes(), false),
+            "Del\\xe2\\x80\\xael\\xef\\xbb\\xbf"
+        );
+        let all = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        let all = all.chain('\u{200b}'..='\u{200f}');
+        for c in all.chain(['\u{61c}', '\u{2028}', '\u{2060}', '\u{feff}']) {
+            assert!(
+                steers(c) && !clean(c.to_string().as_bytes(), true).contains(c),
+                "{c:?}"
+            );
+        }
+        assert!(!"aß€東 -\u{a0}".chars().any(steers));
+    }
+
+    #[test]
+    fn a_folder_that_is_too_full_is_told_in_entries() {
+        let (folder, root) = tree();
+        for name in ["b", "c"] {
+            fs::create_dir(folder.path().join("sys").join(name)).expect("mkdir");
+        }
+        assert_eq!(root.list_to_limit("/sys", 3).expect("as many").len(), 3);
+        let error = root.list_to_limit("/sys", 2).expect_err("too many");
+        assert!(
+            error.to_string().starts_with("/sys: more than 2 entries"),
+            "{error}"
+        );
+    }
+
     proptest! {
         #[test]
         fn cleaned_text_cannot_steer_a_terminal(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(!clean(&bytes, false).chars().any(char::is_control));
-            prop_assert!(!clean(&bytes, true).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+            prop_assert!(!clean(&bytes, false).chars().any(steers));
+            prop_assert!(!clean(&bytes, true).chars().any(|c| steers(c) && c != '\n' && c != '\t'));
         }
 
         #[test]

@@ -1,7 +1,12 @@
 //! JSON Schemas of what this program reads and writes, made from the types themselves.
 
+#[cfg(feature = "certify")]
+use crate::certify::Plan;
 use crate::facts::Facts;
-use crate::verdict::Verdict;
+use crate::fleet::Line;
+#[cfg(feature = "certify")]
+use crate::report::Report;
+use crate::verdict::Judged;
 use schemars::{Schema, schema_for};
 
 /// Of [`Facts`].
@@ -9,9 +14,26 @@ pub fn facts() -> Schema {
     schema_for!(Facts)
 }
 
-/// Of [`Verdict`].
+/// Of [`Judged`]: a verdict as it leaves the program.
 pub fn verdict() -> Schema {
-    schema_for!(Verdict)
+    schema_for!(Judged<'_>)
+}
+
+/// Of a [`Line`] of a stream of verdicts.
+pub fn fleet() -> Schema {
+    schema_for!(Line<'_>)
+}
+
+/// Of a certification's [`Plan`].
+#[cfg(feature = "certify")]
+pub fn plan() -> Schema {
+    schema_for!(Plan)
+}
+
+/// Of a certification's [`Report`].
+#[cfg(feature = "certify")]
+pub fn report() -> Schema {
+    schema_for!(Report)
 }
 
 #[cfg(test)]
@@ -22,7 +44,15 @@ mod tests {
     #[test]
     fn the_published_schemas_are_current() {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema");
-        for (name, schema) in [("hcl-facts.json", facts()), ("hcl-verdict.json", verdict())] {
+        for (name, schema) in [
+            ("hcl-facts.json", facts()),
+            ("hcl-verdict.json", verdict()),
+            ("hcl-fleet.json", fleet()),
+            #[cfg(feature = "certify")]
+            ("hcl-plan.json", plan()),
+            #[cfg(feature = "certify")]
+            ("hcl-report.json", report()),
+        ] {
             let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
             let path = docs.join(name);
             if std::env::var_os("BEDPLATE_BLESS").is_some() {

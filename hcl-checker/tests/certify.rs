@@ -1,6 +1,10 @@
 //! Certification for real: the program itself, a peer behind a pair of interfaces in network namespaces, memory, and a disk
 //! that is a loop device. Needs root; elsewhere it says so.
 
+#[path = "machines/json_schema.rs"]
+mod json_schema;
+
+use json_schema::{assert_fits, fits};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -287,4 +291,25 @@ fn a_run_of_nothing_has_its_own_exit_code() {
         folder.path().join("key.pem").display()
     );
     assert_eq!(run(&line).status.code(), Some(5));
+    let report = std::fs::read(folder.path().join("report/report.json")).expect("a report");
+    let report = serde_json::from_slice(&report).expect("JSON");
+    assert_fits("hcl-report.json", &report);
+    assert!(!fits(
+        "hcl-report.json",
+        &serde_json::json!({"schema": report["schema"]})
+    ));
+}
+
+#[test]
+fn a_plan_is_as_published() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let out = folder.path().join("report");
+    let line = format!("{PROGRAM} certify --out {} --dry-run --json", out.display());
+    let plan: Value = serde_json::from_str(&must(&line)).expect("JSON");
+    assert_fits("hcl-plan.json", &plan);
+    assert!(
+        plan["tests"]
+            .as_array()
+            .is_some_and(|tests| tests.len() > 3)
+    );
 }

@@ -10,7 +10,7 @@ use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::Facts;
 use hcl_checker::list::List;
 use hcl_checker::text::{self, Style};
-use hcl_checker::verdict::{Verdict, judge};
+use hcl_checker::verdict::{Judged, JudgedBy, Verdict, judge};
 use slots::names::ANSWER_LABEL;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -31,6 +31,7 @@ const BLOCKS: &str = "/usr/share/consolefonts/Vietnamese-Terminus16.psf.gz";
 pub struct Checked {
     facts: Facts,
     verdict: Verdict,
+    by: JudgedBy,
 }
 
 impl Checked {
@@ -41,17 +42,22 @@ impl Checked {
     pub fn of(facts: Facts) -> Result<Self, StepError> {
         let (list, drivers) = (List::built_in()?, DriverIndex::of_release()?);
         let verdict = judge(&facts, &list, Some(&drivers));
-        Ok(Checked { facts, verdict })
+        let by = JudgedBy::of(&list, true);
+        Ok(Checked { facts, verdict, by })
     }
 
     /// The verdict as `hcl-checker check` prints it; `all` also tells what is as it should be.
     fn text(&self, all: bool) -> String {
-        text::verdict(&self.facts, &self.verdict, Style::Plain, all)
+        text::verdict(&self.facts, &self.verdict, None, Style::Plain, all)
     }
 
     /// What goes onto the stick, by name: the inputs of every other tool, and something to read.
     fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, StepError> {
         let json = |value: serde_json::Result<String>| value.map(|text| text + "\n");
+        let judged = Judged {
+            by: &self.by,
+            verdict: &self.verdict,
+        };
         let report = self.text(true) + "\n" + &text::facts(&self.facts, Style::Plain);
         Ok(vec![
             ("report.txt", report.into_bytes()),
@@ -61,7 +67,7 @@ impl Checked {
             ),
             (
                 "verdict.json",
-                json(serde_json::to_string_pretty(&self.verdict))?.into_bytes(),
+                json(serde_json::to_string_pretty(&judged))?.into_bytes(),
             ),
         ])
     }

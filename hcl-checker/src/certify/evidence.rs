@@ -1,11 +1,12 @@
 //! Raw evidence: what programs printed, as files beside the report. The report holds their digests only, because they may
 //! hold serial numbers and addresses.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// A file of evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Its name in the folder `evidence`.
     pub name: String,

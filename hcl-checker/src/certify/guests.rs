@@ -3,6 +3,7 @@
 use super::guest_program::{HELLO, heard};
 use super::{Bench, Change, Outcome, TestError, initrd};
 use crate::facts::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ const LISTEN: u64 = 2;
 const TIME_IS_UP: i32 = 124;
 
 /// Kinds of guests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GuestKind {
     /// Paravirtualized.

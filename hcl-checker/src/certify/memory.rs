@@ -4,6 +4,7 @@ use super::change::read_text;
 use super::plan::duration;
 use super::{Bench, Outcome, TestError};
 use nix::sys::mman::{MlockAllFlags, mlockall, munlockall};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom};
@@ -21,7 +22,7 @@ const TOLD: usize = 16;
 const RESERVE: u64 = 256 << 20;
 
 /// Patterns in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryTest {
     /// Seconds that it may take.
     pub seconds: u64,

@@ -4,6 +4,7 @@ use super::change::{NO_VLANS, ip, knows_no_vlans, read_text};
 use super::peer::{Counted, PEER_ADDRESS, Route, Session, SessionError, TEST_ADDRESS};
 use super::plan::duration;
 use super::{Bench, Change, Outcome, PeerAt, TestError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use steps::System;
@@ -22,14 +23,14 @@ const IPV4_AND_UDP: usize = 28;
 const IPV6_AND_UDP: usize = 48;
 
 /// An interface has a link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkTest {
     /// The interface.
     pub interface: String,
 }
 
 /// The way of a test's traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Way {
     /// The interface that is tested.
     pub interface: String,
@@ -57,7 +58,7 @@ impl Way {
 }
 
 /// Data in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThroughputTest {
     /// Its way.
     pub way: Way,
@@ -66,7 +67,7 @@ pub struct ThroughputTest {
 }
 
 /// Datagrams, counted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LossTest {
     /// Its way.
     pub way: Way,
@@ -75,14 +76,14 @@ pub struct LossTest {
 }
 
 /// MTU 9000.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JumboTest {
     /// Its way.
     pub way: Way,
 }
 
 /// A VLAN.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VlanTest {
     /// Its way.
     pub way: Way,

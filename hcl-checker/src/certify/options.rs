@@ -1,5 +1,6 @@
 //! What the person who certifies asked for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 /// Options of a run: how long, and what may be touched.
 ///
 /// Everything that erases, restarts or changes another machine is left out unless it is named here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Seconds of load on every CPU.
@@ -62,7 +63,7 @@ impl Default for Options {
 }
 
 /// How to reach a peer through an interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PeerAt {
     /// `ADDRESS:PORT` of the peer.
@@ -72,7 +73,7 @@ pub struct PeerAt {
 }
 
 /// What to crash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CrashOf {
     /// The kernel: dom0's, or Linux itself on bare metal.

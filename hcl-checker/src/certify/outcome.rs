@@ -1,9 +1,10 @@
 //! What came of a test.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a test ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It ran, and everything was as expected.
@@ -26,7 +27,7 @@ impl Status {
 }
 
 /// Something that was measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
     /// What.
     pub name: String,
@@ -108,7 +109,7 @@ impl Default for Outcome {
 }
 
 /// A test and what came of it: part of the report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestResult {
     /// Id of the planned test.
     pub id: String,

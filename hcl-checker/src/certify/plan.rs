@@ -8,20 +8,21 @@ use super::time::spoken;
 use super::{CrashOf, GuestKind, MemoryTest, Options, StorageTest, Surroundings};
 use crate::facts::Facts;
 use builder::Builder;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Tests in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The tests.
     pub tests: Vec<PlannedTest>,
 }
 
 /// One test of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedTest {
     /// Its name, unique in the plan: `nic.eth0.throughput`.
     pub id: String,
@@ -36,7 +37,7 @@ pub struct PlannedTest {
 }
 
 /// What becomes of a planned test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// It runs.
@@ -46,7 +47,7 @@ pub enum Action {
 }
 
 /// What a test does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// CPUs are counted in every way, and each must run a thread.

@@ -9,6 +9,7 @@ use super::plan::duration;
 use super::{Bench, Outcome, TestError};
 use crate::facts::{Disk, Facts};
 use crate::root::Root;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use slots::block::BlockDevice;
 use spread::{BLOCK, READ, Spread};
@@ -24,7 +25,7 @@ const READERS: u64 = 4;
 const READS: usize = 1 << 20;
 
 /// A test of a disk or volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StorageTest {
     /// What may be erased.
     pub path: PathBuf,

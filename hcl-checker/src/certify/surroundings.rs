@@ -3,13 +3,14 @@
 use super::change::read_text;
 use super::{Options, guests};
 use crate::facts::{Context, Facts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use steps::{Command, System};
 
 /// The running system, as far as tests depend on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Surroundings {
     /// It runs as root.

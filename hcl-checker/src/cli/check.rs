@@ -7,6 +7,7 @@ use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::{DUMP_LIMIT, Dump, Dumps};
 use hcl_checker::fleet::Fleet;
 use hcl_checker::list::List;
+use hcl_checker::verdict::{Judged, JudgedBy};
 use hcl_checker::{Facts, text, verdict};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ pub struct CheckArgs {
     /// Judge facts that `facts --json` wrote; `-` is standard input.
     #[arg(long, value_name = "FILE", group = "machine")]
     facts: Option<PathBuf>,
-    /// Judge many machines: facts on standard input, one JSON object a line; one verdict a line comes out.
+    /// Judge many machines: facts on standard input, one JSON object a line; for each line one comes out, with a verdict or
+    /// with an error.
     #[arg(long, group = "machine")]
     jsonl: bool,
     /// Judge by what `lspci -nnk`, `-vmmnnk`, `-vvnn` or `-nn` printed.
@@ -53,18 +55,14 @@ pub struct CheckArgs {
 }
 
 pub fn run(args: &CheckArgs) -> Result<u8> {
-    let list = match &args.list {
-        Some(file) => {
-            let bundle = read_limited(file, FACTS_LIMIT, "this is no list")?;
-            List::from_bundle(&bundle).with_context(|| file.display().to_string())?
-        }
-        None => List::built_in()?,
-    };
+    let (list, other_list) = list(args.list.as_deref())?;
     let drivers = drivers(args)?;
+    let by = || JudgedBy::of(&list, other_list.is_none());
     if args.jsonl {
         let fleet = Fleet {
             list: &list,
             drivers: Some(&drivers),
+            by: &by(),
         };
         return Ok(fleet.judge(io::stdin().lock(), io::stdout().lock())?);
     }
@@ -81,12 +79,28 @@ pub fn run(args: &CheckArgs) -> Result<u8> {
         .collect();
     let verdict = verdict::judge_for_disks(&facts, &list, Some(&drivers), &disks);
     let text = if args.json {
-        json(&verdict)?
+        json(&Judged {
+            by: &by(),
+            verdict: &verdict,
+        })?
     } else {
-        text::verdict(&facts, &verdict, style(), args.all)
+        text::verdict(&facts, &verdict, other_list.as_deref(), style(), args.all)
     };
     print(&text)?;
     Ok(verdict.exit_code())
+}
+
+/// The list to judge by, and its name where it says something else than that of the release.
+fn list(file: Option<&Path>) -> Result<(List, Option<String>)> {
+    let built_in = List::built_in()?;
+    let Some(file) = file else {
+        return Ok((built_in, None));
+    };
+    let name = file.display().to_string();
+    let bundle = read_limited(file, FACTS_LIMIT, "this is no list")?;
+    let list = List::from_bundle(&bundle).with_context(|| name.clone())?;
+    let other = (list != built_in).then_some(name);
+    Ok((list, other))
 }
 
 fn from_dumps(args: &CheckArgs) -> Result<Facts> {

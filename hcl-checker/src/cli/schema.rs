@@ -18,12 +18,21 @@ enum What {
     Verdict,
     /// What `facts --json` writes and `check --facts` reads.
     Facts,
+    /// What `check --jsonl` writes, a line.
+    Fleet,
+    /// What `certify --dry-run --json` writes.
+    Plan,
+    /// `report.json` of `certify`.
+    Report,
 }
 
 pub fn run(args: &SchemaArgs) -> Result<u8> {
     print(&json(&match args.what {
         What::Verdict => schema::verdict(),
         What::Facts => schema::facts(),
+        What::Fleet => schema::fleet(),
+        What::Plan => schema::plan(),
+        What::Report => schema::report(),
     })?)?;
     Ok(0)
 }

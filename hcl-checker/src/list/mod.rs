@@ -4,6 +4,7 @@ mod class_code;
 mod cpu_match;
 mod dmi_match;
 mod entry;
+mod id;
 mod index;
 mod lint;
 mod pci_match;
@@ -14,6 +15,7 @@ pub use class_code::ClassCode;
 pub use cpu_match::CpuMatch;
 pub use dmi_match::DmiMatch;
 pub use entry::{DeviceClass, Entry, Features, ListedLevel, Match, Require, Specificity};
+pub use id::ListId;
 pub use lint::{Lint, lint, lint_drivers};
 pub use pci_match::PciMatch;
 pub use requirement::{Check, CpuFeature, Otherwise, Requirement};
@@ -74,8 +76,16 @@ pub struct ListError {
 
 /// A bundle could not be read.
 #[derive(Debug, Error)]
-#[error("this is no bundle of the compatibility list: {0}; make it with `hcl-checker bundle`")]
-pub struct BundleError(serde_json::Error);
+pub enum BundleError {
+    /// It has another form.
+    #[error("this is no bundle of the compatibility list: {0}; make it with `hcl-checker bundle`")]
+    Form(#[from] serde_json::Error),
+    /// A list that asks nothing of a machine would let each one pass.
+    #[error(
+        "this is no compatibility list: it holds no requirement of a machine; make it with `hcl-checker bundle`"
+    )]
+    Empty,
+}
 
 impl List {
     /// The list that this program was built with.
@@ -89,9 +99,13 @@ impl List {
     /// Reads what [`List::to_bundle`] wrote.
     ///
     /// # Errors
-    /// It is no bundle of this form. An unknown key is an error.
+    /// It is no bundle of this form, or an empty one. An unknown key is an error.
     pub fn from_bundle(json: &[u8]) -> Result<Self, BundleError> {
-        serde_json::from_slice(json).map_err(BundleError)
+        let list: Self = serde_json::from_slice(json)?;
+        if list.requirements.is_empty() {
+            return Err(BundleError::Empty);
+        }
+        Ok(list)
     }
 
     /// The list as one file, to be signed as part of a release. The same list gives the same bytes.
@@ -200,7 +214,23 @@ mod tests {
     #[test]
     fn another_form_is_no_bundle() {
         for wrong in ["", "{\"entry\":1}", "{\"entry\":[],\"colour\":1}"] {
-            assert!(List::from_bundle(wrong.as_bytes()).is_err(), "{wrong}");
+            let error = List::from_bundle(wrong.as_bytes()).expect_err(wrong);
+            assert!(matches!(error, BundleError::Form(_)), "{wrong}: {error}");
+        }
+    }
+
+    /// Every machine would pass it.
+    #[test]
+    fn a_list_that_asks_for_nothing_is_none() {
+        let mut entries = List::built_in().expect("well-formed");
+        entries.requirements.clear();
+        for wrong in [
+            "{}",
+            "{\"entry\":[],\"requirement\":[]}",
+            &entries.to_bundle(),
+        ] {
+            let error = List::from_bundle(wrong.as_bytes()).expect_err("asks for nothing");
+            assert!(matches!(error, BundleError::Empty), "{error}");
         }
     }
 

@@ -3,10 +3,11 @@
 use crate::certify::{Status, Surroundings, TestResult, is_required};
 use crate::facts::Context;
 use crate::verdict::Level;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether a machine passed, and what is in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Certification {
     /// The result.
@@ -18,7 +19,7 @@ pub struct Certification {
 }
 
 /// The result of a certification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CertificationResult {
     /// Every required test ran and passed, on the machine itself, and the list has nothing against it.

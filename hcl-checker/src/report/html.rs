@@ -4,6 +4,7 @@ use super::{CertificationResult, Report, Serials};
 use crate::certify::{Measurement, Status, TestResult};
 use crate::facts::{Context, FirmwareKind};
 use crate::known::Known;
+use crate::root::steers;
 use crate::text;
 use crate::verdict::Severity;
 use sha2::{Digest, Sha256};
@@ -58,7 +59,7 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
+            c if steers(c) && c != '\n' => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }

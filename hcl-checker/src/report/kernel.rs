@@ -4,12 +4,13 @@ use crate::drivers::{Driver, DriverIndex};
 use crate::facts::Facts;
 use crate::list::List;
 use crate::modalias::AliasIndex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Drivers of a kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelDrivers {
     /// Release of the kernel.

@@ -26,8 +26,9 @@ use crate::certify::{Evidence, Options, RunState, Surroundings, TestResult, now,
 use crate::drivers::DriverIndex;
 use crate::facts::{Context, Facts};
 use crate::known::Known;
-use crate::list::List;
+use crate::list::{List, ListId};
 use crate::verdict::{Finding, Level, Severity, Verdict, judge};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ pub const HTML_FILE: &str = "report.html";
 pub const PUBLIC_KEY_FILE: &str = "submitter.pem";
 
 /// A report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// [`SCHEMA`].
@@ -88,7 +89,7 @@ pub struct Report {
 }
 
 /// The program that made a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
     /// Its version.
@@ -97,18 +98,8 @@ pub struct Tool {
     pub sha256: String,
 }
 
-/// A list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListId {
-    /// SHA-256 of its bundle.
-    pub sha256: String,
-    /// Entries and requirements in it.
-    pub rules: u64,
-}
-
 /// Who made a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Submitter {
     /// Ed25519, hexadecimal.
@@ -118,7 +109,7 @@ pub struct Submitter {
 }
 
 /// What a report does with serial numbers and hardware addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Serials {
     /// In their place stand hashes with a key that the submitter has: the same machine has the same ones in each report of
@@ -129,7 +120,7 @@ pub enum Serials {
 }
 
 /// One thing that the list says something about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// What it is about.
@@ -172,16 +163,6 @@ fn judged(facts: &Facts, list: &List, drivers: Option<&KernelDrivers>) -> (Level
         level, findings, ..
     } = judge(facts, list, index.as_ref());
     (level, findings.iter().map(Check::of).collect())
-}
-
-impl ListId {
-    /// Of a list.
-    pub fn of(list: &List) -> Self {
-        Self {
-            sha256: hex::encode(Sha256::digest(list.to_bundle())),
-            rules: (list.entries().len() + list.requirements().len()) as u64,
-        }
-    }
 }
 
 impl Report {

@@ -9,6 +9,7 @@ pub(crate) use facts::size;
 pub use style::Style;
 
 use crate::facts::Facts;
+use crate::root::steers;
 use crate::verdict::Verdict;
 use std::fmt::Write;
 
@@ -17,13 +18,20 @@ pub fn facts(facts: &Facts, style: Style) -> String {
     safe(&facts::facts(facts, style))
 }
 
-/// The verdict as text. `all` unfolds what is as it should be.
-pub fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool) -> String {
-    safe(&verdict::verdict(facts, verdict, style, all))
+/// The verdict as text. `all` unfolds what is as it should be; `other_list` names the list it was judged by where that is
+/// not the one of the release.
+pub fn verdict(
+    facts: &Facts,
+    verdict: &Verdict,
+    other_list: Option<&str>,
+    style: Style,
+    all: bool,
+) -> String {
+    safe(&verdict::verdict(facts, verdict, other_list, style, all))
 }
 
-/// Text that cannot steer a terminal, whatever stood in facts that somebody sent: every control character but the line end
-/// becomes `\\xNN`. The colors of [`Style`] stay, and are all that could have come from elsewhere.
+/// Text that cannot steer a terminal, whatever stood in facts that somebody sent: every character that [`steers`] but the
+/// line end becomes `\\xNN` or `\\u{NNNN}`. The colors of [`Style`] stay, and are all that could have come from elsewhere.
 fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -33,9 +41,12 @@ fn safe(text: &str) -> String {
             rest = &rest[sequence.len()..];
             continue;
         }
-        if c.is_control() && c != '\n' {
+        if steers(c) && c != '\n' {
             // Writing to a String cannot fail.
-            let _ = write!(out, "\\x{:02x}", u32::from(c));
+            let _ = match u32::from(c) {
+                number @ ..=0xff => write!(out, "\\x{number:02x}"),
+                number => write!(out, "\\u{{{number:x}}}"),
+            };
         } else {
             out.push(c);
         }
@@ -66,11 +77,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_turns_text_around_or_hides_in_it_is_shown() {
+        assert_eq!(
+            safe("a\u{202e}b\u{200b}c\u{61c}"),
+            "a\\u{202e}b\\u{200b}c\\u{61c}"
+        );
+        assert_eq!(safe("Größe ✓ 東\n"), "Größe ✓ 東\n");
+    }
+
     proptest! {
         #[test]
-        fn nothing_but_colors_is_left(text in "(\\PC|\x1b\\[[0-9;]{0,4}[mJH]|\x1b|\t|\n){0,40}") {
+        fn nothing_but_colors_is_left(text in "(\\PC|[\u{200b}-\u{206f}]|\x1b\\[[0-9;]{0,4}[mJH]|\x1b|\t|\n){0,40}") {
             let out = safe(&text);
-            prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n' && c != '\x1b'));
+            prop_assert!(!out.chars().any(|c| steers(c) && c != '\n' && c != '\x1b'));
             let all_colors = out.match_indices('\x1b').all(|(at, _)| color(&out[at..]).is_some());
             prop_assert!(all_colors);
         }

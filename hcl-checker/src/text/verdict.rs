@@ -7,7 +7,13 @@ use crate::verdict::{Finding, Level, Severity, Verdict};
 use std::fmt::Write;
 
 /// The verdict as text. `all` unfolds what is as it should be.
-pub(super) fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool) -> String {
+pub(super) fn verdict(
+    facts: &Facts,
+    verdict: &Verdict,
+    other_list: Option<&str>,
+    style: Style,
+    all: bool,
+) -> String {
     let mut text = String::new();
     let blocking = verdict.of(Severity::Blocks).count();
     let warning = verdict.of(Severity::Warns).count();
@@ -35,6 +41,10 @@ pub(super) fn verdict(facts: &Facts, verdict: &Verdict, style: Style, all: bool)
         None => "drivers not judged: no kernel's modules were given".to_owned(),
     };
     let _ = writeln!(text, "{}", style.paint(Paint::Dim, judged));
+    if let Some(list) = other_list {
+        let judged = format!("judged by the list {list}, not by that of this release");
+        let _ = writeln!(text, "{}", style.paint(Paint::Warning, judged));
+    }
     section(
         &mut text,
         verdict,

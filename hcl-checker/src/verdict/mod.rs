@@ -4,12 +4,14 @@ mod constraints;
 mod devices;
 mod finding;
 mod judge;
+mod judged;
 mod level;
 mod names;
 mod platform;
 
 pub use finding::{Finding, Severity, Subject};
 pub use judge::{judge, judge_for_disks};
+pub use judged::{Judged, JudgedBy, JudgingList, JudgingTool};
 pub use level::Level;
 pub(crate) use names::device_name;
 

@@ -15,6 +15,7 @@ mod samples;
 mod tree;
 
 use hcl_checker::list::List;
+use hcl_checker::root::steers;
 use hcl_checker::{Facts, Root, text, verdict};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -137,10 +138,10 @@ fn judge(machine: &Tree, list: &List) {
     let json = serde_json::to_vec(&facts).expect("serialize");
     assert_eq!(Facts::from_json(&json).expect("deserialize"), facts);
     let judged = verdict::judge(&facts, list, None);
-    let shown = text::verdict(&facts, &judged, text::Style::Plain, true)
+    let shown = text::verdict(&facts, &judged, None, text::Style::Plain, true)
         + &text::facts(&facts, text::Style::Plain);
     assert!(
-        !shown.chars().any(|c| c.is_control() && c != '\n'),
+        !shown.chars().any(|c| steers(c) && c != '\n'),
         "text steers the terminal: {shown:?}"
     );
 }

@@ -9,6 +9,7 @@ use hcl_checker::facts::{Dump, Dumps};
 use hcl_checker::fleet::Fleet;
 use hcl_checker::list::List;
 use hcl_checker::modalias::AliasIndex;
+use hcl_checker::verdict::JudgedBy;
 use hcl_checker::{Facts, Root, verdict};
 use std::fs;
 use std::path::Path;
@@ -134,6 +135,7 @@ fn parsers() -> Vec<Parser> {
     let bundle = list.to_bundle().into_bytes();
     let own = br#"{"entry":[{"id":"a","class":"nic","match":{"pci":{"vendor":1,"devices":[2,3]}},"require":{"driver":"x","firmware":{"min":"1.2"}},"level":"compatible","evidence":["https://example.org"],"date":"2026-01-01"}]}"#;
     let judged = list.clone();
+    let by = JudgedBy::of(&list, true);
     let mut smbios = tables();
     smbios.push(SMBIOS.to_vec());
     smbios.retain(|table| table.len() <= LONGEST);
@@ -207,6 +209,7 @@ fn parsers() -> Vec<Parser> {
                 let fleet = Fleet {
                     list: &judged,
                     drivers: None,
+                    by: &by,
                 };
                 fleet.judge(input, std::io::sink()).expect("streams");
             }),
