@@ -10,7 +10,7 @@ pub mod report;
 pub mod schema;
 pub mod site;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hcl_checker::Root;
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::text::Style;
@@ -37,6 +37,13 @@ pub fn told(error: &anyhow::Error) -> String {
 }
 
 fn root(folder: &Path) -> Result<Root> {
+    if folder.is_file() {
+        let shown = folder.display();
+        bail!(
+            "--root {shown}: this is a file; an archive that `facts --capture` made is unpacked first: mkdir machine; \
+             tar -xf {shown} -C machine; then give --root machine"
+        );
+    }
     Root::at(folder).with_context(|| {
         format!(
             "--root {}: give the folder that holds the captured proc and sys",
