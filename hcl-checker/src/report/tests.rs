@@ -1,5 +1,7 @@
 //! Reports, good ones and ones that somebody changed.
 
+mod required;
+
 use super::*;
 use crate::certify::{Measurement, PeerAt, Plan, Status};
 use crate::date::Date;
