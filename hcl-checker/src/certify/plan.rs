@@ -107,13 +107,14 @@ impl Plan {
         surroundings: &Surroundings,
         options: &Options,
     ) -> Result<Self, Vec<String>> {
-        let problems = problems::problems(facts, surroundings, options);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
         let mut plan = Self {
             tests: Builder::new(facts, surroundings, options).all(),
         };
+        let mut problems = problems::problems(facts, surroundings, options);
+        problems.extend(problems::only(&plan.tests, &options.only));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         plan.leave_out(&options.only);
         Ok(plan)
     }
@@ -122,7 +123,13 @@ impl Plan {
         for test in &mut self.tests {
             let wanted = only.is_empty() || only.iter().any(|start| test.id.starts_with(start));
             if !wanted {
-                test.action = Action::Skip("left out by --only".to_owned());
+                test.action = Action::Skip(match &test.action {
+                    Action::Run(_) => format!(
+                        "left out by --only; add --only {} to run it, or give no --only",
+                        test.id
+                    ),
+                    Action::Skip(reason) => format!("left out by --only; besides, {reason}"),
+                });
             }
         }
     }

@@ -240,7 +240,20 @@ fn only_leaves_the_others_out_and_counts_no_time_for_them() {
     };
     let plan = plan(&facts(), &surroundings(), &options);
     assert_eq!(plan.seconds_from(0), options.cpu_seconds);
-    assert_eq!(skipped(&plan, "memory"), Some("left out by --only"));
+    assert_eq!(
+        skipped(&plan, "memory"),
+        Some("left out by --only; add --only memory to run it, or give no --only")
+    );
+    let without = Options {
+        only: options.only.clone(),
+        ..Options::default()
+    };
+    let without = self::plan(&facts(), &surroundings(), &without);
+    let reason = skipped(&without, "restart").unwrap_or_default();
+    assert!(
+        reason.contains("--only") && reason.contains("--restart"),
+        "{reason}"
+    );
     let text = plan.to_string();
     assert!(text.starts_with("1 tests run, about 1 min 00 s"), "{text}");
 }
@@ -302,4 +315,32 @@ fn what_is_required_of_a_certified_machine() {
     ] {
         assert!(!is_required(id), "{id}");
     }
+}
+
+#[test]
+fn only_takes_what_the_plan_has() {
+    let options = Options {
+        only: ["cpu.laod", "nic", "nic.eth1", "", "guest.hvm"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..everything()
+    };
+    let problems = Plan::build(&facts(), &surroundings(), &options).expect_err("mistakes");
+    let starts = |problem: &String| problem.split(';').next().unwrap_or_default().to_owned();
+    assert_eq!(
+        problems.iter().map(starts).collect::<Vec<_>>(),
+        [
+            "--only cpu.laod: no test of this machine has an id that starts so (did you mean cpu.load?)",
+            "--only nic.eth1: no test of this machine has an id that starts so (did you mean nic.eth0?)",
+            "--only : no test of this machine has an id that starts so",
+        ]
+    );
+    assert!(
+        problems[0].ends_with(
+            "there are cpu.topology, cpu.virtualization, cpu.load, guest.pv, guest.pvh, guest.hvm, memory, disk.ata-one, \
+             nic.eth0, nic.xenbr0, sriov.0000:01:00.0, log, restart, crash.kernel, crash.xen"
+        ),
+        "{}",
+        problems[0]
+    );
 }
