@@ -40,7 +40,7 @@ pub use names::{no_such_interface, not_there};
 pub use nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest, Way};
 pub use options::{CrashOf, Options, PeerAt};
 pub use outcome::{Measurement, Outcome, Status, TestResult};
-pub use plan::{Action, Plan, PlannedTest, Task, is_required};
+pub use plan::{Action, Plan, PlannedTest, Task};
 pub use progress::{Progress, Silent, Terminal};
 pub use run_state::{RunState, Signing, StateError, Waiting};
 pub use runner::{End, Runner};

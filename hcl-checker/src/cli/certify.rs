@@ -23,7 +23,7 @@ use steps::{RealSystem, System};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 passed, 1 a test failed, 2 wrong use, 4 incomplete (something required did not run), \
+    after_help = "Exit codes: 0 passed, 1 a test failed, 2 wrong use, 4 incomplete (a test did not run, or something is unknown), \
     5 no test ran, 6 stopped or restarting: go on with --resume.\n\n\
     Only looking and loading CPU and memory is done unless more is named: disks are erased with --erase-disk, the machine goes \
     down with --restart and --crash."
@@ -218,6 +218,9 @@ fn summary(report: &Report, folder: &str) -> String {
     }
     for reason in &report.certification.missing {
         text.push_str(&format!("  missing  {reason}\n"));
+    }
+    if report.certification.result == CertificationResult::Incomplete {
+        text.push_str("  A certified machine misses nothing of this in one run: begin another with --out DIR.\n");
     }
     text + &format!("{folder}/{REPORT_FILE}, signed; {folder}/{HTML_FILE} for people\n")
 }
