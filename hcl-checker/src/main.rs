@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(WRONG_USE),
         Err(error) => {
-            eprintln!("hcl-checker: {error:#}");
+            eprintln!("hcl-checker: {}", cli::told(&error));
             ExitCode::from(WRONG_USE)
         }
     }

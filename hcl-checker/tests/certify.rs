@@ -286,7 +286,7 @@ fn a_disk_in_use_and_an_interface_that_is_not_there_are_wrong_use() {
 fn a_run_of_nothing_has_its_own_exit_code() {
     let folder = tempfile::tempdir().expect("temp dir");
     let line = format!(
-        "{PROGRAM} certify --out {} --key {} --only nothing",
+        "{PROGRAM} certify --out {} --key {} --only restart",
         folder.path().join("report").display(),
         folder.path().join("key.pem").display()
     );
@@ -312,4 +312,128 @@ fn a_plan_is_as_published() {
             .as_array()
             .is_some_and(|tests| tests.len() > 3)
     );
+}
+
+/// What the program says on standard error when it refuses something.
+fn refused(line: &str) -> String {
+    let output = run(line);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{line}: {said}");
+    said
+}
+
+#[test]
+fn names_that_do_not_exist_are_told_together_before_anything_runs() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let out = folder.path().join("report");
+    let out = out.to_str().expect("UTF-8");
+    for mode in ["", "--dry-run "] {
+        let said = refused(&format!(
+            "{PROGRAM} certify {mode}--out {out} --erase-disk /dev/nope --erase-disk /dev/null --guest-kernel nope \
+             --peer nope0=192.0.2.2 --only cpu.laod"
+        ));
+        for told in [
+            "--erase-disk /dev/nope: not there; ",
+            "--erase-disk /dev/null: this is no disk and no volume; ",
+            "/nope: not there; ",
+            "--peer nope0: there is no such interface",
+            "; there are ",
+            "--only cpu.laod: no test of this machine has an id that starts so (did you mean cpu.load?); there are cpu.topology, ",
+        ] {
+            assert!(said.contains(told), "{mode}: {told} in {said}");
+        }
+    }
+    for (options, told) in [
+        ("--modules /nowhere", "/nowhere"),
+        ("--peer lo=192.0.2.2 --address lo=192.0.2.1", "prefix"),
+        ("--peer lo=192.0.2.2 --address lo=192.0.2.1/33", "prefix"),
+        ("--peer lo=192.0.2.2 --address lo=2001:db8::1/129", "prefix"),
+    ] {
+        let said = refused(&format!(
+            "{PROGRAM} certify --dry-run --out {out} {options}"
+        ));
+        assert!(said.contains(told), "{options}: {said}");
+    }
+    assert!(!Path::new(out).exists(), "nothing was made");
+    let good = format!("{PROGRAM} certify --dry-run --out {out} --only cpu.load --only mem");
+    assert!(must(&good).starts_with("1 tests run") || must(&good).starts_with("2 tests run"));
+}
+
+#[test]
+fn a_peer_on_an_interface_that_does_not_exist_does_not_listen() {
+    let said = refused(&format!("{PROGRAM} peer --interface nope --port 0"));
+    assert!(
+        said.contains("--interface nope: there is no such interface")
+            && said.contains("; there are "),
+        "{said}"
+    );
+    assert!(!said.contains("peer at"), "{said}");
+}
+
+#[test]
+fn a_run_goes_on_with_the_options_that_it_began_with() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let (out, key) = (folder.path().join("report"), folder.path().join("key.pem"));
+    let begin = format!(
+        "{PROGRAM} certify --out {} --key {} --cpu-time 1 --only cpu.load",
+        out.display(),
+        key.display()
+    );
+    // The machine that tests may itself be one that the list refuses.
+    let to_its_report = |line: &str| matches!(run(line).status.code(), Some(1 | 4));
+    assert!(to_its_report(&begin));
+    let state = || std::fs::read_to_string(out.join("state.json")).expect("state");
+    let before = state();
+    for (options, named) in [
+        ("--cpu-time 3", "--cpu-time;"),
+        ("--cpu-time 1", "--cpu-time;"),
+        (
+            "--sriov --only cpu --with-serials",
+            "--sriov, --only, --with-serials;",
+        ),
+    ] {
+        for mode in ["--resume", "--undo"] {
+            let said = refused(&format!(
+                "{PROGRAM} certify {mode} --out {} {options}",
+                out.display()
+            ));
+            assert!(
+                said.contains(mode) && said.contains(named) && said.contains("--out"),
+                "{said}"
+            );
+        }
+    }
+    assert_eq!(state(), before);
+    let go_on = format!("{PROGRAM} certify --resume --out {}", out.display());
+    assert!(to_its_report(&go_on));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_once() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let path = folder.path().to_str().expect("UTF-8");
+    let none = refused(&format!("{PROGRAM} certify --resume --out {path}"));
+    assert!(none.contains("there is no run in"), "{none}");
+    let state = folder.path().join("state.json");
+    let facts = format!("{PROGRAM} check --facts {}", state.display());
+    let resume = format!("{PROGRAM} certify --resume --out {path}");
+    let key = format!("{PROGRAM} certify --out {path}/new --key {path}");
+    let once = |line: &str, told: &str| {
+        let said = refused(line);
+        assert_eq!(said.matches(told).count(), 1, "{line}: {said}");
+    };
+    std::fs::write(&state, "{").expect("write");
+    once(&facts, "EOF while parsing");
+    once(&resume, "EOF while parsing");
+    // A folder in the file's place cannot be read, whoever asks.
+    std::fs::remove_file(&state).expect("remove");
+    std::fs::create_dir(&state).expect("folder");
+    once(&facts, "os error 21");
+    once(&resume, "os error 21");
+    std::fs::set_permissions(
+        folder.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .expect("mode");
+    once(&key, "os error 21");
 }

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Tests in their order.
+///
+/// They are those that apply to the machine, and a certification takes each of them: where the machine has nothing to test
+/// there is no test, and one that cannot run or was not asked for is there, skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The tests.
@@ -108,13 +111,14 @@ impl Plan {
         surroundings: &Surroundings,
         options: &Options,
     ) -> Result<Self, Vec<String>> {
-        let problems = problems::problems(facts, surroundings, options);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
         let mut plan = Self {
             tests: Builder::new(facts, surroundings, options).all(),
         };
+        let mut problems = problems::problems(facts, surroundings, options);
+        problems.extend(problems::only(&plan.tests, &options.only));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         plan.leave_out(&options.only);
         Ok(plan)
     }
@@ -123,7 +127,13 @@ impl Plan {
         for test in &mut self.tests {
             let wanted = only.is_empty() || only.iter().any(|start| test.id.starts_with(start));
             if !wanted {
-                test.action = Action::Skip("left out by --only".to_owned());
+                test.action = Action::Skip(match &test.action {
+                    Action::Run(_) => format!(
+                        "left out by --only; add --only {} to run it, or give no --only",
+                        test.id
+                    ),
+                    Action::Skip(reason) => format!("left out by --only; besides, {reason}"),
+                });
             }
         }
     }
@@ -149,6 +159,9 @@ impl fmt::Display for Plan {
             spoken(seconds),
             self.tests.len() - running
         )?;
+        if running < self.tests.len() {
+            writeln!(f, "a machine is certified by a run that skips none of them")?;
+        }
         for test in &self.tests {
             let mut line = String::new();
             match &test.action {
@@ -164,17 +177,6 @@ impl fmt::Display for Plan {
             writeln!(f, "{line}")?;
         }
         Ok(())
-    }
-}
-
-/// Whether a machine that did not pass this test can be certified. What a machine may lack, and what needs a second
-/// machine's help beyond traffic, is not required.
-pub fn is_required(id: &str) -> bool {
-    let optional = |part: &str| matches!(part, "jumbo" | "vlan");
-    match id.split('.').next() {
-        Some("cpu" | "guest" | "memory" | "disk" | "log" | "restart") => true,
-        Some("nic") => !id.rsplit('.').next().is_some_and(optional),
-        _ => false,
     }
 }
 

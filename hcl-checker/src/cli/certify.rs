@@ -1,13 +1,14 @@
 //! `hcl-checker certify`.
 
+mod begin;
+
 use super::{json, print, read_drivers};
 use anyhow::{Context, Result, anyhow, bail};
+use begin::BeginArgs;
 use clap::Args;
 use hcl_checker::certify::exit::{FAILED, GOES_ON, INCOMPLETE, NOTHING_RAN};
-use hcl_checker::certify::peer::DEFAULT_PORT;
 use hcl_checker::certify::{
-    CrashOf, End, Options, PeerAt, Plan, Progress, RunState, Runner, Stop, Surroundings, Terminal,
-    now,
+    End, Plan, Progress, RunState, Runner, Stop, Surroundings, Terminal, not_there, now,
 };
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::list::List;
@@ -16,14 +17,13 @@ use hcl_checker::report::{
     SubmitterKey, html,
 };
 use hcl_checker::{Facts, Root};
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use steps::{RealSystem, System};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 passed, 1 a test failed, 2 wrong use, 4 incomplete (something required did not run), \
+    after_help = "Exit codes: 0 passed, 1 a test failed, 2 wrong use, 4 incomplete (a test did not run, or something is unknown), \
     5 no test ran, 6 stopped or restarting: go on with --resume.\n\n\
     Only looking and loading CPU and memory is done unless more is named: disks are erased with --erase-disk, the machine goes \
     down with --restart and --crash."
@@ -44,79 +44,8 @@ pub struct CertifyArgs {
     /// With --dry-run: write the plan as JSON.
     #[arg(long, requires = "dry_run")]
     json: bool,
-    /// Seconds of load on every CPU.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    cpu_time: u64,
-    /// Seconds for the memory test.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    memory_time: u64,
-    /// MiB of memory to test at most; by default all that is free, less a reserve.
-    #[arg(long, value_name = "MIB")]
-    memory_limit: Option<u64>,
-    /// Disk or volume to test. ITS CONTENT IS LOST. May be given several times.
-    #[arg(long, value_name = "PATH")]
-    erase_disk: Vec<PathBuf>,
-    /// Seconds for each disk.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    disk_time: u64,
-    /// MiB to write to each disk at most.
-    #[arg(long, value_name = "MIB", default_value_t = 16 << 10)]
-    disk_limit: u64,
-    /// Where `hcl-checker peer` runs, for each interface to test with traffic.
-    #[arg(long, value_name = "INTERFACE=ADDRESS[:PORT]", value_parser = pair)]
-    peer: Vec<(String, String)>,
-    /// Address to give to an interface for the tests with its peer.
-    #[arg(long, value_name = "INTERFACE=ADDRESS/PREFIX", value_parser = pair)]
-    address: Vec<(String, String)>,
-    /// Seconds of traffic in each direction.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    net_time: u64,
-    /// VLAN to test on each interface with a peer (198.18.0.0/30 is used in it).
-    #[arg(long, value_name = "ID")]
-    vlan: Option<u16>,
-    /// Make virtual functions on every device that can have them.
-    #[arg(long)]
-    sriov: bool,
-    /// Restart the machine; the run goes on by itself after that.
-    #[arg(long)]
-    restart: bool,
-    /// Crash the kernel or Xen on purpose and collect the dump; the run goes on by itself after that.
-    #[arg(long, value_name = "kernel|xen", value_parser = crash)]
-    crash: Vec<CrashOf>,
-    /// Kernel for test guests; by default that of this host.
-    #[arg(long, value_name = "FILE")]
-    guest_kernel: Option<PathBuf>,
-    /// Only tests whose id starts with this; may be given several times.
-    #[arg(long, value_name = "ID")]
-    only: Vec<String>,
-    /// Private key that signs the report; made where there is none [default: ~/.config/hcl-checker/submitter.pem].
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-    /// Leave serial numbers and hardware addresses in the report.
-    #[arg(long)]
-    with_serials: bool,
-    /// Text that the one who asks for the report wants to see in it.
-    #[arg(long, value_name = "TEXT")]
-    nonce: Option<String>,
-    /// Modules folder of the kernel to judge by; by default that of the release.
-    #[arg(long, value_name = "DIR")]
-    modules: Option<PathBuf>,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((interface, value)) if !interface.is_empty() && !value.is_empty() => {
-            Ok((interface.to_owned(), value.to_owned()))
-        }
-        _ => Err("give an interface and an address, like eth1=192.0.2.2".to_owned()),
-    }
-}
-
-fn crash(text: &str) -> Result<CrashOf, String> {
-    [CrashOf::Kernel, CrashOf::Xen]
-        .into_iter()
-        .find(|whom| whom.name() == text)
-        .ok_or_else(|| "kernel or xen".to_owned())
+    #[command(flatten)]
+    begin: BeginArgs,
 }
 
 pub fn run(args: &CertifyArgs) -> Result<u8> {
@@ -125,21 +54,25 @@ pub fn run(args: &CertifyArgs) -> Result<u8> {
     let system = RealSystem::silent();
     let folder = std::path::absolute(&args.out).context("--out")?;
     if args.undo {
-        return undo(&system, folder, stop);
+        let state = begun(&system, &folder, "--undo", &args.begin)?;
+        return undo(&system, folder, state, stop);
     }
     if args.resume {
-        let state = RunState::load(&system, &folder).with_context(|| {
-            format!(
-                "--resume: there is no run to go on with in {}",
-                folder.display()
-            )
-        })?;
+        let state = begun(&system, &folder, "--resume", &args.begin)?;
         return go_on(&system, folder, state, stop);
     }
-    let options = options(args)?;
+    let options = args.begin.options()?;
+    if let Some(folder) = &args.begin.modules {
+        // It is needed after the last test, and told before the first.
+        read_drivers(folder)?;
+    }
     let facts = Facts::read(&Root::at(Path::new("/"))?);
     let surroundings = Surroundings::read(&system, &facts, &options, &folder);
-    let plan = plan(&facts, &surroundings, &options)?;
+    let mut problems = not_there(&system, &facts, &options);
+    let plan = Plan::build(&facts, &surroundings, &options);
+    problems.extend(plan.as_ref().err().into_iter().flatten().cloned());
+    let plan = plan.ok().filter(|_| problems.is_empty());
+    let plan = plan.ok_or_else(|| all_of(&problems))?;
     if args.dry_run {
         print(&if args.json {
             json(&plan)?
@@ -154,24 +87,25 @@ pub fn run(args: &CertifyArgs) -> Result<u8> {
             folder.display()
         );
     }
-    let nonce = match &args.nonce {
+    let nonce = match &args.begin.nonce {
         Some(nonce) => nonce.clone(),
         None => random_nonce()?,
     };
     // A key that cannot be used is told before the tests, not after.
-    let key = match &args.key {
+    let key = match &args.begin.key {
         Some(key) => std::path::absolute(key)?,
         None => default_key()?,
     };
     SubmitterKey::open_or_make(&key).context("--key")?;
     let modules = args
+        .begin
         .modules
         .as_deref()
         .map(std::path::absolute)
         .transpose()?;
     let mut state = RunState::begin(options, facts, surroundings, nonce, now());
     state.signing.key = key;
-    state.signing.with_serials = args.with_serials;
+    state.signing.with_serials = args.begin.with_serials;
     state.signing.modules = modules;
     system
         .create_dir_all(&folder.join("evidence"))
@@ -180,56 +114,28 @@ pub fn run(args: &CertifyArgs) -> Result<u8> {
     go_on(&system, folder, state, stop)
 }
 
-fn options(args: &CertifyArgs) -> Result<Options> {
-    let mut own: BTreeMap<String, String> = args.address.iter().cloned().collect();
-    let peers = args.peer.iter().map(|(interface, address)| {
-        let peer = PeerAt {
-            address: with_port(address),
-            own_address: own.remove(interface),
-        };
-        (interface.clone(), peer)
-    });
-    let peers = peers.collect();
-    if let Some(interface) = own.keys().next() {
-        bail!("--address {interface}: this interface has no --peer, so it needs no address");
-    }
-    Ok(Options {
-        cpu_seconds: args.cpu_time,
-        memory_seconds: args.memory_time,
-        memory_limit: args.memory_limit.map(|mib| mib.saturating_mul(1 << 20)),
-        erase: args.erase_disk.clone(),
-        disk_seconds: args.disk_time,
-        disk_limit: args.disk_limit.saturating_mul(1 << 20),
-        peers,
-        net_seconds: args.net_time,
-        vlan: args.vlan,
-        sriov: args.sriov,
-        restart: args.restart,
-        crash: args.crash.clone(),
-        guest_kernel: args.guest_kernel.clone(),
-        only: args.only.clone(),
-    })
+/// Mistakes, a line each.
+fn all_of(problems: &[String]) -> anyhow::Error {
+    anyhow!(problems.join("\n             "))
 }
 
-/// An IPv6 address has colons of its own: with a port it stands in brackets.
-fn with_port(address: &str) -> String {
-    if address.parse::<std::net::Ipv6Addr>().is_ok() {
-        return format!("[{address}]:{DEFAULT_PORT}");
+/// The run in `folder`, for an option that goes on with it.
+fn begun(system: &RealSystem, folder: &Path, option: &str, args: &BeginArgs) -> Result<RunState> {
+    let given = args.given();
+    if !given.is_empty() {
+        bail!(
+            "{option} keeps to what the run began with, so it cannot be given together with {}; leave that out, or begin \
+             another run with it in another folder (--out)",
+            given.join(", ")
+        );
     }
-    let has_port = match address.strip_prefix('[') {
-        Some(rest) => rest.contains("]:"),
-        None => address.contains(':'),
-    };
-    if has_port {
-        address.to_owned()
-    } else {
-        format!("{address}:{DEFAULT_PORT}")
+    if !RunState::exists(system, folder) {
+        bail!(
+            "{option}: there is no run in {}; name its folder with --out",
+            folder.display()
+        );
     }
-}
-
-fn plan(facts: &Facts, surroundings: &Surroundings, options: &Options) -> Result<Plan> {
-    Plan::build(facts, surroundings, options)
-        .map_err(|problems| anyhow!(problems.join("\n             ")))
+    RunState::load(system, folder).context(option.to_owned())
 }
 
 fn random_nonce() -> Result<String> {
@@ -251,9 +157,7 @@ fn terminal() -> Box<dyn Progress> {
     Box::new(Terminal::new(std::io::stderr(), live))
 }
 
-fn undo(system: &RealSystem, folder: PathBuf, stop: Stop) -> Result<u8> {
-    let state = RunState::load(system, &folder)
-        .with_context(|| format!("--undo: there is no run in {}", folder.display()))?;
+fn undo(system: &RealSystem, folder: PathBuf, state: RunState, stop: Stop) -> Result<u8> {
     let mut runner = Runner {
         system,
         folder,
@@ -270,7 +174,8 @@ fn undo(system: &RealSystem, folder: PathBuf, stop: Stop) -> Result<u8> {
 }
 
 fn go_on(system: &RealSystem, folder: PathBuf, state: RunState, stop: Stop) -> Result<u8> {
-    let plan = plan(&state.facts, &state.surroundings, &state.options)?;
+    let plan = Plan::build(&state.facts, &state.surroundings, &state.options);
+    let plan = plan.map_err(|problems| all_of(&problems))?;
     let shown = folder.display().to_string();
     let mut runner = Runner {
         system,
@@ -313,6 +218,9 @@ fn summary(report: &Report, folder: &str) -> String {
     }
     for reason in &report.certification.missing {
         text.push_str(&format!("  missing  {reason}\n"));
+    }
+    if report.certification.result == CertificationResult::Incomplete {
+        text.push_str("  A certified machine misses nothing of this in one run: begin another with --out DIR.\n");
     }
     text + &format!("{folder}/{REPORT_FILE}, signed; {folder}/{HTML_FILE} for people\n")
 }

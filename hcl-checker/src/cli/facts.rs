@@ -1,7 +1,7 @@
 //! `hcl-checker facts`.
 
 use super::{json, print, root, style};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use hcl_checker::facts::Depth;
 use hcl_checker::{Facts, Root, text};
@@ -31,7 +31,9 @@ pub fn run(args: &FactsArgs) -> Result<u8> {
         Depth::Passive
     };
     let mut root = root(&args.root)?;
-    if args.capture.is_some() {
+    if let Some(path) = &args.capture {
+        // Reading may take a while, and what for must be possible.
+        is_tar(path)?;
         root = root.recorded();
     }
     let facts = Facts::read_with(&root, depth);
@@ -51,9 +53,27 @@ pub fn run(args: &FactsArgs) -> Result<u8> {
     Ok(0)
 }
 
+/// Whether an archive is wanted, by its name. A name that looks like another kind of archive is no folder by mistake.
+fn is_tar(path: &Path) -> Result<bool> {
+    let Some(extension) = path.extension() else {
+        return Ok(false);
+    };
+    if extension.eq_ignore_ascii_case("tar") {
+        return Ok(true);
+    }
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Ok(false);
+    }
+    let shown = path.display();
+    bail!(
+        "--capture {shown}: neither an archive (FILE.tar) nor a folder (a name without a dot); for a folder of this name give \
+         {shown}/"
+    )
+}
+
 fn capture(root: &Root, path: &Path) -> Result<()> {
     let recording = root.recording().unwrap_or_default();
-    let tar = path.extension().is_some_and(|extension| extension == "tar");
+    let tar = is_tar(path)?;
     let written = if tar {
         recording.write_tar(path)
     } else {

@@ -10,7 +10,7 @@ pub mod report;
 pub mod schema;
 pub mod site;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hcl_checker::Root;
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::text::Style;
@@ -20,7 +20,30 @@ use std::path::Path;
 /// Exit code of wrong use, and of what cannot be read.
 pub const WRONG_USE: u8 = 2;
 
+/// An error with its causes. Errors that name their cause in a sentence of their own have it as their cause as well, and
+/// nobody needs to read it twice.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
 fn root(folder: &Path) -> Result<Root> {
+    if folder.is_file() {
+        let shown = folder.display();
+        bail!(
+            "--root {shown}: this is a file; an archive that `facts --capture` made is unpacked first: mkdir machine; \
+             tar -xf {shown} -C machine; then give --root machine"
+        );
+    }
     Root::at(folder).with_context(|| {
         format!(
             "--root {}: give the folder that holds the captured proc and sys",
@@ -53,4 +76,27 @@ fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("/key: {source}; make another")]
+    struct Named {
+        source: io::Error,
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = || io::Error::from_raw_os_error(13);
+        let denied = "Permission denied (os error 13)";
+        let named = anyhow!(Named { source: source() }).context("--key");
+        assert_eq!(told(&named), format!("--key: /key: {denied}; make another"));
+        let plain = anyhow!(source()).context("/facts");
+        assert_eq!(told(&plain), format!("/facts: {denied}"));
+        assert_eq!(told(&anyhow!("wrong")), "wrong");
+    }
 }

@@ -1,12 +1,13 @@
 //! `hcl-checker peer`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use hcl_checker::certify::Stop;
 use hcl_checker::certify::peer::{DEFAULT_PORT, Peer};
+use hcl_checker::certify::{Stop, no_such_interface};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
-use steps::RealSystem;
+use steps::{RealSystem, System};
 
 #[derive(Debug, Args)]
 pub struct PeerArgs {
@@ -22,6 +23,13 @@ pub struct PeerArgs {
 }
 
 pub fn run(args: &PeerArgs) -> Result<u8> {
+    let system = RealSystem::silent();
+    if let Some(name) = &args.interface {
+        let interfaces = system.list_dir(Path::new("/sys/class/net"))?;
+        if let Some(problem) = no_such_interface("--interface", name, &interfaces) {
+            bail!(problem);
+        }
+    }
     let stop = Stop::new();
     stop.on_signals().context("signals cannot be waited for")?;
     let address = SocketAddr::new(args.listen, args.port);
@@ -33,7 +41,7 @@ pub fn run(args: &PeerArgs) -> Result<u8> {
     );
     let peer = Peer {
         interface: args.interface.clone(),
-        system: Arc::new(RealSystem::silent()),
+        system: Arc::new(system),
         stop,
         log: Arc::new(|line| eprintln!("{line}")),
     };

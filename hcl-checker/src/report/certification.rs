@@ -1,8 +1,9 @@
 //! Whether a machine passed: a pure function of context, verdict and tests.
 
-use crate::certify::{Status, Surroundings, TestResult, is_required};
+use super::Check;
+use crate::certify::{Status, Surroundings, TestResult};
 use crate::facts::Context;
-use crate::verdict::Level;
+use crate::verdict::{Level, Severity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub struct Certification {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CertificationResult {
-    /// Every required test ran and passed, on the machine itself, and the list has nothing against it.
+    /// Every test of the plan ran and passed, on the machine itself, and the verdict by the list allows an install.
     Passed,
     /// Something is wrong with the machine.
     Failed,
@@ -42,27 +43,32 @@ impl CertificationResult {
 }
 
 impl Certification {
-    /// What follows from context, surroundings, verdict and tests.
+    /// What follows from context, surroundings, verdict with its checks, and tests.
     pub fn of(
         context: Option<&Context>,
         surroundings: &Surroundings,
         verdict: Level,
+        checks: &[Check],
         tests: &[TestResult],
     ) -> Self {
         let mut failed = Vec::new();
         let mut missing = Vec::new();
         for test in tests {
+            let told = format!("{}: {}", test.id, test.reason);
             match test.status {
                 Status::Passed => {}
-                Status::Failed => failed.push(format!("{}: {}", test.id, test.reason)),
-                Status::Skipped if is_required(&test.id) => {
-                    missing.push(format!("{}: {}", test.id, test.reason));
-                }
-                Status::Skipped => {}
+                Status::Failed => failed.push(told),
+                // A plan has only what applies to the machine, so none of it may be left out.
+                Status::Skipped => missing.push(told),
             }
         }
-        if verdict == Level::Unsupported {
-            failed.push("the list says that this machine is unsupported".to_owned());
+        if !verdict.allows_install() {
+            // What is not known is not held against the machine, and is no pass.
+            let list = match verdict {
+                Level::Unknown => &mut missing,
+                _ => &mut failed,
+            };
+            list.push(no_install(verdict, checks));
         }
         match context {
             Some(Context::Dom0) if surroundings.xen_is_guest => missing
@@ -94,6 +100,27 @@ impl Certification {
     }
 }
 
+/// That the verdict allows no install, and what it is about.
+fn no_install(verdict: Level, checks: &[Check]) -> String {
+    let blocks = checks
+        .iter()
+        .filter(|check| check.result == Severity::Blocks);
+    let told = blocks.map(|check| {
+        let name = match check.name.as_str() {
+            "" => &check.id,
+            name => name,
+        };
+        format!("{name}, seen: {}", check.observed)
+    });
+    let told: Vec<String> = told.collect();
+    let mut text = format!("the verdict by the list is {verdict}, which allows no install");
+    if !told.is_empty() {
+        text.push_str(": ");
+        text.push_str(&told.join("; "));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,50 +138,104 @@ mod tests {
         }
     }
 
+    fn of(context: Option<&Context>, verdict: Level, tests: &[TestResult]) -> Certification {
+        Certification::of(context, &Surroundings::default(), verdict, &[], tests)
+    }
+
+    const ALL: [&str; 5] = [
+        "memory",
+        "nic.eth0.jumbo",
+        "nic.eth0.vlan",
+        "sriov.x",
+        "crash.xen",
+    ];
+
     #[test]
     fn a_skipped_test_never_passes() {
-        let of = |context: Option<&Context>, tests: &[TestResult]| {
-            Certification::of(context, &Surroundings::default(), Level::Compatible, tests).result
-        };
-        let good = [
-            test("memory", Status::Passed),
-            test("sriov.x", Status::Skipped),
-        ];
-        assert_eq!(of(Some(&Context::Bare), &good), CertificationResult::Passed);
-        let skipped = [
-            test("memory", Status::Skipped),
-            test("cpu.load", Status::Passed),
-        ];
+        let here = Some(&Context::Dom0);
+        let good = ALL.map(|id| test(id, Status::Passed));
         assert_eq!(
-            of(Some(&Context::Dom0), &skipped),
+            of(here, Level::Compatible, &good).result,
+            CertificationResult::Passed
+        );
+        for (number, id) in ALL.into_iter().enumerate() {
+            let mut tests = good.clone();
+            tests[number].status = Status::Skipped;
+            let skipped = of(here, Level::Compatible, &tests);
+            assert_eq!(skipped.result, CertificationResult::Incomplete, "{id}");
+            assert_eq!(skipped.missing, [format!("{id}: why")]);
+            tests[number].status = Status::Failed;
+            let failed = of(here, Level::Compatible, &tests);
+            assert_eq!(failed.result, CertificationResult::Failed, "{id}");
+        }
+        assert_eq!(
+            of(here, Level::Compatible, &[]).result,
             CertificationResult::Incomplete
         );
-        let failed = [
-            test("nic.eth0.vlan", Status::Failed),
-            test("memory", Status::Skipped),
-        ];
-        assert_eq!(
-            of(Some(&Context::Bare), &failed),
-            CertificationResult::Failed
-        );
-        assert_eq!(of(None, &good), CertificationResult::Incomplete);
-        assert_eq!(
-            of(Some(&Context::Bare), &[]),
-            CertificationResult::Incomplete
-        );
+    }
+
+    #[test]
+    fn a_virtual_machine_is_never_certified() {
+        let good = [test("memory", Status::Passed)];
         let guest = Context::Guest {
             hypervisor: "KVM".to_owned(),
         };
-        assert_eq!(of(Some(&guest), &good), CertificationResult::Incomplete);
+        for context in [None, Some(&guest)] {
+            assert_eq!(
+                of(context, Level::Compatible, &good).result,
+                CertificationResult::Incomplete
+            );
+        }
         let nested = Surroundings {
             xen_is_guest: true,
             ..Surroundings::default()
         };
-        let nested = Certification::of(Some(&Context::Dom0), &nested, Level::Compatible, &good);
+        let dom0 = Some(&Context::Dom0);
+        let nested = Certification::of(dom0, &nested, Level::Compatible, &[], &good);
         assert_eq!(nested.result, CertificationResult::Incomplete);
         assert_eq!(nested.missing.len(), 1, "{nested:?}");
-        let here = Surroundings::default();
-        let denied = Certification::of(Some(&Context::Bare), &here, Level::Unsupported, &good);
-        assert_eq!(denied.result, CertificationResult::Failed);
+    }
+
+    #[test]
+    fn a_verdict_that_allows_no_install_refuses_with_its_reason() {
+        let good = [test("memory", Status::Passed)];
+        let check = |name: &str, result: Severity| Check {
+            id: "cpu".to_owned(),
+            name: name.to_owned(),
+            observed: "none".to_owned(),
+            source: String::new(),
+            expected: String::new(),
+            result,
+            level: None,
+            rule: String::new(),
+        };
+        let checks = [
+            check("NPT", Severity::Blocks),
+            check("", Severity::Blocks),
+            check("SMEP", Severity::Warns),
+        ];
+        for (level, result) in [
+            (Level::Certified, CertificationResult::Passed),
+            (Level::CertifiedWithDeviation, CertificationResult::Passed),
+            (Level::Compatible, CertificationResult::Passed),
+            (Level::UnlistedWithDriver, CertificationResult::Passed),
+            (Level::UnlistedWithoutDriver, CertificationResult::Failed),
+            (Level::Unknown, CertificationResult::Incomplete),
+            (Level::Unsupported, CertificationResult::Failed),
+        ] {
+            let bare = Some(&Context::Bare);
+            let here = Surroundings::default();
+            let certification = Certification::of(bare, &here, level, &checks, &good);
+            assert_eq!(certification.result, result, "{level}");
+            let reasons: Vec<&String> = certification.reasons().collect();
+            if result == CertificationResult::Passed {
+                assert!(reasons.is_empty(), "{level}");
+            } else {
+                let told = format!(
+                    "the verdict by the list is {level}, which allows no install: NPT, seen: none; cpu, seen: none"
+                );
+                assert_eq!(reasons, [&told]);
+            }
+        }
     }
 }

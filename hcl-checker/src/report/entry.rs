@@ -83,10 +83,7 @@ pub fn submit_entries(
     if count == 0 {
         return Err(EntryError::Nothing);
     }
-    let text = format!(
-        "# From a report of {} on {}, for review. Compare each entry with those that the list has.\n{entries}",
-        report.finished, report.facts.dmi.product
-    );
+    let text = head(report) + &entries;
     let list = List::parse("submitted entries", &text)?;
     let problems: Vec<String> = list::lint(&list, today)
         .iter()
@@ -97,6 +94,28 @@ pub fn submit_entries(
     } else {
         Err(EntryError::Lint(problems))
     }
+}
+
+/// Where the entries come from, and why they are no more than they are.
+fn head(report: &Report) -> String {
+    let mut text = comment(&format!(
+        "From a report of {} on {}, for review. Compare each entry with those that the list has.",
+        report.finished, report.facts.dmi.product
+    ));
+    let certification = &report.certification;
+    if certification.result != CertificationResult::Passed {
+        text += &comment("Nothing is certified, and system and CPU are left out:");
+        for reason in certification.reasons() {
+            text += &comment(&format!("  {reason}"));
+        }
+    }
+    text
+}
+
+/// A comment of one line, whatever a report has in its texts.
+fn comment(text: &str) -> String {
+    let line = text.replace(char::is_control, " ");
+    format!("# {line}\n")
 }
 
 fn evidence(report: &Report, bytes: &[u8], page: Option<&str>) -> Vec<String> {

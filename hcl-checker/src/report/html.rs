@@ -2,7 +2,7 @@
 
 use super::{CertificationResult, Report, Serials};
 use crate::certify::{Measurement, Status, TestResult};
-use crate::facts::{Context, FirmwareKind};
+use crate::facts::{Context, Facts, FirmwareKind};
 use crate::known::Known;
 use crate::root::steers;
 use crate::text;
@@ -102,7 +102,7 @@ fn result(page: &mut Page, report: &Report) {
         CertificationResult::Passed => "Every required test ran and passed.",
         CertificationResult::Failed => "Something is wrong with this machine.",
         CertificationResult::Incomplete => {
-            "Nothing is known to be wrong, and not everything was tested."
+            "Nothing is known to be wrong, and not everything is known."
         }
     };
     let count = |status| {
@@ -153,10 +153,6 @@ fn facts(page: &mut Page, report: &Report) {
         }
         Known::Absent | Known::Unknown(_) => "unknown".to_owned(),
     };
-    let firmware = facts.firmware.kind.clone().map(|kind| match kind {
-        FirmwareKind::Uefi => "UEFI",
-        FirmwareKind::Bios => "BIOS",
-    });
     let memory = facts
         .memory
         .total_bytes
@@ -174,15 +170,7 @@ fn facts(page: &mut Page, report: &Report) {
             ),
         ),
         ("Memory", known(&memory)),
-        (
-            "Firmware",
-            format!(
-                "{} {}, {}",
-                known(&firmware),
-                known(&facts.dmi.bios_version),
-                known(&facts.dmi.bios_date)
-            ),
-        ),
+        ("Firmware", firmware(facts)),
         ("Kernel", known(&report.kernel)),
         ("Xen", known(&report.xen)),
         ("Tested on", runs_on),
@@ -196,6 +184,33 @@ fn facts(page: &mut Page, report: &Report) {
         page.add(format_args!("<div><dt>{name}</dt><dd>{value}</dd></div>\n"));
     }
     page.add(format_args!("</dl>\n"));
+}
+
+/// Kind, version and date. Without DMI neither version nor date is known, which is said once.
+fn firmware(facts: &Facts) -> String {
+    let kind = facts.firmware.kind.value().map(|kind| match kind {
+        FirmwareKind::Uefi => "UEFI",
+        FirmwareKind::Bios => "BIOS",
+    });
+    let named = |name: &str, value: &Known<String>| match value {
+        Known::Value(value) => escape(value),
+        other => format!("{name} {}", known(other)),
+    };
+    let (version, date) = (&facts.dmi.bios_version, &facts.dmi.bios_date);
+    let neither = version.value().is_none() && date.value().is_none();
+    match (kind, version) {
+        (None, _) if neither => "unknown".to_owned(),
+        (Some(kind), _) if neither => format!("{kind}, version unknown"),
+        (Some(kind), Known::Value(version)) => {
+            format!("{kind} {}, {}", escape(version), named("date", date))
+        }
+        (kind, version) => format!(
+            "{}, {}, {}",
+            kind.unwrap_or("kind unknown"),
+            named("version", version),
+            named("date", date)
+        ),
+    }
 }
 
 fn duration(ms: u64) -> String {

@@ -164,6 +164,7 @@ impl Verification {
             report.context.value(),
             &report.surroundings,
             report.verdict,
+            &report.checks,
             &report.tests,
         );
         if certification != report.certification {

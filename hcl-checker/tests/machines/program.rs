@@ -116,3 +116,37 @@ fn runs_on_the_machine_itself() {
     assert!(matches!(verdict.status.code(), Some(0 | 1 | 3 | 4)));
     serde_json::from_slice::<hcl_checker::verdict::Verdict>(&verdict.stdout).expect("verdict");
 }
+
+#[test]
+fn a_capture_is_an_archive_or_a_folder_by_its_name() {
+    let tree = qemu_virtio();
+    let root = tree.path().to_str().expect("UTF-8");
+    let folder = tempfile::tempdir().expect("temp dir");
+    let inside = |name: &str| format!("{}/{name}", folder.path().display());
+    let capture = |name: &str| run(&["facts", "--root", root, "--capture", &inside(name)]);
+    for name in ["foo.zip", "foo.tar.gz", "machine.1"] {
+        let output = capture(name);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(name) && said.contains("FILE.tar"), "{said}");
+        assert!(!std::path::Path::new(&inside(name)).exists());
+    }
+    for name in ["archive.tar", "ARCHIVE.TAR"] {
+        assert_eq!(capture(name).status.code(), Some(0));
+        assert!(std::path::Path::new(&inside(name)).is_file());
+    }
+    for name in ["folder", "machine.1/"] {
+        assert_eq!(capture(name).status.code(), Some(0));
+        assert!(std::path::Path::new(&inside(name)).is_dir());
+    }
+    let archive = inside("archive.tar");
+    for command in ["check", "facts"] {
+        let output = run(&[command, "--root", &archive]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains(&format!("tar -xf {archive} -C machine")),
+            "{said}"
+        );
+    }
+}

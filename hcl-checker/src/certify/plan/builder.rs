@@ -284,10 +284,13 @@ impl<'a> Builder<'a> {
         let jumbo = with_peer(&|way| Task::Jumbo(JumboTest { way }));
         let vlan = match self.options.vlan {
             Some(id) => with_peer(&|way| Task::Vlan(VlanTest { way, id })),
-            None => Action::Skip(
-                "no VLAN was named; give one that the switch lets through with --vlan ID"
-                    .to_owned(),
-            ),
+            None => {
+                let named = "give a VLAN that the switch lets through with --vlan ID";
+                Action::Skip(match &way {
+                    Ok(_) => format!("no VLAN was named; {named}"),
+                    Err(reason) => format!("{reason}, and {named}"),
+                })
+            }
         };
         self.add(
             &format!("nic.{name}.throughput"),
@@ -320,6 +323,17 @@ impl<'a> Builder<'a> {
     }
 
     fn sriov(&mut self) {
+        if let Some(reason) = self.facts.pci.reason() {
+            self.add(
+                "sriov",
+                "Make and remove virtual functions",
+                0,
+                "",
+                Action::Skip(format!(
+                    "it is not known which devices could have virtual functions: {reason}"
+                )),
+            );
+        }
         let functions = self
             .facts
             .pci
@@ -327,17 +341,27 @@ impl<'a> Builder<'a> {
             .map(Vec::as_slice)
             .unwrap_or_default();
         for function in functions {
-            let Some(sriov) = function.sriov.value().filter(|sriov| sriov.total > 0) else {
-                continue;
-            };
             let address = function.address.clone();
+            let sriov = match &function.sriov {
+                Known::Value(sriov) if sriov.total > 0 => *sriov,
+                Known::Value(_) | Known::Absent => continue,
+                // Unknown is no reason to leave it out.
+                Known::Unknown(unknown) => {
+                    let reason = format!(
+                        "it is not known whether {address} could have virtual functions: {}",
+                        unknown.reason
+                    );
+                    self.one_sriov(&address, Action::Skip(reason));
+                    continue;
+                }
+            };
             let action = if !self.options.sriov {
                 Action::Skip(
                     "not asked for; --sriov makes virtual functions, and some drivers reset the port for it".to_owned(),
                 )
             } else if sriov.enabled > 0 {
                 Action::Skip(format!(
-                    "{} virtual functions are in use; set them to 0 first",
+                    "{} virtual functions are in use; free them first: echo 0 > /sys/bus/pci/devices/{address}/sriov_numvfs",
                     sriov.enabled
                 ))
             } else {
@@ -346,14 +370,18 @@ impl<'a> Builder<'a> {
                     count: sriov.total.min(MAX_VFS),
                 })
             };
-            self.add(
-                &format!("sriov.{address}"),
-                &format!("Make and remove virtual functions of {address}"),
-                10,
-                &format!("virtual functions of {address}"),
-                action,
-            );
+            self.one_sriov(&address, action);
         }
+    }
+
+    fn one_sriov(&mut self, address: &str, action: Action) {
+        self.add(
+            &format!("sriov.{address}"),
+            &format!("Make and remove virtual functions of {address}"),
+            10,
+            &format!("virtual functions of {address}"),
+            action,
+        );
     }
 
     fn restart(&mut self) {

@@ -1,5 +1,7 @@
 //! Mistakes in the options of a run.
 
+use super::PlannedTest;
+use crate::certify::names::{meant, no_such_interface};
 use crate::certify::{CrashOf, Options, Surroundings};
 use crate::facts::{Context, DiskKind, Facts};
 use crate::known::Known;
@@ -39,12 +41,8 @@ pub(super) fn problems(
         }
     }
     for (interface, peer) in &options.peers {
-        if !surroundings.interfaces.contains(interface) {
-            problems.push(format!(
-                "--peer {interface}: there is no such interface; there are {}",
-                surroundings.interfaces.join(", ")
-            ));
-        }
+        let interfaces = &surroundings.interfaces;
+        problems.extend(no_such_interface("--peer", interface, interfaces));
         let port = peer
             .address
             .rsplit_once(':')
@@ -63,4 +61,28 @@ pub(super) fn problems(
         problems.push("--crash xen: Xen does not run here".to_owned());
     }
     problems
+}
+
+/// Parts of a plan that somebody asked for and that are not in it.
+pub(super) fn only(tests: &[PlannedTest], only: &[String]) -> Vec<String> {
+    let in_it = |start: &str| tests.iter().any(|test| test.id.starts_with(start));
+    let wrong = only
+        .iter()
+        .filter(|start| start.is_empty() || !in_it(start));
+    let ids = || tests.iter().map(|test| test.id.as_str());
+    // The tests of an interface are one name here: some machines have dozens.
+    let name = |id| match str::rsplit_once(id, '.') {
+        Some((interface, _)) if interface.starts_with("nic.") => interface,
+        _ => id,
+    };
+    let mut names: Vec<&str> = ids().map(name).collect();
+    names.dedup();
+    let told = wrong.map(|start| {
+        format!(
+            "--only {start}: no test of this machine has an id that starts so{}; there are {}",
+            meant(start, ids().chain(names.iter().copied())),
+            names.join(", ")
+        )
+    });
+    told.collect()
 }

@@ -240,7 +240,20 @@ fn only_leaves_the_others_out_and_counts_no_time_for_them() {
     };
     let plan = plan(&facts(), &surroundings(), &options);
     assert_eq!(plan.seconds_from(0), options.cpu_seconds);
-    assert_eq!(skipped(&plan, "memory"), Some("left out by --only"));
+    assert_eq!(
+        skipped(&plan, "memory"),
+        Some("left out by --only; add --only memory to run it, or give no --only")
+    );
+    let without = Options {
+        only: options.only.clone(),
+        ..Options::default()
+    };
+    let without = self::plan(&facts(), &surroundings(), &without);
+    let reason = skipped(&without, "restart").unwrap_or_default();
+    assert!(
+        reason.contains("--only") && reason.contains("--restart"),
+        "{reason}"
+    );
     let text = plan.to_string();
     assert!(text.starts_with("1 tests run, about 1 min 00 s"), "{text}");
 }
@@ -281,25 +294,84 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
-fn what_is_required_of_a_certified_machine() {
-    for id in [
-        "cpu.load",
-        "memory",
-        "disk",
-        "disk.sda",
-        "guest.hvm",
-        "nic.eth0.loss",
-        "log",
-        "restart",
+fn what_the_machine_does_not_have_is_not_asked_of_it_and_what_is_not_known_is() {
+    let ids = |facts: &Facts| -> Vec<String> {
+        let plan = plan(facts, &surroundings(), &everything());
+        plan.tests.into_iter().map(|test| test.id).collect()
+    };
+    let card = "sriov.0000:01:00.0".to_owned();
+    let mut facts = facts();
+    assert!(ids(&facts).contains(&card));
+    let sriov = |facts: &mut Facts, sriov| {
+        if let Known::Value(functions) = &mut facts.pci {
+            functions[0].sriov = sriov;
+        }
+    };
+    sriov(&mut facts, Known::Absent);
+    assert!(!ids(&facts).contains(&card));
+    sriov(&mut facts, Known::unknown("it hung"));
+    let unknown = plan(&facts, &surroundings(), &everything());
+    assert!(skipped(&unknown, &card).is_some_and(|reason| reason.contains("it hung")));
+    facts.pci = Known::unknown("no bus");
+    let unknown = plan(&facts, &surroundings(), &everything());
+    assert!(skipped(&unknown, "sriov").is_some_and(|reason| reason.contains("no bus")));
+    let xen = "crash.xen".to_owned();
+    assert!(ids(&facts).contains(&xen));
+    facts.context = Known::Value(Context::Bare);
+    let mut options = everything();
+    options.crash = vec![CrashOf::Kernel];
+    let bare = plan(&facts, &surroundings(), &options);
+    assert!(!bare.tests.iter().any(|test| test.id == xen));
+}
+
+#[test]
+fn a_test_that_nobody_asked_for_says_every_option_that_it_takes() {
+    let plan = plan(&facts(), &surroundings(), &Options::default());
+    for (id, options) in [
+        ("disk", &["--erase-disk"][..]),
+        ("nic.eth0.jumbo", &["--peer eth0="]),
+        ("nic.eth0.vlan", &["--peer eth0=", "--vlan"]),
+        ("sriov.0000:01:00.0", &["--sriov"]),
+        ("restart", &["--restart"]),
+        ("crash.kernel", &["--crash kernel"]),
+        ("crash.xen", &["--crash xen"]),
     ] {
-        assert!(is_required(id), "{id}");
+        let reason = skipped(&plan, id).unwrap_or_default();
+        for option in options {
+            assert!(reason.contains(option), "{id}: {reason}: no {option}");
+        }
     }
-    for id in [
-        "nic.eth0.vlan",
-        "nic.eth0.jumbo",
-        "sriov.0000:01:00.0",
-        "crash.xen",
-    ] {
-        assert!(!is_required(id), "{id}");
-    }
+    let text = plan.to_string();
+    assert!(
+        text.contains("certified by a run that skips none"),
+        "{text}"
+    );
+}
+
+#[test]
+fn only_takes_what_the_plan_has() {
+    let options = Options {
+        only: ["cpu.laod", "nic", "nic.eth1", "", "guest.hvm"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..everything()
+    };
+    let problems = Plan::build(&facts(), &surroundings(), &options).expect_err("mistakes");
+    let starts = |problem: &String| problem.split(';').next().unwrap_or_default().to_owned();
+    assert_eq!(
+        problems.iter().map(starts).collect::<Vec<_>>(),
+        [
+            "--only cpu.laod: no test of this machine has an id that starts so (did you mean cpu.load?)",
+            "--only nic.eth1: no test of this machine has an id that starts so (did you mean nic.eth0?)",
+            "--only : no test of this machine has an id that starts so",
+        ]
+    );
+    assert!(
+        problems[0].ends_with(
+            "there are cpu.topology, cpu.virtualization, cpu.load, guest.pv, guest.pvh, guest.hvm, memory, disk.ata-one, \
+             nic.eth0, nic.xenbr0, sriov.0000:01:00.0, log, restart, crash.kernel, crash.xen"
+        ),
+        "{}",
+        problems[0]
+    );
 }
