@@ -2,7 +2,7 @@
 
 use crate::counts::of_facts;
 use crate::{Outcome, entries, trial};
-use hcl_checker::facts::{Context, DiskKind, IommuKind, SocketCount};
+use hcl_checker::facts::{Context, DiskKind, IommuKind};
 use hcl_checker::{Facts, Root};
 use libtest_mimic::Trial;
 use serde::Deserialize;
