@@ -56,6 +56,8 @@ fn the_report_is_left_on_the_stick() {
     assert_eq!(facts.dmi.serial.value().map(String::as_str), Some("ABC1"));
     let verdict: serde_json::Value = serde_json::from_slice(&file("verdict.json")).unwrap();
     assert_eq!(verdict["level"], "unknown");
+    assert_eq!(verdict["list"]["built_in"], true);
+    assert_eq!(verdict["tool"]["version"], env!("CARGO_PKG_VERSION"));
     let report = String::from_utf8(file("report.txt")).unwrap();
     assert!(
         report.contains("UNKNOWN") && report.contains("Fine ("),
