@@ -2,6 +2,7 @@
 
 mod constraints;
 mod devices;
+mod disks;
 mod finding;
 mod judge;
 mod judged;
