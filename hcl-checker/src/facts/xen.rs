@@ -138,8 +138,12 @@ impl XenInfo {
             }),
             total_memory_bytes: self.total_memory(),
             free_memory_bytes: self.mebibytes("free_memory"),
-            cpus: self.line("nr_cpus").and_then(|text| parse(XL_INFO, &text)),
+            cpus: self.number_of_cpus(),
         }
+    }
+
+    fn number_of_cpus(&self) -> Known<u32> {
+        self.line("nr_cpus").and_then(|text| parse(XL_INFO, &text))
     }
 
     /// Bytes that Xen manages.
@@ -165,7 +169,8 @@ impl XenInfo {
 
     /// CPUs that Xen uses. It lists none whose core it does not know: those of AMD with one core a socket.
     pub(super) fn threads(&self) -> Known<u32> {
-        self.count(|cpu| (cpu.number, 0)).or(|| self.facts().cpus)
+        self.count(|cpu| (cpu.number, 0))
+            .or(|| self.number_of_cpus())
     }
 
     fn count(&self, key: impl Fn(&XenCpu) -> (u32, u32)) -> Known<u32> {

@@ -2,7 +2,7 @@
 
 use super::CpuMatch;
 use crate::date::Date;
-use crate::facts::{Context, Facts, Iommu, IommuKind, Virtualization};
+use crate::facts::{Context, Facts, IommuKind, Virtualization};
 use crate::known::Known;
 use crate::verdict::Subject;
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,8 @@ pub enum Check {
     MemoryAtMostMib(u64),
     /// Hardware threads that are used at most.
     ThreadsAtMost(u32),
-    /// An IOMMU that remaps interrupts; `true`.
-    Iommu(bool),
+    /// An IOMMU that remaps interrupts.
+    Iommu,
     /// CPUs whose threads of one core can read from each other, so that they are to run one thread a core.
     OneThreadACoreOn(Vec<CpuMatch>),
 }
@@ -90,7 +90,7 @@ impl Check {
     /// What it is about.
     pub fn subject(&self) -> Subject {
         match self {
-            Self::Cpu(_) | Self::ThreadsAtMost(_) | Self::Iommu(_) | Self::OneThreadACoreOn(_) => {
+            Self::Cpu(_) | Self::ThreadsAtMost(_) | Self::Iommu | Self::OneThreadACoreOn(_) => {
                 Subject::Cpu
             }
             Self::MemoryAtLeastMib(_) | Self::MemoryAtMostMib(_) => Subject::Memory,
@@ -117,13 +117,13 @@ impl Check {
                     .to_string(),
                 source: facts.topology.sources.join(", "),
             },
-            Self::Iommu(wanted) => iommu(facts, *wanted),
+            Self::Iommu => iommu(facts),
             Self::OneThreadACoreOn(cpus) => one_thread_a_core(facts, cpus),
         }
     }
 }
 
-fn iommu(facts: &Facts, wanted: bool) -> Outcome {
+fn iommu(facts: &Facts) -> Outcome {
     let acpi = &facts.acpi;
     if matches!(facts.context.value(), Some(Context::Guest { .. })) {
         return Outcome {
@@ -132,7 +132,6 @@ fn iommu(facts: &Facts, wanted: bool) -> Outcome {
             source: acpi.source.clone(),
         };
     }
-    let remaps = |iommu: Iommu| iommu.interrupt_remapping.map(|remaps| remaps == wanted);
     let observed = match &acpi.iommu {
         Known::Value(iommu) => {
             let name = match iommu.kind {
@@ -150,8 +149,8 @@ fn iommu(facts: &Facts, wanted: bool) -> Outcome {
     };
     Outcome {
         met: match acpi.iommu.clone() {
-            Known::Absent => Known::Value(!wanted),
-            known => known.and_then(remaps),
+            Known::Absent => Known::Value(false),
+            known => known.and_then(|iommu| iommu.interrupt_remapping),
         },
         observed,
         source: acpi.source.clone(),
