@@ -76,6 +76,7 @@ fn outside(
     problems: &mut Vec<String>,
 ) -> Vec<Outside> {
     let names = system.list_dir(&places.sys_block).unwrap_or_default();
+    let aside = aside(system, &places.sys_block, &names);
     let mut found = Vec::new();
     for array in arrays(system, &places.sys_block) {
         let own = array
@@ -90,6 +91,9 @@ fn outside(
             continue;
         };
         for part in names.iter().filter(|name| !array.members.contains(name)) {
+            if aside.contains(&disk_of(part)) {
+                continue;
+            }
             if part_name(system, &places.sys_block, part).as_deref() != Some(array.kind.name()) {
                 continue;
             }
@@ -106,6 +110,16 @@ fn outside(
         }
     }
     found
+}
+
+/// Disks that were set aside. Only their state partition has another name, but all of them is left alone: the disks of guests
+/// on it have the same history as the state.
+fn aside(system: &dyn System, sys_block: &Path, names: &[String]) -> BTreeSet<String> {
+    names
+        .iter()
+        .filter(|part| part_name(system, sys_block, part).as_deref() == Some(PART_ASIDE))
+        .map(|part| disk_of(part))
+        .collect()
 }
 
 fn superblock(machine: &dyn Machine, part: &str) -> Result<Option<MdSuperblock>, String> {
@@ -169,6 +183,25 @@ fn set_aside(system: &dyn System, machine: &dyn Machine, disk: &str) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use steps::RecordingSystem;
+
+    #[test]
+    fn a_disk_is_set_aside_as_a_whole() {
+        let sys = Path::new("/sys/class/block");
+        let names = ["vda3", "vda5", "vdb3", "vdb5"].map(str::to_owned);
+        let mut system = RecordingSystem::new();
+        for (part, name) in
+            names
+                .iter()
+                .zip(["bedplate-a", PART_ASIDE, "bedplate-a", "bedplate-state"])
+        {
+            system = system.file(
+                sys.join(part).join("uevent"),
+                format!("DEVTYPE=partition\nPARTNAME={name}\n"),
+            );
+        }
+        assert_eq!(aside(&system, sys, &names), ["vda".to_owned()].into());
+    }
 
     #[test]
     fn disks_of_partitions() {
