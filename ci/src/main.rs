@@ -17,6 +17,7 @@ mod host_checks;
 mod image_builder;
 mod installation;
 mod instructions;
+mod lan;
 mod machine;
 mod medium;
 mod next_release;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,6 +11,8 @@ use std::thread;
 /// A server that runs until the program ends.
 #[derive(Debug)]
 pub struct WebServer {
+    /// Where guests reach it.
+    host: IpAddr,
     port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -21,8 +23,17 @@ impl WebServer {
     /// # Errors
     /// When there is none.
     pub fn start(folder: &Path) -> Result<WebServer> {
-        let listener =
-            TcpListener::bind(("127.0.0.1", 0)).context("there is no free port for a server")?;
+        let seen_by_guests = Ipv4Addr::new(10, 0, 2, 2);
+        Self::start_on(folder, Ipv4Addr::LOCALHOST.into(), seen_by_guests.into())
+    }
+
+    /// Serves them on a free port of `address`, which guests call `host`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn start_on(folder: &Path, address: IpAddr, host: IpAddr) -> Result<WebServer> {
+        let listener = TcpListener::bind((address, 0))
+            .with_context(|| format!("{address} has no free port for a server"))?;
         let port = listener.local_addr()?.port();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (folder, log) = (folder.to_path_buf(), asked.clone());
@@ -33,12 +44,12 @@ impl WebServer {
                 thread::spawn(move || answer(stream, &folder, &log));
             }
         });
-        Ok(WebServer { port, asked })
+        Ok(WebServer { host, port, asked })
     }
 
     /// The URL by which guests reach it.
     pub fn url(&self) -> String {
-        format!("http://10.0.2.2:{}", self.port)
+        format!("http://{}:{}", self.host, self.port)
     }
 
     /// The paths that were asked for since the last time.

@@ -3,6 +3,7 @@
 mod certify;
 mod check_hardware;
 mod damaged_medium;
+mod discovery;
 mod guests;
 mod hooks;
 mod hosts;
@@ -115,6 +116,12 @@ pub static ALL: &[Case] = &[
         about: "BIOS: signed answers whose place SMBIOS tells, and a release, both from a server; answers that were changed are refused",
         long: true,
         run: network_source::run,
+    },
+    Case {
+        name: "discovery",
+        about: "BIOS: the network tells where signed answers are, by a DHCP option and by a DNS record; changed answers are refused",
+        long: true,
+        run: discovery::run,
     },
     Case {
         name: "storage",

@@ -123,7 +123,7 @@ pub fn run(run: &mut Run) -> Result<()> {
 }
 
 /// Signs the answers at `file` with a new key; returns its public half in hexadecimal digits.
-fn sign(run: &Run, file: &Path) -> Result<String> {
+pub(super) fn sign(run: &Run, file: &Path) -> Result<String> {
     let mut command = Command::new(run.bench.workspace.program("installer")?);
     command.arg("sign-answers").arg(file);
     command.arg("--key").arg(file.with_extension("key"));
@@ -136,20 +136,29 @@ fn sign(run: &Run, file: &Path) -> Result<String> {
         .to_owned())
 }
 
+/// The arguments for OEM strings in SMBIOS.
+pub(super) fn oem_strings(texts: &[String]) -> impl Iterator<Item = String> {
+    texts
+        .iter()
+        .flat_map(|text| ["-smbios".to_owned(), format!("type=11,value={text}")])
+}
+
 /// Starts the machine from the medium without answers in it, with OEM strings in its SMBIOS table.
 fn start(run: &mut Run, image: &Image, oem: &[String], name: &str) -> Result<Machine> {
     let mut spec = HARDWARE.medium(image, run.bench.workspace.iso()?);
-    for text in oem {
-        spec.further
-            .extend(["-smbios".to_owned(), format!("type=11,value={text}")]);
-    }
+    spec.further.extend(oem_strings(oem));
     let mut machine = run.start(&spec, &name.replace(' ', "-"))?;
     boot_medium(run, &mut machine)?;
     Ok(machine)
 }
 
 /// Waits for the installer's end, which must be `wanted`. Returns its last lines.
-fn ended(run: &Run, machine: &mut Machine, picture: &str, wanted: &str) -> Result<String> {
+pub(super) fn ended(
+    run: &Run,
+    machine: &mut Machine,
+    picture: &str,
+    wanted: &str,
+) -> Result<String> {
     let ends = [FAILED, FINISHED];
     let found = machine.serial.expect(&ends, run.bench.limit(300))?;
     run.screenshot(machine, picture)?;

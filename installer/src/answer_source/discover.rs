@@ -71,15 +71,19 @@ struct TxtRecord {
 }
 
 impl Finder<'_> {
-    /// The URL that the network gives; none where it gives none. The network is up.
-    pub(super) fn discovered(&self, from: Discovery) -> Result<Option<WebUrl>, FindError> {
+    /// The URL that the network gives, and by which of both; none where it gives none. The network is up.
+    pub(super) fn discovered(
+        &self,
+        from: Discovery,
+    ) -> Result<Option<(WebUrl, Discovery)>, FindError> {
         if from != Discovery::Dns
             && let Some(url) = one(urls_of_dhcp(self.system)?, Discovery::Dhcp)?
         {
-            return Ok(Some(url));
+            return Ok(Some((url, Discovery::Dhcp)));
         }
         if from != Discovery::Dhcp {
-            return one(urls_of_dns(self.system)?, Discovery::Dns);
+            let url = one(urls_of_dns(self.system)?, Discovery::Dns)?;
+            return Ok(url.map(|url| (url, Discovery::Dns)));
         }
         Ok(None)
     }

@@ -231,15 +231,13 @@ impl Finder<'_> {
             return Ok(None);
         }
         match self.discover(Discovery::Both)? {
-            Some(url) => self
-                .by_url(url.expose(), Some(Discovery::Both), tell)
-                .map(Some),
+            Some((url, by)) => self.by_url(url.expose(), Some(by), tell).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The URL that the network gives. Not asked for where nothing could be trusted.
-    fn discover(&self, from: Discovery) -> Result<Option<WebUrl>, FindError> {
+    /// The URL that the network gives, and how. Not asked for where nothing could be trusted.
+    fn discover(&self, from: Discovery) -> Result<Option<(WebUrl, Discovery)>, FindError> {
         if self.trust.is_empty() {
             return Err(FindError::NoTrust { from });
         }
@@ -290,9 +288,9 @@ impl Finder<'_> {
             }
             Request::Url(url) => return self.by_url(url, None, tell),
             Request::Discover(from) => {
-                let url = self.discover(*from)?;
-                let url = url.ok_or(FindError::NothingDiscovered { from: *from })?;
-                return self.by_url(url.expose(), Some(*from), tell);
+                let found = self.discover(*from)?;
+                let (url, by) = found.ok_or(FindError::NothingDiscovered { from: *from })?;
+                return self.by_url(url.expose(), Some(by), tell);
             }
             Request::File(path) => (
                 limited(&place, self.system.read_file(path)?)?,
