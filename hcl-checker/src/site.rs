@@ -17,6 +17,8 @@ struct Row {
     vendor: String,
     product: String,
     id: String,
+    /// What it is found by besides its texts: each model of a range.
+    words: String,
 }
 
 /// The page as HTML, for the release that this program belongs to.
@@ -121,11 +123,16 @@ fn line(html: &mut String, entry: &Entry, row: &Row) {
     };
     let valid = entry.valid_until.as_ref();
     let valid = valid.map_or(String::new(), |day| format!(", until {day}"));
+    let words = match row.words.as_str() {
+        "" => String::new(),
+        words => format!(" data-words=\"{}\"", escape(words)),
+    };
     // Writing to a String cannot fail.
     let _ = writeln!(
         html,
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td><td><span class=\"{level}\">{level}</span></td>\
+        "<tr{}><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td><td><span class=\"{level}\">{level}</span></td>\
          <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td title=\"{}\">{}{valid}</td></tr>",
+        words,
         title(entry.class),
         escape(&row.vendor),
         escape(&row.product),
@@ -198,6 +205,7 @@ fn pci_rows(pci: &PciMatch) -> Vec<Row> {
             vendor,
             product: "all of the class".to_owned(),
             id: format!("{start}*{more}").trim().to_owned(),
+            words: String::new(),
         }];
     }
     let row = |device: &u16| Row {
@@ -208,6 +216,7 @@ fn pci_rows(pci: &PciMatch) -> Vec<Row> {
             .unwrap_or("not in the database of names")
             .to_owned(),
         id: format!("{start}{device:04x}{more}"),
+        words: String::new(),
     };
     pci.devices.iter().map(row).collect()
 }
@@ -239,6 +248,7 @@ fn cpu_row(cpu: &CpuMatch) -> Row {
         vendor: vendor.to_owned(),
         product: "processors".to_owned(),
         id,
+        words: each_model(&cpu.models),
     }
 }
 
@@ -266,6 +276,12 @@ fn models(models: &[u32]) -> String {
     texts.join(", ")
 }
 
+/// Every model for the search, also those that [`models`] names by a range, as vendors and as Linux write them.
+fn each_model(models: &[u32]) -> String {
+    let each = models.iter().map(|model| format!("{model:#04x} {model}"));
+    each.collect::<Vec<_>>().join(" ")
+}
+
 fn dmi_row(dmi: &DmiMatch) -> Row {
     Row {
         vendor: dmi.vendor.clone(),
@@ -274,6 +290,7 @@ fn dmi_row(dmi: &DmiMatch) -> Row {
             .board
             .as_ref()
             .map_or(String::new(), |board| format!("board {board}")),
+        words: String::new(),
     }
 }
 
@@ -471,6 +488,18 @@ mod tests {
         assert_eq!(
             row((15, 15), &[0, 1, 2, 3, 0x41, 0x42, 0x50], None),
             "family 0xf, model 0x00 to 0x03, 0x41, 0x42, 0x50"
+        );
+    }
+
+    #[test]
+    fn a_model_within_a_range_is_found() {
+        let cpu = "[[entry]]\nid = \"x\"\nclass = \"cpu\"\nmatch.cpu = { vendor = \"GenuineIntel\", families = [6, 6], \
+                   models = [0x8a, 0x8b, 0x8c] }\nlevel = \"compatible\"\nevidence = [\"bedplate: ours\"]\n\
+                   date = \"2026-11-22\"\n";
+        let html = page(&List::parse("test", cpu).expect("list"));
+        assert!(
+            html.contains("<tr data-words=\"0x8a 138 0x8b 139 0x8c 140\"><td>CPU</td>"),
+            "{html}"
         );
     }
 

@@ -48,7 +48,7 @@ impl Checked {
 
     /// The verdict as `hcl-checker check` prints it; `all` also tells what is as it should be.
     fn text(&self, all: bool) -> String {
-        text::verdict(&self.facts, &self.verdict, None, Style::Plain, all)
+        text::verdict(&self.facts, &self.verdict, None, Style::PLAIN, all)
     }
 
     /// What goes onto the stick, by name: the inputs of every other tool, and something to read.
@@ -58,7 +58,7 @@ impl Checked {
             by: &self.by,
             verdict: &self.verdict,
         };
-        let report = self.text(true) + "\n" + &text::facts(&self.facts, Style::Plain);
+        let report = self.text(true) + "\n" + &text::facts(&self.facts, Style::PLAIN);
         Ok(vec![
             ("report.txt", report.into_bytes()),
             (

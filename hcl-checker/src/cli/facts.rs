@@ -4,6 +4,7 @@ use super::{json, print, root, style};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use hcl_checker::facts::Depth;
+use hcl_checker::report::{Redaction, SubmitterKey};
 use hcl_checker::{Facts, Root, text};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ pub struct FactsArgs {
     /// holds serial numbers and addresses of this machine.
     #[arg(long, value_name = "FILE.tar|DIR")]
     capture: Option<PathBuf>,
+    /// Replace serial numbers, addresses and the like by hashes with a key that nobody keeps: for a public place.
+    #[arg(long, conflicts_with = "capture")]
+    redact: bool,
 }
 
 pub fn run(args: &FactsArgs) -> Result<u8> {
@@ -36,7 +40,11 @@ pub fn run(args: &FactsArgs) -> Result<u8> {
         is_tar(path)?;
         root = root.recorded();
     }
-    let facts = Facts::read_with(&root, depth);
+    let mut facts = Facts::read_with(&root, depth);
+    if args.redact {
+        let redaction = Redaction::new(&facts, &SubmitterKey::passing()?)?;
+        facts = redaction.apply(&facts)?;
+    }
     if let Some(path) = &args.capture {
         capture(&root, path)?;
         // Who captures wants the capture; the facts come along where they are asked for.

@@ -61,14 +61,18 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// Color only on a terminal, and not where `NO_COLOR` is set or the terminal is dumb.
+/// Color only on a terminal, and not where `NO_COLOR` is set or the terminal is dumb; long lines wrapped where the width of
+/// the terminal is known.
 fn style() -> Style {
+    if !io::stdout().is_terminal() {
+        return Style::PLAIN;
+    }
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    if io::stdout().is_terminal() && !refused && !dumb {
-        Style::Color
-    } else {
-        Style::Plain
+    let size = terminal_size::terminal_size_of(io::stdout());
+    Style {
+        color: !refused && !dumb,
+        columns: size.map(|(width, _)| usize::from(width.0)),
     }
 }
 

@@ -9,7 +9,7 @@
     row,
     kind: row.cells[0].textContent,
     level: row.cells[4].textContent,
-    text: row.textContent.toLowerCase(),
+    text: (row.textContent + " " + (row.dataset.words || "")).toLowerCase(),
   }));
   const filter = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);

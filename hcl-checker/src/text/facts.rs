@@ -1,7 +1,10 @@
 //! Facts in a few lines.
 
 use super::style::{Paint, Style};
-use crate::facts::{Context, Disk, DiskKind, Facts, FirmwareKind, Nic};
+use crate::facts::{
+    Acpi, Bmc, Context, Dimm, Disk, DiskKind, Facts, FirmwareKind, IommuKind, Nic, PciFunction,
+    Slot,
+};
 use crate::known::Known;
 use crate::verdict::device_name;
 use std::fmt::Write;
@@ -59,16 +62,15 @@ fn names(names: &[&Known<String>]) -> String {
     shown.join(" ")
 }
 
+/// Columns before a fact.
+const INDENT: usize = 11;
+
 /// The facts as text.
 pub(super) fn facts(facts: &Facts, style: Style) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{} {value}",
-            style.paint(Paint::Strong, format!("{label:<10}"))
-        );
+        let label = style.paint(Paint::Strong, format!("{label:<10}"));
+        text += &style.lines(&format!("{label} "), INDENT, &value);
     };
     line("context", context(&facts.context));
     let dmi = &facts.dmi;
@@ -129,26 +131,114 @@ pub(super) fn facts(facts: &Facts, style: Style) -> String {
             topology.sockets, topology.cores, topology.threads, topology.numa_nodes
         ),
     );
+    line("iommu", iommu(&facts.acpi));
+    line("bmc", bmc(&facts.bmc));
+    let memory = &facts.memory;
+    line("memory", format!("{} usable", binary(&memory.total_bytes)));
     line(
-        "memory",
-        facts
-            .memory
-            .total_bytes
-            .clone()
-            .map(|bytes| size(bytes, 1024))
-            .to_string(),
+        "",
+        format!("{} installed", binary(&memory.installed_bytes())),
     );
+    let filled = memory.dimms.clone().map(|dimms| {
+        let filled = |dimm: &Dimm| dimm.size_bytes != Known::Absent;
+        dimms.into_iter().filter(filled).collect()
+    });
+    for_each(&mut line, "modules", &filled, module);
+    for_each(&mut line, "slots", &facts.slots, slot);
     for_each(&mut line, "disks", &facts.disks, disk);
     for_each(&mut line, "nics", &facts.nics, nic);
-    for_each(&mut line, "pci", &facts.pci, |function| {
-        format!(
-            "{}  {}, driver {}",
-            function.address,
-            device_name(function),
-            function.driver
-        )
-    });
+    for_each(&mut line, "pci", &facts.pci, function);
     text
+}
+
+fn iommu(acpi: &Acpi) -> String {
+    let iommu = match &acpi.iommu {
+        Known::Value(iommu) => iommu,
+        Known::Absent => return "none that the firmware describes".to_owned(),
+        Known::Unknown(unknown) => return format!("unknown ({})", unknown.reason),
+    };
+    let kind = match iommu.kind {
+        IommuKind::VtD => "VT-d",
+        IommuKind::AmdVi => "AMD-Vi",
+    };
+    format!(
+        "{kind}, units {}, in use by the kernel {}, interrupt remapping {}",
+        iommu.units,
+        acpi.iommus_in_use,
+        yes_no(&iommu.interrupt_remapping)
+    )
+}
+
+fn bmc(bmc: &Known<Bmc>) -> String {
+    match bmc {
+        Known::Value(bmc) => format!(
+            "{}, IPMI {}, firmware {}",
+            bmc.interface, bmc.ipmi_version, bmc.firmware_version
+        ),
+        Known::Absent => "none".to_owned(),
+        Known::Unknown(unknown) => format!("unknown ({})", unknown.reason),
+    }
+}
+
+fn module(dimm: &Dimm) -> String {
+    let speed = match dimm.configured_speed_mts {
+        Known::Value(speed) => format!("{speed} MT/s"),
+        Known::Absent | Known::Unknown(_) => "speed unknown".to_owned(),
+    };
+    format!(
+        "{}  {}, {}, {speed}, maker {}, part {}, serial {}",
+        dimm.slot,
+        binary(&dimm.size_bytes),
+        dimm.kind,
+        dimm.manufacturer,
+        dimm.part_number,
+        dimm.serial
+    )
+}
+
+fn slot(slot: &Slot) -> String {
+    let used = match slot.in_use {
+        Known::Value(true) => "in use",
+        Known::Value(false) => "empty",
+        Known::Absent | Known::Unknown(_) => "not known whether in use",
+    };
+    format!(
+        "{}  {}, {used}, PCI {}",
+        slot.name, slot.kind, slot.pci_address
+    )
+}
+
+fn function(function: &PciFunction) -> String {
+    let mut text = format!(
+        "{}  {}, driver {}",
+        function.address,
+        device_name(function),
+        function.driver
+    );
+    // Writing to a String cannot fail.
+    if let Known::Value(group) = function.iommu_group {
+        let _ = write!(text, ", IOMMU group {group}");
+    } else if let Known::Value(group) = function.computed_group {
+        let _ = write!(text, ", IOMMU group {group} by its topology");
+    }
+    if let Known::Value(sriov) = function.sriov {
+        let _ = write!(
+            text,
+            ", {} of {} virtual functions",
+            sriov.enabled, sriov.total
+        );
+    }
+    if let Known::Value(of) = &function.physical_function {
+        let _ = write!(text, ", virtual function of {of}");
+    }
+    if let Known::Value(slot) = &function.slot {
+        let _ = write!(text, ", in slot {slot}");
+    }
+    text
+}
+
+fn binary(bytes: &Known<u64>) -> String {
+    bytes.clone().map(|bytes| size(bytes, 1024)).to_string()
 }
 
 /// One line for each of a list; one in all where it is not known or empty.

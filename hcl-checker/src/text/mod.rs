@@ -4,7 +4,6 @@ mod facts;
 mod style;
 mod verdict;
 
-#[cfg(feature = "certify")]
 pub(crate) use facts::size;
 pub use style::Style;
 

@@ -3,6 +3,8 @@
 use super::names::disk_name;
 use super::{Finding, Level, Subject};
 use crate::facts::{Disk, PciFunction};
+use crate::known::Known;
+use crate::text::size;
 
 /// Bytes of the smallest disk that a host can be installed to. `slots` lays out the partitions, and a test compares: it is no
 /// part of a checker without `certify`.
@@ -15,24 +17,20 @@ pub(super) fn is_large_enough(disk: &Disk) -> bool {
         .is_some_and(|&size| size >= LEAST_DISK)
 }
 
-/// A disk was named that does not hold a host.
+/// A disk was named that does not hold a host, as far as is known.
 pub(super) fn too_small(disk: &Disk) -> Finding {
-    let size = disk.size_bytes.value();
-    let level = size.map_or(Level::Unknown, |_| Level::Unsupported);
-    let observed = size.map_or_else(
-        || format!("its size is {}", disk.size_bytes),
-        |&size| format!("it has {}", gigabytes(size)),
-    );
     let subject = Subject::Disk(disk.name.clone());
-    Finding::new("disk-too-small", subject, level, true)
+    let finding = match &disk.size_bytes {
+        Known::Value(bytes) => Finding::new("disk-too-small", subject, Level::Unsupported, true)
+            .observed(format!("it has {}", size(*bytes, 1000)), &disk.source)
+            .advice("choose a larger disk"),
+        unknown => Finding::new("unknown-disk", subject, Level::Unknown, true)
+            .observed(format!("its size is {unknown}"), &disk.source)
+            .advice("run the check on the machine itself, as root"),
+    };
+    finding
         .name(disk_name(disk))
-        .observed(observed, &disk.source)
-        .expected(format!("at least {}", gigabytes(LEAST_DISK)))
-        .advice("choose a larger disk")
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
+        .expected(format!("at least {}", size(LEAST_DISK, 1000)))
 }
 
 /// Why it is not known whether there is a disk to install to, and where that was read: what cannot be read of a disk may be
@@ -69,8 +67,8 @@ pub(super) fn unknown_disks(reason: &str, source: &str) -> Finding {
 /// There is no disk that could be installed to.
 pub(super) fn no_disk(disks: &[Disk], controllers: &[Finding]) -> Finding {
     let seen = disks.iter().map(|disk| match disk.size_bytes.value() {
-        Some(&size) if size < LEAST_DISK && disk.is_install_candidate() => {
-            format!("{} ({})", disk.name, gigabytes(size))
+        Some(&bytes) if bytes < LEAST_DISK && disk.is_install_candidate() => {
+            format!("{} ({})", disk.name, size(bytes, 1000))
         }
         _ => disk.name.clone(),
     });
@@ -80,7 +78,7 @@ pub(super) fn no_disk(disks: &[Disk], controllers: &[Finding]) -> Finding {
     } else {
         format!(
             "none that is fixed, writable and has {}, among {}",
-            gigabytes(LEAST_DISK),
+            size(LEAST_DISK, 1000),
             seen.join(", ")
         )
     };

@@ -28,6 +28,9 @@ pub struct Finding {
     pub expected: String,
     /// What to do; empty where there is nothing to do.
     pub advice: String,
+    /// What the entry of the list tells its reader besides: what runs degraded, and why; empty where there is nothing to say.
+    #[serde(default)]
+    pub notes: String,
 }
 
 /// What a finding is about.
@@ -54,18 +57,28 @@ pub enum Subject {
     Network,
 }
 
+impl Subject {
+    /// The kind of thing, and which one of it where there may be several.
+    pub(crate) fn parts(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Context => ("context", None),
+            Self::System => ("system", None),
+            Self::Cpu => ("cpu", None),
+            Self::Memory => ("memory", None),
+            Self::Pci(address) => ("pci", Some(address)),
+            Self::Disk(name) => ("disk", Some(name)),
+            Self::Nic(name) => ("nic", Some(name)),
+            Self::Storage => ("storage", None),
+            Self::Network => ("network", None),
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Context => f.write_str("context"),
-            Self::System => f.write_str("system"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Memory => f.write_str("memory"),
-            Self::Pci(address) => write!(f, "pci {address}"),
-            Self::Disk(name) => write!(f, "disk {name}"),
-            Self::Nic(name) => write!(f, "nic {name}"),
-            Self::Storage => f.write_str("storage"),
-            Self::Network => f.write_str("network"),
+        match self.parts() {
+            (kind, Some(which)) => write!(f, "{kind} {which}"),
+            (kind, None) => f.write_str(kind),
         }
     }
 }
@@ -110,6 +123,7 @@ impl Finding {
             source: empty(),
             expected: empty(),
             advice: empty(),
+            notes: empty(),
         }
     }
 
@@ -143,6 +157,11 @@ impl Finding {
 
     pub(super) fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
+        self
+    }
+
+    pub(super) fn notes(mut self, notes: impl Into<String>) -> Self {
+        self.notes = notes.into();
         self
     }
 

@@ -238,7 +238,7 @@ pub(super) fn listed(entry: &Entry, subject: Subject, name: String) -> Finding {
             entry.evidence.join(", ")
         ));
     }
-    finding
+    finding.notes(entry.notes.as_deref().unwrap_or_default())
 }
 
 /// Something is not as the entry demands.

@@ -15,6 +15,7 @@ mod pci_dumps;
 mod recorded;
 mod smbios_dumps;
 mod sysfs_trees;
+mod verdicts;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
@@ -30,7 +31,7 @@ type Kind = fn(&Path) -> Vec<Trial>;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/corpus");
-    let kinds: [(&str, &str, usize, Kind); 7] = [
+    let kinds: [(&str, &str, usize, Kind); 8] = [
         ("hwloc/linux", "trees of /sys", 47, sysfs_trees::hwloc),
         (
             "libvirt/vircaps2xmldata",
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
             pci_dumps::libvirt,
         ),
         ("systemd", "SMBIOS tables", 3, smbios_dumps::systemd),
+        ("hwloc/linux", "machines to judge", 10, verdicts::hwloc),
     ];
     let mut trials = Vec::new();
     for (name, what, least, kind) in kinds {

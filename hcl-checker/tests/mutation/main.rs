@@ -138,8 +138,8 @@ fn judge(machine: &Tree, list: &List) {
     let json = serde_json::to_vec(&facts).expect("serialize");
     assert_eq!(Facts::from_json(&json).expect("deserialize"), facts);
     let judged = verdict::judge(&facts, list, None);
-    let shown = text::verdict(&facts, &judged, None, text::Style::Plain, true)
-        + &text::facts(&facts, text::Style::Plain);
+    let shown = text::verdict(&facts, &judged, None, text::Style::PLAIN, true)
+        + &text::facts(&facts, text::Style::PLAIN);
     assert!(
         !shown.chars().any(|c| steers(c) && c != '\n'),
         "text steers the terminal: {shown:?}"

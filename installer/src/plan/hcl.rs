@@ -130,6 +130,7 @@ mod tests {
             source: "/sys".into(),
             expected: "firmware 2.0".into(),
             advice: "update it".into(),
+            notes: String::new(),
         };
         let context = Known::Value(Context::Bare);
         Verdict {

@@ -168,6 +168,7 @@ fn details(finding: &Finding, page: &mut Page<'_, '_>) {
         ("Seen", &finding.observed),
         ("Expected", &finding.expected),
         ("What to do", &finding.advice),
+        ("Notes", &finding.notes),
         ("Seen in", &finding.source),
         ("Rule", &finding.rule),
     ] {
