@@ -12,7 +12,7 @@ use crate::selection::{Unsaid, select};
 use crate::task::Task;
 use crate::terminal::Terminal;
 use crate::verb::{Arg, Asked, Outcome, Run, Verb};
-use crate::{XeError, help, verbs};
+use crate::{XeError, help, verbs, xenserver_args};
 use serde_json::json;
 use steps::System;
 use steps::sink::FanOut;
@@ -174,6 +174,7 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
             "{word:?} is not understood: arguments are name=value"
         )));
     }
+    let line = &xenserver_args::taken(line, around)?;
     match command {
         Command::Param(command, class) => param_commands::execute(command, class, line, around),
         Command::License(command) => license_command(line, command, around),

@@ -45,5 +45,6 @@ pub mod terminal;
 pub mod updates;
 pub mod verb;
 pub mod verbs;
+mod xenserver_args;
 
 pub use error::XeError;

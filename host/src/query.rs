@@ -63,9 +63,11 @@ impl Filters {
     }
 }
 
-/// The field of that name; an error names the nearest one.
+/// The field of that name, in capitals or not: XenServer has both, as `MAC` and `ip`. An error names the nearest one.
 pub fn find(fields: &[Field], name: &str) -> Result<Field, XeError> {
-    let found = fields.iter().find(|field| field.name == name);
+    let found = fields
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case(name));
     found.copied().ok_or_else(|| {
         let error = XeError::usage(match nearest(fields.iter().map(|field| field.name), name) {
             Some(nearest) => format!("there is no field {name:?}; did you mean {nearest:?}?"),

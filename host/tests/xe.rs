@@ -313,3 +313,53 @@ fn help_lists_what_works_and_every_listed_command_is_explained() {
     }
     assert_eq!(run("help nothing").unwrap_err().exit_code(), 2);
 }
+
+#[test]
+fn arguments_of_xenserver_that_say_nothing_here_are_taken() {
+    let host = "01234567-89ab-cdef-0123-456789abcdef";
+    // Who is not there is what it says, and not that it does not know the argument.
+    for line in [
+        format!("vm-start vm=nobody on={host}"),
+        "vm-start vm=nobody on=node-1".to_owned(),
+    ] {
+        assert_eq!(run(&line).unwrap_err().code, "NO_MATCH", "{line}");
+    }
+    let elsewhere = run("vm-start vm=nobody on=node-2").unwrap_err();
+    assert!(elsewhere.message.contains("host"), "{elsewhere}");
+    for (line, words) in [
+        (
+            "sr-create name-label=a type=ext device-config:device=/dev/sdz shared=true",
+            "shared=true",
+        ),
+        (
+            "vbd-create vm-uuid=1 device=xvdb vdi-uuid=2 type=CD",
+            "type=CD",
+        ),
+        (
+            "vm-install new-name-label=a template=pvh template-name-label=pvh",
+            "say the same",
+        ),
+    ] {
+        let error = run(line).unwrap_err();
+        assert!(error.usage && error.message.contains(words), "{error}");
+    }
+    // Under its own name it would be no template, too.
+    let named = run("vm-install new-name-label=a template-name-label=nothing").unwrap_err();
+    let own = run("vm-install new-name-label=a template=nothing").unwrap_err();
+    assert_eq!(named.to_string(), own.to_string());
+}
+
+#[test]
+fn fields_are_found_in_capitals_or_not() {
+    let lower = run("pif-list params=uuid,mac,ip").unwrap();
+    assert_eq!(lower, run("pif-list params=uuid,MAC,IP").unwrap());
+}
+
+#[test]
+fn there_is_one_edition_and_a_license_makes_it_per_socket() {
+    assert_eq!(run("host-all-editions").unwrap(), "free,per-socket\n");
+    assert_eq!(run("host-apply-edition edition=free").unwrap(), "");
+    let error = run("host-apply-edition edition=per-socket").unwrap_err();
+    assert!(error.message.contains("host-license-add"), "{error}");
+    assert!(run("host-apply-edition edition=gold").unwrap_err().usage);
+}

@@ -16,8 +16,8 @@ pub(super) const NETWORK: Class = Class {
         NAME_LABEL,
         NAME_DESCRIPTION,
         Field::listed("bridge"),
-        Field::more("mtu"),
-        Field::more("pifs"),
+        Field::more("MTU"),
+        Field::more_set("PIF-uuids"),
         OTHER_CONFIG,
         TAGS,
     ],
@@ -33,7 +33,7 @@ pub(super) const PIF: Class = Class {
     fields: &[
         Field::listed("uuid"),
         Field::listed("device"),
-        Field::listed("mac"),
+        Field::listed("MAC"),
         Field::listed("currently-attached"),
         Field::listed("network-uuid"),
         Field::more("VLAN"),
@@ -41,8 +41,8 @@ pub(super) const PIF: Class = Class {
         Field::more("management"),
         Field::more("carrier"),
         Field::more("speed"),
-        Field::more("mtu"),
-        Field::more("ip"),
+        Field::more("MTU"),
+        Field::more("IP"),
         OTHER_CONFIG,
     ],
     labeled: true,
@@ -127,8 +127,8 @@ fn networks(system: &dyn System, _: &Wanted<'_>) -> Result<Vec<Record>, XeError>
                     ""
                 },
             )
-            .with("mtu", number(system, &bridge, "mtu"))
-            .with("pifs", Value::Set(pifs))
+            .with("MTU", number(system, &bridge, "mtu"))
+            .with("PIF-uuids", Value::Set(pifs))
             .with("bridge", bridge)
     };
     Ok(bridges.into_iter().map(record).collect())
@@ -152,7 +152,7 @@ fn pifs(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
             .find(|bridge| ports(system, bridge).contains(&device));
         let mut record = Record::new()
             .with("uuid", derived_uuid(host, "pif", &device).to_string())
-            .with("mac", short_text(system, attribute(&device, "address")))
+            .with("MAC", short_text(system, attribute(&device, "address")))
             .with("VLAN", vlan_id(system, &device))
             .with("physical", system.exists(&attribute(&device, "device")))
             .with("currently-attached", bridge.is_some())
@@ -169,16 +169,16 @@ fn pifs(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
                 "speed",
                 number(system, &device, "speed").map(|megabits| format!("{megabits} Mbit/s")),
             )
-            .with("mtu", number(system, &device, "mtu"))
+            .with("MTU", number(system, &device, "mtu"))
             .with(
                 "network-uuid",
                 bridge.map_or(String::new(), |bridge| {
                     derived_uuid(host, "network", bridge).to_string()
                 }),
             );
-        if wanted.any(&["ip"]) {
+        if wanted.any(&["IP"]) {
             record = record.with(
-                "ip",
+                "IP",
                 Value::Set(addresses(system, bridge.unwrap_or(&device))),
             );
         }
@@ -223,7 +223,7 @@ mod tests {
         let networks = networks(&system, &Wanted(&[])).unwrap();
         assert_eq!(networks.len(), 1);
         assert_eq!(
-            networks[0].get("pifs"),
+            networks[0].get("PIF-uuids"),
             &Value::Set(vec!["eth0".to_owned()])
         );
         let pifs = pifs(&system, &Wanted(&[])).unwrap();

@@ -36,6 +36,8 @@ pub const MEMORY_FILE: &str = "/var/lib/bedplate/license/memory.json";
 
 /// Field of hosts: `per-socket` with a license that counts, else `free`. There is one edition, with everything in it.
 pub const EDITION: &str = "edition";
+/// What that field can be: without a license, and with one.
+pub const EDITIONS: [&str; 2] = ["free", "per-socket"];
 /// Field of hosts: the license as a map, with the keys that XenServer has for the same things.
 pub const LICENSE_PARAMS: &str = "license-params";
 
@@ -243,7 +245,7 @@ impl Look {
             param("sockets", Some(claims.sockets.to_string()));
             param("expiry", clock::shown(claims.updates_until));
         }
-        host.with(EDITION, if counts { "per-socket" } else { "free" })
+        host.with(EDITION, EDITIONS[usize::from(counts)])
             .with(LICENSE_PARAMS, Value::Map(params))
     }
 }

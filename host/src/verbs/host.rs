@@ -4,6 +4,7 @@ use super::disk::file_exists;
 use super::vm_install::confirm;
 use crate::XeError;
 use crate::guest::libvirt;
+use crate::licensing::{self, EDITION, EDITIONS};
 use crate::mirror;
 use crate::record::Record;
 use crate::support;
@@ -55,6 +56,18 @@ pub(super) const VERBS: &[Verb] = &[
         run: Run::Each("host", |asked, host| stop(asked, host, "poweroff")),
     },
     Verb {
+        name: "host-all-editions",
+        summary: "Prints the editions: one, with everything in it, without and with a license",
+        args: &[],
+        run: Run::Each("host", |_, _| Ok(Outcome::Said(EDITIONS.join(",")))),
+    },
+    Verb {
+        name: "host-apply-edition",
+        summary: "Makes sure that the host has an edition; what makes it one is a license",
+        args: &[Arg::needed(EDITION, Kind::OneOf(&EDITIONS), "the edition")],
+        run: Run::Each("host", apply_edition),
+    },
+    Verb {
         name: "host-dmesg",
         summary: "Prints the messages of the hypervisor",
         args: &[],
@@ -92,6 +105,25 @@ pub(super) const VERBS: &[Verb] = &[
         run: Run::Once(replace_disk),
     },
 ];
+
+/// Changes nothing: a license makes the edition, and comes and goes by commands of its own.
+fn apply_edition(asked: &Asked<'_>, host: &Record) -> Result<Outcome, XeError> {
+    let (wanted, around) = (asked.needed(EDITION)?, asked.around);
+    let look = licensing::look(around.system, &(around.hardware)(), around.now);
+    let is = look.add_to_host(host.clone()).text(EDITION);
+    if is.as_deref() == Some(wanted) {
+        return Ok(Outcome::Done);
+    }
+    let advice = match wanted {
+        "free" => "host-license-remove gives the license back.",
+        _ => "host-license-add adds a license.",
+    };
+    let is = is.unwrap_or_default();
+    Err(XeError::failure(
+        "LICENSE_DOES_NOT_FIT",
+        format!("The edition of this host is {is}. {advice}"),
+    ))
+}
 
 /// Makes a disk the second half of the mirror.
 fn replace_disk(asked: &Asked<'_>) -> Result<Outcome, XeError> {

@@ -263,7 +263,7 @@ fn vlan_create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let pif = one("pif", asked.needed("pif-uuid")?, asked.around)?;
     let (device, mac) = (
         pif.text("device").unwrap_or_default(),
-        pif.text("mac").unwrap_or_default(),
+        pif.text("MAC").unwrap_or_default(),
     );
     let id = asked
         .number("vlan")?
@@ -305,7 +305,7 @@ fn bond_create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
             )
             .with("device", device));
         }
-        macs.push(pif.text("mac").unwrap_or_default());
+        macs.push(pif.text("MAC").unwrap_or_default());
     }
     macs.sort();
     macs.dedup();

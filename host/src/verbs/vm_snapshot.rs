@@ -49,21 +49,19 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         name: "vm-clone",
         summary: "Makes another virtual machine like a halted one, with full copies of its disks; prints its uuid",
-        args: &[Arg::needed(
-            "new-name-label",
-            Kind::Text,
-            "the name of the new one",
-        )],
+        args: &[
+            Arg::needed("new-name-label", Kind::Text, "the name of the new one"),
+            Arg::may("new-name-description", Kind::Text, "what it is for"),
+        ],
         run: Run::Each("vm", clone_vm),
     },
     Verb {
         name: "vm-copy",
         summary: "The same as vm-clone: every copy is a full one",
-        args: &[Arg::needed(
-            "new-name-label",
-            Kind::Text,
-            "the name of the new one",
-        )],
+        args: &[
+            Arg::needed("new-name-label", Kind::Text, "the name of the new one"),
+            Arg::may("new-name-description", Kind::Text, "what it is for"),
+        ],
         run: Run::Each("vm", clone_vm),
     },
 ];
@@ -268,6 +266,9 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
     let uuid = uuid::Uuid::new_v4().to_string();
     domain.set_uuid(&uuid);
     domain.set_name(name);
+    if let Some(description) = asked.get("new-name-description") {
+        domain.set_description(description);
+    }
     domain.renew_addresses();
     domain.replace_sources(|disk| {
         let path = Path::new(disk.source.as_deref()?);
