@@ -3,7 +3,7 @@
 use crate::XeError;
 use crate::cmdline::Invocation;
 use crate::commands::Surroundings;
-use crate::hotfix::{self, Applied, RolledBack};
+use crate::hotfix::{self, Applied, RolledBack, Settings};
 use crate::local::host_uuid;
 use crate::verb::{Arg, Kind};
 use std::path::Path;
@@ -86,7 +86,16 @@ impl PatchCommand {
             PatchCommand::Precheck | PatchCommand::Apply => {
                 const { &[UUID, Arg::may("host-uuid", Kind::Of("host"), "this host")] }
             }
-            PatchCommand::Rollback => &[],
+            PatchCommand::Rollback => {
+                const {
+                    &[Arg::may(
+                        "settings",
+                        Kind::OneOf(&["running", "old"]),
+                        "which the other release has: those of now, with all guests (running), or its own, as they were when this \
+                         release took its place",
+                    )]
+                }
+            }
             _ => const { &[UUID] },
         }
     }
@@ -149,14 +158,51 @@ pub fn execute(
             hotfix::destroy(&site, needed("uuid")?)?;
             Ok(String::new())
         }
-        PatchCommand::Rollback => Ok(match hotfix::rollback(&site)? {
-            RolledBack::Canceled { version } => {
-                format!("{version} is taken back; the host starts what it runs now.\n")
-            }
-            RolledBack::Arranged { version } => format!(
-                "The next start of the host goes back to {version}. Shut the guests down and restart the host.\n"
-            ),
-        }),
+        PatchCommand::Rollback => {
+            let settings = match line.arg("settings") {
+                None | Some("running") => Settings::Running,
+                Some("old") => Settings::Old,
+                Some(other) => {
+                    return Err(XeError::usage(format!(
+                        "settings={other} is none of running, old"
+                    )));
+                }
+            };
+            Ok(gone_back(&hotfix::rollback(&site, settings)?))
+        }
+    }
+}
+
+/// What going back is told as.
+fn gone_back(back: &RolledBack) -> String {
+    let (text, warning) = match back {
+        RolledBack::Canceled { version, warning } => (
+            format!("{version} is taken back; the host starts what it runs now.\n"),
+            warning,
+        ),
+        RolledBack::Arranged {
+            version,
+            settings,
+            warning,
+        } => {
+            let settings = match settings {
+                Settings::Running => "It gets the settings and guests of now",
+                Settings::Old => {
+                    "It gets its own settings back: guests, networks and passwords made since are not among them, the disks of the \
+                     guests stay"
+                }
+            };
+            (
+                format!(
+                    "The next start of the host goes back to {version}. {settings}. Shut the guests down and restart the host.\n"
+                ),
+                warning,
+            )
+        }
+    };
+    match warning {
+        Some(warning) => format!("Note: {warning}.\n{text}"),
+        None => text,
     }
 }
 

@@ -137,6 +137,15 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_found_in_capitals_or_not() {
+        let fields = [Field::more("MAC"), Field::more("name-label")];
+        for (typed, name) in [("mac", "MAC"), ("MAC", "MAC"), ("Name-Label", "name-label")] {
+            assert_eq!(find(&fields, typed).unwrap().name, name);
+        }
+        assert!(find(&fields, "ma").is_err());
+    }
+
+    #[test]
     fn filters_are_strict() {
         assert!(matches("uuid", "1") && !matches("uuid", "2"));
         assert!(

@@ -3,6 +3,8 @@
 use super::{PatchRecord, PatchState, Site, etc, internal, is_older, seen};
 use crate::XeError;
 use crate::health::HealthReport;
+use slots::boot_state::STATE_ENV;
+use slots::env_block::EnvBlock;
 use slots::{BootRecord, BootState};
 
 /// What is to be done with this boot.
@@ -38,21 +40,16 @@ pub fn after_boot(
         .problems()
         .map(|check| format!("{}: {}", check.name, check.reason))
         .collect();
-    give_up(
+    Ok(give_up(
         site,
         before,
         id,
         format!("not healthy: {}", problems.join("; ")),
-    )
+    ))
 }
 
 /// For a timer: a try that nobody decided about in time. `before` is the state of the boot loader now.
-pub fn deadline(
-    site: &Site<'_>,
-    boot: &BootRecord,
-    before: &BootState,
-    minutes: u32,
-) -> Result<Verdict, XeError> {
+pub fn deadline(site: &Site<'_>, boot: &BootRecord, before: &BootState, minutes: u32) -> Verdict {
     give_up(
         site,
         before,
@@ -61,31 +58,39 @@ pub fn deadline(
     )
 }
 
-fn give_up(
-    site: &Site<'_>,
-    before: &BootState,
-    id: &str,
-    reason: String,
-) -> Result<Verdict, XeError> {
+/// The host goes back whether that can be recorded or not: a release that fills /var must not stay for it.
+fn give_up(site: &Site<'_>, before: &BootState, id: &str, mut reason: String) -> Verdict {
     let Some(good) = before.way_back(id) else {
-        return Ok(Verdict::Stay);
+        return Verdict::Stay;
     };
+    if let Err(error) = record_failure(site, id, &reason) {
+        reason = format!("{reason} (this was not recorded: {error})");
+    }
+    Verdict::GoBack {
+        to: good.to_owned(),
+        reason,
+    }
+}
+
+fn record_failure(site: &Site<'_>, id: &str, reason: &str) -> Result<(), XeError> {
     for mut record in PatchRecord::all(site.system, site.places)? {
         if record.root.id() == id {
-            record.become_state(PatchState::Failed, reason.clone(), site.now);
+            record.become_state(PatchState::Failed, reason, site.now);
             record.save(site.system, site.places)?;
         }
     }
-    Ok(Verdict::GoBack {
-        to: good.to_owned(),
-        reason,
-    })
+    Ok(())
 }
 
 /// This boot is good.
 fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Result<(), XeError> {
     let system = site.system;
     let id = boot.root.id();
+    // An apply may have armed its try meanwhile, so the loader is asked again.
+    let waits = EnvBlock::read(&site.places.esp.join(STATE_ENV))
+        .ok()
+        .map(|block| BootState::from_env(&block))
+        .map(|state| state.try_id.filter(|_| state.tries > 0));
     for mut record in PatchRecord::all(system, site.places)? {
         let other = record.root.id() != id;
         match record.state {
@@ -99,7 +104,7 @@ fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Resul
             PatchState::Applied if other && is_older(&boot.root.version, &record.root.version) => {
                 let reason = format!("the host went back to {}", boot.root.version);
                 record.become_state(PatchState::RolledBack, reason, site.now);
-                etc::discard(site, record.root.id())?;
+                etc::renew(site, record.root.id(), id)?;
             }
             PatchState::Applied if other => {
                 let reason = format!("{} took its place", boot.root.version);
@@ -111,13 +116,23 @@ fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Resul
                 let reason = "it did not come up: it stopped before its health was checked, and the boot loader went back";
                 record.become_state(PatchState::Failed, reason, site.now);
             }
+            // The failure was found at a start before this one, which was broken off before it was recorded.
+            PatchState::RestartNeeded
+                if other
+                    && waits
+                        .as_ref()
+                        .is_some_and(|waits| waits.as_deref() != Some(record.root.id())) =>
+            {
+                let reason = "it did not come up, and the boot loader went back";
+                record.become_state(PatchState::Failed, reason, site.now);
+            }
             _ => continue,
         }
         record.save(system, site.places)?;
     }
     if let Some(failed) = failed_try.filter(|failed| *failed != id) {
-        // What it changed in /etc goes with it.
-        etc::discard(site, failed)?;
+        // What it changed in /etc goes with it, and is kept beside it for whoever wants to see why.
+        etc::renew(site, failed, id)?;
     }
     remember(site, boot)
 }

@@ -8,6 +8,8 @@ mod slot;
 mod tell_loader;
 mod verify;
 
+pub(super) use tell_loader::tell_loaders;
+
 use super::{PatchRecord, PatchState, Places, Prepared, Site, internal, lock, precheck};
 use crate::XeError;
 use crate::health::Baseline;
@@ -49,7 +51,6 @@ pub fn apply(site: &Site<'_>, uuid: &str, sinks: FanOut) -> Result<Applied, XeEr
     let mut record = prepared.record.clone();
     record.become_state(PatchState::Applying, "", site.now);
     record.save(site.system, site.places)?;
-    give_up_others(site, &record)?;
 
     let mut context = Context {
         site: *site,
@@ -69,11 +70,12 @@ pub fn apply(site: &Site<'_>, uuid: &str, sinks: FanOut) -> Result<Applied, XeEr
             "written and verified; the next start of the host tries it",
             site.now,
         );
-        record.save(site.system, site.places)?;
-        return Ok(Applied {
-            record,
-            warnings: report.warnings,
-        });
+        let mut warnings = report.warnings;
+        // The try is arranged, and the next start will record what came of it.
+        if let Err(error) = record.save(site.system, site.places) {
+            warnings.push(format!("`xe patch-list` does not say so: {error}"));
+        }
+        return Ok(Applied { record, warnings });
     }
     let reason = match report.failed_step() {
         Some(step) => format!("{}: {}", step.title, step.errors.join(": ")),

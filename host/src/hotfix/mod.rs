@@ -19,6 +19,7 @@ mod seen;
 mod upload;
 
 pub use after_boot::{Verdict, after_boot, deadline};
+use apply::tell_loaders;
 pub use apply::{Applied, apply};
 pub use clean::{clean, destroy};
 pub use lock::{Lock, lock};
@@ -27,7 +28,7 @@ pub use places::Places;
 pub(crate) use precheck::sources;
 pub use precheck::{Prepared, Source, boot_state, precheck};
 pub use record::{PatchRecord, PatchState, patch_uuid};
-pub use rollback::{RolledBack, rollback};
+pub use rollback::{RolledBack, Settings, rollback};
 pub use upload::upload;
 pub(crate) use upload::{free, out_of_space, remove_folder, require_room, take_fetched};
 

@@ -2,13 +2,12 @@
 
 use super::disk::slots;
 use super::precheck::boot_state;
-use super::{PatchRecord, PatchState, Site, etc, internal, lock};
+use super::{PatchRecord, PatchState, Site, etc, internal, lock, tell_loaders};
 use crate::XeError;
 use crate::health::Baseline;
 use crate::local::boot_record_at;
 use release::BOOT_FILES;
 use slots::block::Access;
-use slots::boot_state::STATE_ENV;
 use slots::verity::root_fits;
 use slots::{BootRecord, BootState, RootIdentity};
 
@@ -21,18 +20,37 @@ pub enum RolledBack {
     Canceled {
         /// The version that would have been tried.
         version: String,
+        /// What went wrong without being in the way.
+        warning: Option<String>,
     },
     /// The next start tries the release that was there before.
     Arranged {
         /// Its version.
         version: String,
+        /// What it will start with.
+        settings: Settings,
+        /// What went wrong without being in the way.
+        warning: Option<String>,
     },
 }
 
-/// Goes back: takes back a hotfix that waits for a restart, or else has the next start try the release before this one.
+/// Which /etc the release has that is gone back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settings {
+    /// That of the release that runs, as it is by then: guests and settings made since stay.
+    Running,
+    /// Its own, as it was when the release that runs took its place: for one that spoilt it.
+    Old,
+}
+
+/// Goes back: takes back a hotfix that waits for a restart, or else has the next start try the release before this one, with
+/// the `settings` that are wanted.
 ///
 /// The way back is a try, too: should the old release not come up, the host returns to the one that runs now.
-pub fn rollback(site: &Site<'_>) -> Result<RolledBack, XeError> {
+///
+/// # Errors
+/// When there is nothing to go back to, it is not whole, or something cannot be written. The host then starts what it did.
+pub fn rollback(site: &Site<'_>, settings: Settings) -> Result<RolledBack, XeError> {
     let _lock = lock(site.places, "host-rollback")?;
     let cannot = |message: String| XeError::failure(CANNOT, message);
     let boot = boot_record_at(site.system, &site.places.boot_record)
@@ -55,14 +73,25 @@ pub fn rollback(site: &Site<'_>) -> Result<RolledBack, XeError> {
         ));
     };
     let root = whole(site, &boot, &previous)?;
-    if !etc::exists(site, &previous) {
-        etc::inherit(site, &previous, boot.root.id())?;
+    match settings {
+        Settings::Running => {
+            etc::renew(site, &previous, boot.root.id())?;
+        }
+        Settings::Old if etc::restore(site, &previous)? => {}
+        Settings::Old => {
+            return Err(cannot(format!(
+                "{} has no settings of its own any more; go back without settings=old.",
+                root.version
+            )));
+        }
     }
     let (baseline, _) = Baseline::now(site.system, &previous);
     baseline.save(site.system, site.places)?;
-    write(site, &state.trying_once(&previous))?;
+    let warning = write(site, &state.trying_once(&previous))?;
     Ok(RolledBack::Arranged {
         version: root.version,
+        settings,
+        warning,
     })
 }
 
@@ -72,7 +101,7 @@ fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBac
         tries: 0,
         ..state.clone()
     };
-    write(site, &next)?;
+    let warning = write(site, &next)?;
     let mut version = waiting.to_owned();
     for mut record in PatchRecord::all(site.system, site.places)? {
         if record.root.id() == waiting {
@@ -88,11 +117,10 @@ fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBac
                     site.now,
                 );
                 record.save(site.system, site.places)?;
-                etc::discard(site, waiting)?;
             }
         }
     }
-    Ok(RolledBack::Canceled { version })
+    Ok(RolledBack::Canceled { version, warning })
 }
 
 /// Everything of the root `id` that its start needs is there.
@@ -129,9 +157,7 @@ fn whole(site: &Site<'_>, boot: &BootRecord, id: &str) -> Result<RootIdentity, X
     }
 }
 
-fn write(site: &Site<'_>, state: &BootState) -> Result<(), XeError> {
-    let block = state.to_env().map_err(|e| internal(&e))?;
-    site.machine
-        .write_env(&site.places.esp.join(STATE_ENV), &block)
-        .map_err(|e| internal(&e))
+/// Tells the boot loader. Returns why the one of the other disk of a mirror is not told, if so.
+fn write(site: &Site<'_>, state: &BootState) -> Result<Option<String>, XeError> {
+    tell_loaders(site, state).map_err(|e| internal(e.as_ref()))
 }

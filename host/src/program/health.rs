@@ -1,6 +1,5 @@
 //! `bedplate-health`: run by systemd at the end of the boot of an installed host.
 
-use crate::XeError;
 use crate::health::{self, HealthReport};
 use crate::hotfix::{self, Places, RealMachine, Site, Verdict};
 use crate::local::boot_record;
@@ -169,21 +168,20 @@ fn decide(system: &dyn System, esp: PathBuf, before: &BootState, report: &Health
         esp,
         ..Places::default()
     };
-    go(
-        system,
-        hotfix::after_boot(&site(system, &places), &boot, before, report),
-    );
+    match hotfix::after_boot(&site(system, &places), &boot, before, report) {
+        Ok(verdict) => go(system, verdict),
+        Err(e) => eprintln!("what came of the hotfix was not recorded: {e}"),
+    }
 }
 
-fn go(system: &dyn System, verdict: Result<Verdict, XeError>) {
+fn go(system: &dyn System, verdict: Verdict) {
     match verdict {
-        Ok(Verdict::Stay) => {}
-        Ok(Verdict::GoBack { to, reason }) => {
+        Verdict::Stay => {}
+        Verdict::GoBack { to, reason } => {
             println!("This release is on trial and did not pass: {reason}. Going back to {to}.");
             if let Err(e) = system.run(&steps::Command::new("systemctl").arg("reboot")) {
                 eprintln!("the host cannot be restarted: {e}; restart it by hand");
             }
         }
-        Err(e) => eprintln!("what came of the hotfix was not recorded: {e}"),
     }
 }

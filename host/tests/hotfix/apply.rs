@@ -4,8 +4,8 @@ use crate::maker;
 use crate::site::{Host, NOW};
 use host::XeError;
 use host::hotfix::{
-    Machine, PatchRecord, PatchState, RealMachine, Source, apply, clean, destroy, lock, precheck,
-    upload,
+    Machine, PatchRecord, PatchState, RealMachine, Settings, Source, apply, clean, destroy, lock,
+    precheck, upload,
 };
 use release::Artifact;
 use slots::block::{Access, BlockDevice, FileDevice, OpenError};
@@ -206,7 +206,10 @@ fn the_second_of_two_is_told() {
     assert_eq!(code(upload(&host.site(), &host.at("hotfix.hotfix"))), busy);
     assert_eq!(code(clean(&host.site(), &record.uuid)), busy);
     assert_eq!(code(destroy(&host.site(), &record.uuid)), busy);
-    assert_eq!(code(host::hotfix::rollback(&host.site())), busy);
+    assert_eq!(
+        code(host::hotfix::rollback(&host.site(), Settings::Running)),
+        busy
+    );
     drop(held);
     apply(&host.site(), &record.uuid, FanOut::new()).unwrap();
 }
@@ -239,7 +242,7 @@ fn cleaned_uploaded_again_and_destroyed() {
         code(destroy(&host.site(), &record.uuid)),
         "PATCH_IS_APPLIED"
     );
-    host::hotfix::rollback(&host.site()).unwrap();
+    host::hotfix::rollback(&host.site(), Settings::Running).unwrap();
     destroy(&host.site(), &record.uuid).unwrap();
     assert_eq!(
         code(precheck(&host.site(), &record.uuid)),

@@ -3,7 +3,8 @@
 use crate::site::Host;
 use host::health::{Check, HealthReport, after_good_boot, mark_good};
 use host::hotfix::{
-    PatchRecord, PatchState, RolledBack, Verdict, after_boot, apply, deadline, rollback, upload,
+    PatchRecord, PatchState, RolledBack, Settings, Verdict, after_boot, apply, deadline, rollback,
+    upload,
 };
 use slots::boot_state::BootState;
 use std::fs;
@@ -70,6 +71,12 @@ fn settings(host: &Host, id: &str) -> std::path::PathBuf {
     folder.join("upper")
 }
 
+/// The host name in the settings that a release had before.
+fn kept(host: &Host, id: &str) -> String {
+    let folder = host.places.etc.join(id);
+    fs::read_to_string(folder.join("upper.kept/hostname")).unwrap()
+}
+
 #[test]
 fn a_good_one_is_applied_and_the_old_one_stays_to_go_back_to() {
     let (host, uuid) = tried();
@@ -108,9 +115,15 @@ fn one_that_is_not_healthy_goes_back_and_says_why() {
     assert_eq!(health(&host, false, true), Verdict::Stay);
     let still = record(&host, &uuid);
     assert_eq!((still.state, still.reason), (PatchState::Failed, reason));
-    assert!(
-        !host.places.etc.join(host.new.id()).exists(),
-        "its settings are gone"
+    assert_eq!(
+        kept(&host, host.new.id()),
+        "changed by the hotfix",
+        "to see why"
+    );
+    assert_eq!(
+        fs::read_to_string(settings(&host, host.new.id()).join("hostname")).unwrap(),
+        "node-1",
+        "nothing of it comes back should the release be started by hand"
     );
     assert_eq!(
         fs::read_to_string(host.places.etc.join(host.old.id()).join("upper/hostname")).unwrap(),
@@ -134,7 +147,7 @@ fn one_that_never_came_so_far_has_failed_too() {
         "{}",
         failed.reason
     );
-    assert!(!host.places.etc.join(host.new.id()).exists());
+    assert_eq!(kept(&host, host.new.id()), "node-1");
     assert_eq!(host.state().try_id, None);
 }
 
@@ -142,18 +155,18 @@ fn one_that_never_came_so_far_has_failed_too() {
 fn one_that_hangs_meets_its_deadline_and_a_good_host_does_not() {
     let (host, uuid) = tried();
     host.boot(&host.new.manifest.root, "sda4");
-    let decide = || deadline(&host.site(), &host.record(), &host.state(), 10).unwrap();
+    let decide = || deadline(&host.site(), &host.record(), &host.state(), 10);
     assert!(matches!(decide(), Verdict::GoBack { .. }));
     assert!(record(&host, &uuid).reason.contains("10 minutes"));
     let (host, _) = tried();
     health(&host, true, true);
-    let decide = || deadline(&host.site(), &host.record(), &host.state(), 10).unwrap();
+    let decide = || deadline(&host.site(), &host.record(), &host.state(), 10);
     assert_eq!(decide(), Verdict::Stay);
     // The old one with a hotfix that waits: nothing of that is on trial now.
     let host = Host::new();
     let record = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
     apply(&host.site(), &record.uuid, FanOut::new()).unwrap();
-    let verdict = deadline(&host.site(), &host.record(), &host.state(), 10).unwrap();
+    let verdict = deadline(&host.site(), &host.record(), &host.state(), 10);
     assert_eq!(verdict, Verdict::Stay);
 }
 
@@ -192,14 +205,22 @@ fn back_by_hand_and_forth_again() {
     health(&host, true, true);
     fs::write(settings(&host, host.new.id()).join("hostname"), "node-2").unwrap();
 
-    let arranged = rollback(&host.site()).unwrap();
+    let arranged = rollback(&host.site(), Settings::Running).unwrap();
     assert_eq!(
         arranged,
         RolledBack::Arranged {
-            version: "1.0.0".into()
+            version: "1.0.0".into(),
+            settings: Settings::Running,
+            warning: None,
         }
     );
     assert_eq!(host.next_start(), "1.0.0");
+    // What was set since comes along, and what the old release had itself is kept.
+    assert_eq!(
+        fs::read_to_string(settings(&host, host.old.id()).join("hostname")).unwrap(),
+        "node-2"
+    );
+    assert_eq!(kept(&host, host.old.id()), "node-1");
     let state = host.state();
     assert_eq!(
         state.good.as_deref(),
@@ -211,14 +232,15 @@ fn back_by_hand_and_forth_again() {
     let back = record(&host, &uuid);
     assert_eq!(back.state, PatchState::RolledBack);
     assert!(back.reason.contains("1.0.0"), "{}", back.reason);
-    assert!(!host.places.etc.join(host.new.id()).exists());
+    assert_eq!(kept(&host, host.new.id()), "node-2");
 
-    rollback(&host.site()).unwrap();
+    fs::write(settings(&host, host.old.id()).join("hostname"), "node-3").unwrap();
+    rollback(&host.site(), Settings::Running).unwrap();
     assert_eq!(host.next_start(), "1.0.1");
     let upper = settings(&host, host.new.id());
     assert_eq!(
         fs::read_to_string(upper.join("hostname")).unwrap(),
-        "node-1"
+        "node-3"
     );
     let state = host.state();
     host.set_state(&BootState { tries: 0, ..state });
@@ -227,20 +249,107 @@ fn back_by_hand_and_forth_again() {
 }
 
 #[test]
+fn the_old_settings_come_back_where_that_is_wanted() {
+    let (host, _) = tried();
+    host.boot(&host.old.manifest.root, "sda3");
+    let before = host.state();
+    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
+    health(&host, true, true);
+    fs::write(settings(&host, host.new.id()).join("hostname"), "spoilt").unwrap();
+    // First with the settings of now, which did not help; then with its own.
+    rollback(&host.site(), Settings::Running).unwrap();
+    let state = host.state();
+    host.set_state(&BootState {
+        try_id: None,
+        tries: 0,
+        ..state
+    });
+    rollback(&host.site(), Settings::Old).unwrap();
+    assert_eq!(host.next_start(), "1.0.0");
+    assert_eq!(
+        fs::read_to_string(settings(&host, host.old.id()).join("hostname")).unwrap(),
+        "node-1"
+    );
+    // Where it has none, it is not started without any.
+    let state = host.state();
+    host.set_state(&BootState {
+        try_id: None,
+        tries: 0,
+        ..state
+    });
+    let old = host.places.etc.join(host.old.id());
+    fs::remove_dir_all(old.join("upper")).unwrap();
+    let error = rollback(&host.site(), Settings::Old).unwrap_err();
+    assert_eq!(error.code, "HOST_CANNOT_ROLL_BACK");
+    assert!(error.message.contains("settings=old"), "{error}");
+}
+
+#[test]
+fn a_failure_that_cannot_be_recorded_keeps_no_host() {
+    let (host, _) = tried();
+    fs::remove_dir_all(&host.places.store).unwrap();
+    fs::write(&host.places.store, "no folder").unwrap();
+    let verdict = health(&host, true, false);
+    let Verdict::GoBack { to, reason } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(to, host.old.id());
+    assert!(
+        reason.contains("xenbr0 is down") && reason.contains("not recorded"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_failure_whose_start_was_broken_off_is_recorded_at_the_next_one() {
+    let (host, uuid) = tried();
+    // The old release came up and told the boot loader so; then the power went.
+    mark_good(&host.places.esp, host.old.id()).unwrap();
+    assert_eq!(record(&host, &uuid).state, PatchState::RestartNeeded);
+    assert_eq!(health(&host, false, true), Verdict::Stay);
+    let failed = record(&host, &uuid);
+    assert_eq!(failed.state, PatchState::Failed);
+    assert!(
+        failed.reason.contains("did not come up"),
+        "{}",
+        failed.reason
+    );
+}
+
+#[test]
+fn what_was_applied_during_the_start_waits_on() {
+    let host = Host::new();
+    let uploaded = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
+    apply(&host.site(), &uploaded.uuid, FanOut::new()).unwrap();
+    let before = BootState {
+        try_id: None,
+        tries: 0,
+        ..host.state()
+    };
+    host.boot(&host.old.manifest.root, "sda3");
+    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
+    assert_eq!(
+        record(&host, &uploaded.uuid).state,
+        PatchState::RestartNeeded
+    );
+}
+
+#[test]
 fn what_waits_for_a_restart_is_taken_back() {
     let host = Host::new();
-    let code = rollback(&host.site()).unwrap_err().code;
+    let code = rollback(&host.site(), Settings::Running).unwrap_err().code;
     assert_eq!(
         code, "HOST_CANNOT_ROLL_BACK",
         "there is nothing to go back to"
     );
     let uploaded = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
     apply(&host.site(), &uploaded.uuid, FanOut::new()).unwrap();
-    let canceled = rollback(&host.site()).unwrap();
+    let canceled = rollback(&host.site(), Settings::Running).unwrap();
     assert_eq!(
         canceled,
         RolledBack::Canceled {
-            version: "1.0.1".into()
+            version: "1.0.1".into(),
+            warning: None,
         }
     );
     assert_eq!(host.next_start(), "1.0.0");
@@ -258,11 +367,11 @@ fn an_old_slot_that_is_not_whole_is_not_gone_back_to() {
     let mut broken = kept.clone();
     broken[..4096].fill(0);
     fs::write(host.slot("sda3"), broken).unwrap();
-    let error = rollback(&host.site()).unwrap_err();
+    let error = rollback(&host.site(), Settings::Running).unwrap_err();
     assert!(error.to_string().contains("does not hold 1.0.0"), "{error}");
     fs::write(host.slot("sda3"), kept).unwrap();
     fs::remove_file(host.places.boot_files(host.old.id()).join("xen.gz")).unwrap();
-    let error = rollback(&host.site()).unwrap_err();
+    let error = rollback(&host.site(), Settings::Running).unwrap_err();
     assert!(error.to_string().contains("xen.gz"), "{error}");
     assert_eq!(host.next_start(), "1.0.1");
 }

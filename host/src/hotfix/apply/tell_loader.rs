@@ -1,6 +1,6 @@
 //! Steps: what the boot loader is told, before the other slot changes and after everything is in its place.
 
-use super::Context;
+use super::{Context, give_up_others};
 use crate::hotfix::Site;
 use crate::mirror;
 use slots::BootState;
@@ -30,7 +30,8 @@ impl Step<Context<'_>> for ForgetOther {
             write(&context.site, &state, reporter)?;
             context.prepared.state = state;
         }
-        Ok(())
+        // Not before: until then it waits.
+        Ok(give_up_others(&context.site, &context.prepared.record)?)
     }
 }
 
@@ -57,16 +58,30 @@ impl Step<Context<'_>> for ArrangeTry {
 }
 
 fn write(site: &Site<'_>, state: &BootState, reporter: &mut Reporter<'_>) -> Result<(), StepError> {
+    if let Some(warning) = tell_loaders(site, state)? {
+        reporter.warn(warning);
+    }
+    Ok(())
+}
+
+/// Tells the boot loader, and that of the other disk of a mirror. Returns why that one is not told, if so: each ESP is whole by
+/// itself at every moment, so that a disk which fails here keeps nothing from being done.
+///
+/// # Errors
+/// When the state fits no block, or the block cannot be written.
+pub(in crate::hotfix) fn tell_loaders(
+    site: &Site<'_>,
+    state: &BootState,
+) -> Result<Option<String>, StepError> {
     let block = state.to_env()?;
     // What GRUB changes must lie within one sector.
     block.to_bytes_within(ATOMIC)?;
     site.machine
         .write_env(&site.places.esp.join(STATE_ENV), &block)?;
-    // Each ESP is whole by itself at every moment, so that a disk which fails here keeps nothing from being applied.
-    if let Err(problem) = mirror::equal_esps(site.system, site.machine, site.places) {
-        reporter.warn(format!(
+    let equal = mirror::equal_esps(site.system, site.machine, site.places);
+    Ok(equal.err().map(|problem| {
+        format!(
             "the other disk of the mirror is not told, and starts what it did before: {problem}"
-        ));
-    }
-    Ok(())
+        )
+    }))
 }
