@@ -46,6 +46,40 @@ pub fn reset(iso: &Path) -> Result<()> {
     write(iso, &answer_area::pristine(), &choice_block("", 8)?)
 }
 
+/// Makes `output` a copy of `iso` with a `change`, whole or not at all: what stood there stays until the copy is finished.
+///
+/// # Errors
+/// When `output` is the ISO itself, the copy cannot be written, or the change fails.
+pub fn into_copy(
+    iso: &Path,
+    output: &Path,
+    change: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let same = |path: &Path| path.canonicalize().ok();
+    if let (Some(iso), Some(output)) = (same(iso), same(output))
+        && iso == output
+    {
+        bail!(
+            "{} is the ISO itself; leave --output out to change it in its place",
+            output.display()
+        );
+    }
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let cannot = || format!("{} cannot be copied to {}", iso.display(), output.display());
+    // Gone with its value, whatever fails.
+    let part = tempfile::Builder::new()
+        .prefix(".bedplate-")
+        .tempfile_in(folder)
+        .with_context(cannot)?;
+    std::fs::copy(iso, part.path()).with_context(cannot)?;
+    change(part.path())?;
+    part.persist(output).with_context(cannot)?;
+    Ok(())
+}
+
 /// The answers in the ISO at `iso`, if there are any.
 ///
 /// # Errors
@@ -127,6 +161,29 @@ mod tests {
         bytes.extend(vec![9; SECTOR * 600]);
         std::fs::write(&path, bytes).unwrap();
         path
+    }
+
+    #[test]
+    fn a_copy_is_whole_or_not_there_and_the_iso_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let iso = fake_iso(dir.path(), 1);
+        let before = std::fs::read(&iso).unwrap();
+        let output = dir.path().join("copy.iso");
+        into_copy(&iso, &output, |copy| embed(copy, b"schema = 1\n")).unwrap();
+        assert!(read(&output).unwrap().is_some());
+        let link = dir.path().join("link.iso");
+        std::os::unix::fs::symlink(&iso, &link).unwrap();
+        for itself in [&iso, &link] {
+            let error = into_copy(&iso, itself, |_| Ok(())).unwrap_err();
+            assert!(error.to_string().contains("the ISO itself"), "{error:#}");
+        }
+        // What fails leaves neither a part nor a copy without answers.
+        let other = dir.path().join("other.iso");
+        into_copy(&iso, &other, |_| bail!("too long")).unwrap_err();
+        assert!(!other.exists());
+        let names = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names, 3, "the ISO, its link and the copy");
+        assert!(std::fs::read(&iso).unwrap() == before);
     }
 
     #[test]

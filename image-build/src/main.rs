@@ -460,20 +460,23 @@ fn embed_answers(
         }
         None => Vec::new(),
     };
+    let change = |iso: &Path| {
+        if reset {
+            embed::reset(iso)
+        } else {
+            embed::embed(iso, &content)
+        }
+    };
     let changed = match output {
         Some(output) => {
-            std::fs::copy(&iso, &output).with_context(|| {
-                format!("{} cannot be copied to {}", iso.display(), output.display())
-            })?;
+            embed::into_copy(&iso, &output, change)?;
             output
         }
-        None => iso,
+        None => {
+            change(&iso)?;
+            iso
+        }
     };
-    if reset {
-        embed::reset(&changed)?;
-    } else {
-        embed::embed(&changed, &content)?;
-    }
     println!("{}", changed.display());
     Ok(())
 }

@@ -4,6 +4,7 @@ mod facts;
 mod install;
 mod matching;
 mod plan;
+pub mod print;
 mod sign;
 mod ui;
 mod validate;
@@ -150,11 +151,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::SignAnswers(args) => sign::run(&args),
         Verb::Facts => facts::run(),
         Verb::Schema { reference: true } => {
-            print!("{}", crate::answers::reference_page());
+            print::exactly(&crate::answers::reference_page().to_string())?;
             Ok(Exit::Done)
         }
         Verb::Schema { reference: false } => {
-            println!("{:#}", crate::answers::schema::json_schema());
+            print::exactly(&format!("{:#}\n", crate::answers::schema::json_schema()))?;
             Ok(Exit::Done)
         }
         Verb::Ui(args) => ui::run(&args),

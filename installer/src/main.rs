@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match cli::run(Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("installer: {error:#}");
+            cli::print::complain(format!("installer: {error:#}"));
             Exit::Failed.into()
         }
     }

@@ -31,7 +31,7 @@ pub fn verdict(
 
 /// Text that cannot steer a terminal, whatever stood in facts that somebody sent: every character that [`steers`] but the
 /// line end becomes `\\xNN` or `\\u{NNNN}`. The colors of [`Style`] stay, and are all that could have come from elsewhere.
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

@@ -72,7 +72,12 @@ impl Request {
             return Ok(Request::Url(value.to_owned()));
         }
         if !value.starts_with("/dev/") {
-            return Err(RequestError::Unknown(value.to_owned()));
+            // A mistyped scheme is no reason to show who may read the answers.
+            let shown = match value.contains("://") {
+                true => shown_url(value),
+                false => value.to_owned(),
+            };
+            return Err(RequestError::Unknown(shown));
         }
         // Device names may hold colons (/dev/disk/by-path), but no slash follows those.
         match value.split_once(":/") {

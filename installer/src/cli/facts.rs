@@ -1,5 +1,6 @@
 //! `installer facts`
 
+use super::print::exactly;
 use crate::exit::Exit;
 use crate::installed;
 use crate::laydown::RealMachine;
@@ -9,6 +10,6 @@ use steps::system::RealSystem;
 /// Prints the facts of this machine, with the Bedplate hosts on its disks.
 pub fn run() -> Result<Exit> {
     let facts = installed::facts(&RealSystem::silent(), &RealMachine);
-    println!("{}", serde_json::to_string_pretty(&facts)?);
+    exactly(&(serde_json::to_string_pretty(&facts)? + "\n"))?;
     Ok(Exit::Done)
 }

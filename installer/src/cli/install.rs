@@ -2,6 +2,7 @@
 
 use super::InstallArgs;
 use super::plan::zones;
+use super::print::{complain, say};
 use crate::answer_source::{Finder, Request, Trust};
 use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
@@ -92,7 +93,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         match answers::read_bytes(&found.content, &found.place, &zones(), Some(&machine)) {
             Ok(choices) => choices,
             Err(problems) => {
-                eprintln!("{problems}");
+                complain(&problems);
                 return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
             }
         };
@@ -134,7 +135,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
     let plan = match planned {
         Ok(plan) => plan,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(&problems);
             let exit = if problems.only_verdict() {
                 Exit::Refused
             } else {
@@ -143,7 +144,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
             return fail("plan", problems.lines(), exit, &mut emitter);
         }
     };
-    println!("{}Plan {}", plan.describe(), plan.hash()?);
+    say(format!("{}Plan {}\n", plan.describe(), plan.hash()?))?;
     if args.dry_run {
         if let Err(error) = prepared.release.verify_all(|_, _, _| {}) {
             return fail(
@@ -168,7 +169,7 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         webhook.report(&mut report, &mut emitter, &std::thread::sleep);
         dir.write_report(&report)?;
     }
-    println!("{report}");
+    say(format!("{report}\n"))?;
     Ok(if report.result == Outcome::Ok {
         Exit::Done
     } else {

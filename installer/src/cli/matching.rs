@@ -2,6 +2,7 @@
 
 use super::ValidateArgs;
 use super::plan::zones;
+use super::print::{complain, say};
 use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::plan::{DiskVerdict, Matches};
@@ -25,7 +26,7 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
     let choices = match answers::read_bytes(&bytes, &name, &zones(), Some(&machine)) {
         Ok(choices) => choices,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(&problems);
             return Ok(Exit::Usage);
         }
     };
@@ -40,7 +41,7 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
             writeln!(text, "  none is known on this machine")?;
         }
     }
-    print!("{text}");
+    say(&text)?;
     Ok(if matches.all_found() {
         Exit::Done
     } else {

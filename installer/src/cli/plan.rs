@@ -1,5 +1,6 @@
 //! `installer plan`
 
+use super::print::{complain, exactly, say};
 use super::{MediumArgs, PlanArgs};
 use crate::answer_source::beside_file;
 use crate::answers::{self, MachineIdentity};
@@ -70,18 +71,18 @@ impl<'a> Inputs<'a> {
         let mut choices = match answers::read_bytes(answers, &name, &zones(), Some(&machine)) {
             Ok(choices) => choices,
             Err(problems) => {
-                eprintln!("{problems}");
+                complain(&problems);
                 return Ok(Err(Exit::Usage));
             }
         };
         if let Err(error) = load_hooks(&mut choices, false, self.session.system, path) {
-            eprintln!("{}", error_chain(&error).join(": "));
+            complain(error_chain(&error).join(": "));
             return Ok(Err(Exit::Usage));
         }
         match self.session.plan(&self.prepared, &choices) {
             Ok(plan) => Ok(Ok(plan)),
             Err(problems) => {
-                eprintln!("{problems}");
+                complain(&problems);
                 Ok(Err(if problems.only_verdict() {
                     Exit::Refused
                 } else {
@@ -115,13 +116,13 @@ pub fn run(args: &PlanArgs) -> Result<Exit> {
     if let Some(wanted) = &args.expect_plan
         && let Err(problems) = expect(&plan, wanted)
     {
-        eprintln!("{problems}");
+        complain(&problems);
         return Ok(Exit::Failed);
     }
     if args.json {
-        println!("{}", plan.to_json()?);
+        exactly(&(plan.to_json()? + "\n"))?;
     } else {
-        println!("{}Plan {}", plan.describe(), plan.hash()?);
+        say(format!("{}Plan {}\n", plan.describe(), plan.hash()?))?;
     }
     Ok(Exit::Done)
 }

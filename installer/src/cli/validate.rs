@@ -2,6 +2,7 @@
 
 use super::ValidateArgs;
 use super::plan::{Inputs, load_hooks, zones};
+use super::print::{complain, say};
 use crate::answers;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
@@ -24,10 +25,10 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
                 exit
             });
         }
-        println!(
-            "{name} is valid, and fits the machine in {}",
+        say(format!(
+            "{name} is valid, and fits the machine in {}\n",
             facts.display()
-        );
+        ))?;
     } else {
         match answers::read_all(&bytes, &name, &zones()) {
             Ok(mut all) => {
@@ -35,16 +36,16 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
                     load_hooks(choices, false, &RealSystem::silent(), &args.file)
                 });
                 if let Err(error) = loaded {
-                    eprintln!("{}", error_chain(&error).join(": "));
+                    complain(error_chain(&error).join(": "));
                     return Ok(Exit::Usage);
                 }
             }
             Err(problems) => {
-                eprintln!("{problems}");
+                complain(&problems);
                 return Ok(Exit::Usage);
             }
         }
-        println!("{name} is valid");
+        say(format!("{name} is valid\n"))?;
     }
     Ok(Exit::Done)
 }

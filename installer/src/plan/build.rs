@@ -235,6 +235,7 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                 .license
                 .as_ref()
                 .map(|token| hex::encode(Sha256::digest(token.expose()))),
+            secrets_sha256: hook::secrets_sha256(choices),
             webhook: WebhookPlan::of(choices),
             source: SourcePlan::of(choices),
             hooks,

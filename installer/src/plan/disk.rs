@@ -9,7 +9,7 @@ use super::{DiskIdentity, DiskPlan, Firmware, MirrorPlan};
 use crate::choices::DiskChoice;
 use crate::values::show_size;
 use hcl_checker::Known;
-use hcl_checker::facts::Disk;
+use hcl_checker::facts::{Disk, Transport};
 use slots::layout::{Layout, LayoutError};
 
 /// What identifies `disk`. An error says what is not known about it.
@@ -252,6 +252,14 @@ fn inspect(
             "stop what uses it, or choose another disk; consent to wipe does not cover a disk in use",
         );
     }
+    if let Some(how) = by_network(disk) {
+        problem(
+            format!(
+                "{name} is reached {how}, and the host cannot be started from it: there is no network before the root"
+            ),
+            "choose a disk of the machine itself; guests can have this one",
+        );
+    }
     let loses = contents(disk);
     if holds_bedplate(disk) && !(choice.wipe && choice.reinstall) {
         problem(
@@ -309,6 +317,16 @@ fn inspect(
         ));
     }
     Some(identity)
+}
+
+/// How a disk is reached whose drivers the initrd leaves out (image-build's initrd.rs); none for others.
+fn by_network(disk: &Disk) -> Option<&'static str> {
+    match disk.transport.value()? {
+        Transport::Iscsi => Some("by iSCSI"),
+        // Every other one hangs on a PCI function.
+        Transport::Nvme if disk.pci_address == Known::Absent => Some("by NVMe over a network"),
+        _ => None,
+    }
 }
 
 /// A layout for each member. Disks that take none by themselves were told already, so what fails here is about both, or about

@@ -21,9 +21,16 @@ pub struct Judge {
 
 impl Judge {
     /// The list of this program, and the drivers of the kernel `release` as far as they are in `image`. In the live system
-    /// they are: it runs the root image of its medium.
+    /// they are: it runs the root image of its medium. Elsewhere the index of this program is the same, where it is of that
+    /// kernel: a plan that is made at a desk must be that of the machine.
     pub fn load(image: &ImageRoot, release: &str) -> Result<Self, StepError> {
-        let drivers = DriverIndex::read(&image.path(MODULES).join(release)).ok();
+        let drivers = DriverIndex::read(&image.path(MODULES).join(release))
+            .ok()
+            .or_else(|| {
+                DriverIndex::of_release()
+                    .ok()
+                    .filter(|index| index.release == release)
+            });
         Ok(Judge {
             list: List::built_in()?,
             drivers,

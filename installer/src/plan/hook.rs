@@ -4,6 +4,7 @@ use super::problem::{About, PlanProblem};
 use crate::choices::{Choices, HookChoice};
 use crate::values::Script;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use steps::Secrets;
 use steps::hook::Hook;
 
@@ -45,6 +46,40 @@ pub fn decide(choices: &[HookChoice]) -> Result<Vec<HookPlan>, Vec<PlanProblem>>
         true => Ok(plans),
         false => Err(problems),
     }
+}
+
+/// SHA-256 over everything that is secret, each with its name and length; none where there is nothing.
+pub fn secrets_sha256(choices: &Choices) -> Option<String> {
+    let system = choices.system.as_ref();
+    let webhook = choices.webhook.as_ref();
+    let all = [
+        (
+            "password",
+            system
+                .and_then(|system| system.root_password.as_ref())
+                .map(|hash| hash.expose()),
+        ),
+        (
+            "source",
+            choices.source.as_ref().map(|source| source.url.expose()),
+        ),
+        ("webhook", webhook.map(|webhook| webhook.url.expose())),
+        (
+            "token",
+            webhook
+                .and_then(|webhook| webhook.token.as_ref())
+                .map(|token| token.expose()),
+        ),
+    ];
+    let mut digest = Sha256::new();
+    let mut any = false;
+    for (name, secret) in all {
+        let Some(secret) = secret else { continue };
+        any = true;
+        digest.update(format!("{name} {}\n", secret.len()));
+        digest.update(secret);
+    }
+    any.then(|| hex::encode(digest.finalize()))
 }
 
 /// What the answers hold that a program may print and nobody should read.

@@ -68,6 +68,10 @@ pub struct Plan {
     /// SHA-256 of the license token, lowercase hexadecimal; none without a license. The token itself is a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license_sha256: Option<String>,
+    /// SHA-256 of what the plan does not show: password hash, URLs in full, the token of the webhook. By it the hash of the plan
+    /// tells whether somebody changed one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_sha256: Option<String>,
     /// Who hears how the installation goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookPlan>,

@@ -5,7 +5,7 @@ use super::problem::{About, DiskVerdict, PlanProblem};
 use crate::selector::DiskSelector;
 use crate::values::show_size;
 use hcl_checker::Known;
-use hcl_checker::facts::{Disk, DiskKind, Partition};
+use hcl_checker::facts::{Disk, DiskKind, Partition, Transport};
 use slots::names::{ANSWER_LABEL, ISO_LABEL_PREFIX};
 
 /// One wish of the answers: what asks for it, the properties, and how many disks must have them.
@@ -107,6 +107,14 @@ pub(super) fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<Strin
     } else if !named && let Some(volume) = installation_medium(disk) {
         reasons.push(format!(
             "it holds \"{volume}\", what installations are made from, and is not named by path, serial number or world wide name"
+        ));
+    }
+    // NVMe joins its paths by itself: there the paths are controllers of one disk.
+    if !disk.paths.is_empty() && disk.transport != Known::Value(Transport::Nvme) {
+        reasons.push(format!(
+            "it is one of several paths to the same disk (also {}), and disks with several paths are not supported yet: leave one path \
+             connected, or choose another disk",
+            disk.paths.join(", ")
         ));
     }
     match &disk.read_only {

@@ -13,7 +13,7 @@ impl Locale {
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let advice = "write a name such as `C.UTF-8` or `en_US.UTF-8`";
         let error = || Err(ValueError::new("is no name of a locale", advice));
-        if text == "C" || text == "POSIX" {
+        if ["C", "POSIX", "C.UTF-8"].contains(&text) {
             return Ok(Locale(text.to_owned()));
         }
         let Some(name) = text.strip_suffix(".UTF-8") else {
@@ -22,12 +22,11 @@ impl Locale {
         let (place, modifier) = name.split_once('@').unwrap_or((name, "x"));
         let (language, country) = place.split_once('_').unwrap_or((place, "XX"));
         let lower = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase());
-        let good = language == "C"
-            || (language.len() <= 3
-                && lower(language)
-                && country.len() == 2
-                && country.bytes().all(|b| b.is_ascii_uppercase())
-                && lower(modifier));
+        let good = language.len() <= 3
+            && lower(language)
+            && country.len() == 2
+            && country.bytes().all(|b| b.is_ascii_uppercase())
+            && lower(modifier);
         if good {
             Ok(Locale(text.to_owned()))
         } else {
@@ -65,6 +64,9 @@ mod tests {
             "../x.UTF-8",
             "de_DE.UTF-8\nX=1",
             "C.utf8",
+            "C@x\nLD_PRELOAD=/root/evil.so\n.UTF-8",
+            "C@/../../x.UTF-8",
+            "C_XX.UTF-8",
         ] {
             assert!(Locale::parse(bad).is_err(), "{bad}");
         }

@@ -6,8 +6,11 @@ use serde::Serialize;
 /// Kinds of units that can be switched on and off.
 const KINDS: [&str; 5] = ["service", "socket", "timer", "path", "mount"];
 /// Without these the host does not come up, or is never found good.
-const NEEDED: [&str; 6] = [
+const NEEDED: [&str; 8] = [
     "bedplate-",
+    // The health check asks libvirt.
+    "libvirtd",
+    "virtlogd",
     "proc-xen.mount",
     "systemd-",
     "xen",
@@ -89,6 +92,14 @@ mod tests {
             assert!(Unit::parse(bad).is_err(), "{bad}");
         }
         assert!(Unit::parse("bedplate-health.service").unwrap().is_needed());
+        for libvirt in [
+            "libvirtd",
+            "libvirtd.socket",
+            "libvirtd-ro.socket",
+            "virtlogd.socket",
+        ] {
+            assert!(Unit::parse(libvirt).unwrap().is_needed(), "{libvirt}");
+        }
         assert!(!Unit::parse("ssh.service").unwrap().is_needed());
         assert!(!Unit::parse("xendomains.service").unwrap().is_needed());
     }
