@@ -460,7 +460,7 @@ fn embed_answers(
         }
         None => Vec::new(),
     };
-    let change = |iso: &Path| {
+    let change = |iso: &std::path::Path| {
         if reset {
             embed::reset(iso)
         } else {
