@@ -92,6 +92,11 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
         kept(run, &host)
     })?;
     run.phase("go back by hand", |run| {
+        // Made since the hotfix: it must come along.
+        host.ssh.run(
+            "echo since > /etc/since && xe vm-install new-name-label=since template='Linux PVH' no-disk=true && sync",
+            run.bench.limit(30),
+        )?;
         let said = host.ssh.run("xe host-rollback", run.bench.limit(20))?;
         run.note(said.trim());
         Ok(())
@@ -100,6 +105,14 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
     run.phase("the first release runs again", |run| {
         look(run, &host, FIRST, "back-again")?;
         expect_state(run, &host, &uuid, "rolled-back")?;
+        let since = host.ssh.run(
+            "cat /etc/since; xe vm-list name-label=since params=name-label --minimal",
+            run.bench.limit(20),
+        )?;
+        ensure!(
+            since == "since\nsince\n",
+            "what was made since the hotfix is gone: `{since}`"
+        );
         kept(run, &host)
     })?;
     host.power_off(run)
