@@ -156,7 +156,7 @@ fn expectations(path: &Path, plan: &serde_json::Value) {
 
 #[test]
 fn what_cannot_be_is_refused_with_exact_reasons() {
-    run("no-plan", "txt", 36, |path| match plan(path) {
+    run("no-plan", "txt", 38, |path| match plan(path) {
         Ok(_) => panic!("{} gives a plan", path.display()),
         Err(problems) => problems + "\n",
     });
@@ -173,4 +173,32 @@ fn the_same_input_gives_the_same_hash_and_another_disk_another_one() {
     assert_eq!(case("smallest.toml"), case("smallest.toml"));
     assert_eq!(case("smallest.toml"), case("by-link.toml"));
     assert_ne!(case("smallest.toml"), case("wipe-windows.toml"));
+}
+
+/// What the plan does not show counts all the same: who changes the password of root or where reports go, with the answers on
+/// their way, makes another plan.
+#[test]
+fn the_hash_covers_what_the_plan_does_not_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |text: &str| {
+        let changed = folder.path().join("changed.toml");
+        fs::write(&changed, text).unwrap();
+        plan(&changed).unwrap().hash().unwrap()
+    };
+    for (case, line, before) in [
+        ("everything.toml", "root_password_hash = ", "$6$"),
+        ("webhook.toml", "token = ", "\""),
+    ] {
+        let text = fs::read_to_string(cases().join("plans").join(case)).unwrap();
+        let old = text
+            .lines()
+            .find(|found| found.starts_with(line))
+            .unwrap_or_else(|| panic!("no line {line}"));
+        let at = old.find(before).unwrap() + before.len();
+        let other = if old[at..].starts_with('x') { "y" } else { "x" };
+        let mut new = old.to_owned();
+        new.replace_range(at..at + 1, other);
+        assert_eq!(hash(&text), hash(&text));
+        assert_ne!(hash(&text), hash(&text.replace(old, &new)), "{line}");
+    }
 }
