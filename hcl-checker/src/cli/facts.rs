@@ -42,7 +42,7 @@ pub fn run(args: &FactsArgs) -> Result<u8> {
     }
     let mut facts = Facts::read_with(&root, depth);
     if args.redact {
-        let redaction = Redaction::new(&facts, &SubmitterKey::passing()?)?;
+        let redaction = Redaction::new(&facts, &SubmitterKey::generate()?)?;
         facts = redaction.apply(&facts)?;
     }
     if let Some(path) = &args.capture {

@@ -97,11 +97,11 @@ impl SubmitterKey {
         }
     }
 
-    /// One that is kept nowhere.
+    /// A new one, which is kept nowhere.
     ///
     /// # Errors
     /// The system gives no random bytes.
-    pub fn passing() -> Result<Self, KeyError> {
+    pub fn generate() -> Result<Self, KeyError> {
         Ok(Self::from_seed(random().map_err(KeyError::Random)?))
     }
 
@@ -132,7 +132,7 @@ impl SubmitterKey {
     }
 
     fn make(path: &Path) -> Result<Self, KeyError> {
-        let key = Self::passing()?;
+        let key = Self::generate()?;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(KeyError::io(path))?;
         }
