@@ -83,8 +83,15 @@ pub fn inherit_etc(
     let dir = etc.join(new);
     remove_folder(system, &dir)?;
     system.create_dir_all(&dir)?;
-    system.write_file(&dir.join(ETC_FROM), format!("{from}\n").as_bytes(), 0o644)?;
-    Ok(())
+    Ok(name_source(system, &dir, from)?)
+}
+
+/// Notes in `dir`, the folder of overlays of a root, whose /etc the initrd copies where the root has none.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn name_source(system: &dyn System, dir: &Path, from: &str) -> Result<(), FileError> {
+    system.write_file(&dir.join(ETC_FROM), format!("{from}\n").as_bytes(), 0o644)
 }
 
 /// Removes a folder with all that is in it; one that is not there is no error.

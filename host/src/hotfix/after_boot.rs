@@ -1,5 +1,6 @@
 //! What comes of a try: decided at the end of each start by the health check.
 
+use super::etc::Kept;
 use super::{PatchRecord, PatchState, Site, etc, internal, is_older, seen};
 use crate::XeError;
 use crate::health::HealthReport;
@@ -104,7 +105,7 @@ fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Resul
             PatchState::Applied if other && is_older(&boot.root.version, &record.root.version) => {
                 let reason = format!("the host went back to {}", boot.root.version);
                 record.become_state(PatchState::RolledBack, reason, site.now);
-                etc::renew(site, record.root.id(), id)?;
+                etc::renew(site, record.root.id(), id, Kept::Own)?;
             }
             PatchState::Applied if other => {
                 let reason = format!("{} took its place", boot.root.version);
@@ -132,7 +133,7 @@ fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Resul
     }
     if let Some(failed) = failed_try.filter(|failed| *failed != id) {
         // What it changed in /etc goes with it, and is kept beside it for whoever wants to see why.
-        etc::renew(site, failed, id)?;
+        etc::renew(site, failed, id, Kept::Tried)?;
     }
     remember(site, boot)
 }

@@ -6,14 +6,30 @@ use super::{Site, internal};
 use crate::XeError;
 use release::beside::{self, remove_folder};
 use slots::boot_state::is_id;
-use slots::names::ETC_FROM;
 use std::path::{Path, PathBuf};
 use steps::Command;
 
-/// What a release had in /etc before its next start shall begin with that of another one. One of each release is kept.
-const KEPT: &str = "upper.kept";
-/// What it has.
+/// What a release has in /etc.
 const UPPER: &str = "upper";
+
+/// What that was, where the next start shall begin with the settings of another release. Of each release one of both is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Its own settings, from when it was good.
+    Own,
+    /// What a try left that failed.
+    Tried,
+}
+
+impl Kept {
+    /// The name of the folder, beside that of what it has.
+    fn name(self) -> &'static str {
+        match self {
+            Kept::Own => "upper.own",
+            Kept::Tried => "upper.tried",
+        }
+    }
+}
 
 fn folder(site: &Site<'_>, id: &str) -> Option<PathBuf> {
     is_id(id).then(|| site.places.etc.join(id))
@@ -24,29 +40,24 @@ pub(super) fn inherit(site: &Site<'_>, new: &str, from: &str) -> Result<(), XeEr
     beside::inherit_etc(site.system, &site.places.etc, new, from).map_err(|e| internal(e.as_ref()))
 }
 
-/// Has the /etc of root `id` start as that of root `from` is by then. What it has now is kept beside it. Returns where; none
-/// where it has nothing of its own.
+/// Has the /etc of root `id` start as that of root `from` is by then. What it has now is kept beside it, as what it is.
 ///
 /// At a power cut between any two of its steps the root has the one or the other, and never none.
-pub(super) fn renew(site: &Site<'_>, id: &str, from: &str) -> Result<Option<PathBuf>, XeError> {
+pub(super) fn renew(site: &Site<'_>, id: &str, from: &str, what: Kept) -> Result<(), XeError> {
     let Some(dir) = folder(site, id) else {
-        return Ok(None);
+        return Ok(());
     };
     // The initrd looks at the note only where there is no upper folder.
     site.system
         .create_dir_all(&dir)
-        .and_then(|()| {
-            site.system
-                .write_file(&dir.join(ETC_FROM), format!("{from}\n").as_bytes(), 0o644)
-        })
+        .and_then(|()| beside::name_source(site.system, &dir, from))
         .map_err(|e| internal(&e))?;
     if !site.system.exists(&dir.join(UPPER)) {
-        return Ok(None);
+        return Ok(());
     }
-    let kept = dir.join(KEPT);
+    let kept = dir.join(what.name());
     remove_folder(site.system, &kept).map_err(|e| internal(&e))?;
-    rename(site, &dir.join(UPPER), &kept)?;
-    Ok(Some(kept))
+    rename(site, &dir.join(UPPER), &kept)
 }
 
 /// Has root `id` start with the /etc that it had itself: as it is, or as it was kept. False where there is neither.
@@ -57,7 +68,7 @@ pub(super) fn restore(site: &Site<'_>, id: &str) -> Result<bool, XeError> {
     if site.system.exists(&dir.join(UPPER)) {
         return Ok(true);
     }
-    let kept = dir.join(KEPT);
+    let kept = dir.join(Kept::Own.name());
     if !site.system.exists(&kept) {
         return Ok(false);
     }

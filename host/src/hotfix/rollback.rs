@@ -1,6 +1,7 @@
 //! Going back by hand.
 
 use super::disk::slots;
+use super::etc::Kept;
 use super::precheck::boot_state;
 use super::{PatchRecord, PatchState, Site, etc, internal, lock, tell_loaders};
 use crate::XeError;
@@ -74,9 +75,7 @@ pub fn rollback(site: &Site<'_>, settings: Settings) -> Result<RolledBack, XeErr
     };
     let root = whole(site, &boot, &previous)?;
     match settings {
-        Settings::Running => {
-            etc::renew(site, &previous, boot.root.id())?;
-        }
+        Settings::Running => etc::renew(site, &previous, boot.root.id(), Kept::Own)?,
         Settings::Old if etc::restore(site, &previous)? => {}
         Settings::Old => {
             return Err(cannot(format!(

@@ -71,10 +71,20 @@ fn settings(host: &Host, id: &str) -> std::path::PathBuf {
     folder.join("upper")
 }
 
-/// The host name in the settings that a release had before.
-fn kept(host: &Host, id: &str) -> String {
+/// The host name in the settings that a release had itself, or that a try left.
+fn kept(host: &Host, id: &str, what: &str) -> String {
     let folder = host.places.etc.join(id);
-    fs::read_to_string(folder.join("upper.kept/hostname")).unwrap()
+    fs::read_to_string(folder.join(what).join("hostname")).unwrap()
+}
+
+/// Both releases were good, and the new one runs.
+fn both_were_good() -> (Host, String) {
+    let (host, uuid) = tried();
+    host.boot(&host.old.manifest.root, "sda3");
+    let before = host.state();
+    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
+    health(&host, true, true);
+    (host, uuid)
 }
 
 #[test]
@@ -116,7 +126,7 @@ fn one_that_is_not_healthy_goes_back_and_says_why() {
     let still = record(&host, &uuid);
     assert_eq!((still.state, still.reason), (PatchState::Failed, reason));
     assert_eq!(
-        kept(&host, host.new.id()),
+        kept(&host, host.new.id(), "upper.tried"),
         "changed by the hotfix",
         "to see why"
     );
@@ -147,7 +157,7 @@ fn one_that_never_came_so_far_has_failed_too() {
         "{}",
         failed.reason
     );
-    assert_eq!(kept(&host, host.new.id()), "node-1");
+    assert_eq!(kept(&host, host.new.id(), "upper.tried"), "node-1");
     assert_eq!(host.state().try_id, None);
 }
 
@@ -195,14 +205,10 @@ fn a_host_with_nothing_to_go_back_to_stays_up() {
 
 #[test]
 fn back_by_hand_and_forth_again() {
-    let (host, uuid) = tried();
+    let (host, uuid) = both_were_good();
     // The old root is remembered from when it was good.
     let (old, _) = after_good_boot(&BootState::default(), host.old.id());
     assert_eq!(old.good.as_deref(), Some(host.old.id()));
-    host.boot(&host.old.manifest.root, "sda3");
-    let before = host.state();
-    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
-    health(&host, true, true);
     fs::write(settings(&host, host.new.id()).join("hostname"), "node-2").unwrap();
 
     let arranged = rollback(&host.site(), Settings::Running).unwrap();
@@ -220,7 +226,7 @@ fn back_by_hand_and_forth_again() {
         fs::read_to_string(settings(&host, host.old.id()).join("hostname")).unwrap(),
         "node-2"
     );
-    assert_eq!(kept(&host, host.old.id()), "node-1");
+    assert_eq!(kept(&host, host.old.id(), "upper.own"), "node-1");
     let state = host.state();
     assert_eq!(
         state.good.as_deref(),
@@ -232,7 +238,7 @@ fn back_by_hand_and_forth_again() {
     let back = record(&host, &uuid);
     assert_eq!(back.state, PatchState::RolledBack);
     assert!(back.reason.contains("1.0.0"), "{}", back.reason);
-    assert_eq!(kept(&host, host.new.id()), "node-2");
+    assert_eq!(kept(&host, host.new.id(), "upper.own"), "node-2");
 
     fs::write(settings(&host, host.old.id()).join("hostname"), "node-3").unwrap();
     rollback(&host.site(), Settings::Running).unwrap();
@@ -250,11 +256,7 @@ fn back_by_hand_and_forth_again() {
 
 #[test]
 fn the_old_settings_come_back_where_that_is_wanted() {
-    let (host, _) = tried();
-    host.boot(&host.old.manifest.root, "sda3");
-    let before = host.state();
-    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
-    health(&host, true, true);
+    let (host, _) = both_were_good();
     fs::write(settings(&host, host.new.id()).join("hostname"), "spoilt").unwrap();
     // First with the settings of now, which did not help; then with its own.
     rollback(&host.site(), Settings::Running).unwrap();
@@ -282,6 +284,24 @@ fn the_old_settings_come_back_where_that_is_wanted() {
     let error = rollback(&host.site(), Settings::Old).unwrap_err();
     assert_eq!(error.code, "HOST_CANNOT_ROLL_BACK");
     assert!(error.message.contains("settings=old"), "{error}");
+}
+
+#[test]
+fn the_old_settings_outlive_going_back_in_vain() {
+    let (host, _) = both_were_good();
+    fs::write(settings(&host, host.new.id()).join("hostname"), "spoilt").unwrap();
+    rollback(&host.site(), Settings::Running).unwrap();
+    // The old release starts with what spoils it, and does not come up.
+    settings(&host, host.old.id());
+    let state = host.state();
+    host.set_state(&BootState { tries: 0, ..state });
+    assert_eq!(health(&host, true, true), Verdict::Stay);
+    assert_eq!(kept(&host, host.old.id(), "upper.tried"), "spoilt");
+    rollback(&host.site(), Settings::Old).unwrap();
+    assert_eq!(
+        fs::read_to_string(settings(&host, host.old.id()).join("hostname")).unwrap(),
+        "node-1"
+    );
 }
 
 #[test]
@@ -358,11 +378,7 @@ fn what_waits_for_a_restart_is_taken_back() {
 
 #[test]
 fn an_old_slot_that_is_not_whole_is_not_gone_back_to() {
-    let (host, _) = tried();
-    host.boot(&host.old.manifest.root, "sda3");
-    let before = host.state();
-    after_boot(&host.site(), &host.record(), &before, &report(true, None)).unwrap();
-    health(&host, true, true);
+    let (host, _) = both_were_good();
     let kept = fs::read(host.slot("sda3")).unwrap();
     let mut broken = kept.clone();
     broken[..4096].fill(0);
