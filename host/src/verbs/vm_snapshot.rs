@@ -1,6 +1,7 @@
 //! Snapshots and copies of virtual machines.
 
 use super::disk::{destroy_disk, duplicate, name_disk};
+use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, confirm, name_in_use};
 use super::vm_life::guest_in;
@@ -255,6 +256,7 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
     {
         return Err(name_in_use(name));
     }
+    let uuid = uuid::Uuid::new_v4().to_string();
     let mut copies: Vec<(Disk, Disk)> = Vec::new();
     let made = all_disks(asked, &mut domain)?
         .into_iter()
@@ -262,10 +264,10 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
         .try_for_each(|(index, disk)| {
             let target = storage::repository(system, &disk.repository)?;
             let copy = duplicate(asked, &disk, &target, &format!("{name} disk {index}"))?;
+            let owned = owner::set(system, &copy.uuid, &uuid);
             copies.push((disk, copy));
-            Ok(())
+            owned
         });
-    let uuid = uuid::Uuid::new_v4().to_string();
     domain.set_uuid(&uuid);
     domain.set_name(name);
     domain.renew_addresses();

@@ -11,6 +11,8 @@ use std::process::ExitStatus;
 use steps::RecordingSystem;
 
 pub const VM: &str = "11111111-2222-4333-8444-555555555555";
+/// The disk that the guest has.
+pub const DISK: &str = "aaaaaaaa-1111-4111-8111-111111111111";
 pub const XL: &str = "\
 Name ID Mem VCPUs State Time(s) UUID Reason-Code Security Label
 Domain-0   0 1024 4 r----- 52.9 00000000-0000-0000-0000-000000000000 - -
@@ -73,6 +75,25 @@ pub fn system() -> RecordingSystem {
         .prints("vgs", VGS)
         .prints("lvs", LVS)
         .prints("find /srv/iso", "1000\t8\tdebian.iso\n")
+}
+
+/// Where is what was said about a disk.
+pub fn labels_of(disk: &str) -> String {
+    format!("/var/lib/bedplate/xe/labels/{disk}.json")
+}
+
+/// The guest that a disk was made for.
+pub fn owner_of(system: &RecordingSystem, disk: &str) -> Option<String> {
+    let bytes = system.content(labels_of(disk))?;
+    let labels: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let owner = labels["other-config"]["owner"].as_str()?;
+    Some(owner.to_owned())
+}
+
+/// The same host, where the disk of the guest was made for it.
+pub fn owned(system: RecordingSystem) -> RecordingSystem {
+    let labels = format!(r#"{{"other-config":{{"owner":"{VM}"}}}}"#);
+    system.file(labels_of(DISK), labels)
 }
 
 pub fn running() -> RecordingSystem {

@@ -108,6 +108,12 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
         assert_ne!(domain.nics()[0].mac, "00:16:3e:11:22:33");
         let path = domain.disks()[0].source.clone().unwrap();
         assert!(path != "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111");
+        let disk = path.rsplit("vdi-").next().unwrap();
+        assert_eq!(
+            owner_of(&system, disk).as_deref(),
+            Some(uuid.trim()),
+            "it goes with the guest"
+        );
         assert!(
             disks.at(Path::new(&path)).lock().unwrap().bytes(0, SIZE) == content,
             "what another guest left is gone, and what was exported is there"
@@ -119,6 +125,19 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
         let last = changes(&system).pop().unwrap();
         assert!(last.starts_with("lvremove"), "half a disk stays: {last}");
     }
+}
+
+#[test]
+fn the_disks_of_a_copy_go_with_the_copy() {
+    let (system, disks) = (owned(system()), Disks::default());
+    let content = filled(&disks);
+    let line = "vm-clone vm=web new-name-label=twin";
+    let uuid = run_on(&system, line, &Nobody, &disks).unwrap();
+    let path = defined(&system).disks()[0].source.clone().unwrap();
+    let disk = path.rsplit("vdi-").next().unwrap();
+    assert_eq!(owner_of(&system, disk).as_deref(), Some(uuid.trim()));
+    assert_eq!(owner_of(&system, DISK).as_deref(), Some(VM));
+    assert!(disks.at(Path::new(&path)).lock().unwrap().bytes(0, SIZE) == content);
 }
 
 #[test]
