@@ -349,11 +349,12 @@ fn parse_xl_list(text: &str) -> Result<Vec<Running>, XeError> {
     text.lines()
         .skip(1)
         .filter(|line| !line.trim().is_empty())
-        .map(parse_xl_line)
+        .filter_map(|line| parse_xl_line(line).transpose())
         .collect()
 }
 
-fn parse_xl_line(line: &str) -> Result<Running, XeError> {
+/// None for one that was ended and whose memory is being given back: it is halted, and can be started again.
+fn parse_xl_line(line: &str) -> Result<Option<Running>, XeError> {
     let odd = || {
         XeError::failure(
             "INTERNAL_ERROR",
@@ -368,19 +369,23 @@ fn parse_xl_line(line: &str) -> Result<Running, XeError> {
         .ok_or_else(odd)?;
     let number = |at: usize| words[at].parse::<u64>().map_err(|_| odd());
     let flags = words[uuid - 2];
-    Ok(Running {
+    if flags.contains('d') {
+        return Ok(None);
+    }
+    Ok(Some(Running {
         uuid: words[uuid].to_owned(),
         name: words[..uuid - 5].join(" "),
-        state: match flags.contains('p') {
-            true => "paused",
-            // Crashed and shut down domains that were kept are not running either.
-            false if flags.contains(['c', 's', 'd']) => "halted",
-            false => "running",
+        state: match flags {
+            // actions-after-crash=preserve: nothing runs in it, but it has its memory and its disks until it is ended.
+            flags if flags.contains('c') => "crashed",
+            flags if flags.contains('p') => "paused",
+            // One that shut itself down is there until libvirt ends it; libvirt says that it runs, too.
+            _ => "running",
         },
         id: number(uuid - 5)?.try_into().ok(),
         memory_mb: Some(number(uuid - 4)?),
         vcpus: number(uuid - 3)?.try_into().ok(),
-    })
+    }))
 }
 
 /// `UUID name`; names may hold blanks.
@@ -411,6 +416,9 @@ Name                                        ID   Mem VCPUs\tState\tTime(s)   UUI
 Domain-0                                     0  1024     4     r-----      52.9 00000000-0000-0000-0000-000000000000        -                -
 my guest                                     3   256     1     -b----       1.2 11111111-2222-3333-4444-555555555555        -                -
 frozen                                       4   256     1     --p---       1.2 22222222-2222-3333-4444-555555555555        -                -
+dead                                         5   256     1     --psc-       1.2 55555555-2222-3333-4444-555555555555        3                -
+going                                        6   256     1     ---s--       1.2 66666666-2222-3333-4444-555555555555        0                -
+off                                          7     0     1     --ps-d       1.2 33333333-2222-3333-4444-555555555555        0                -
 ";
     const VIRSH: &str = "\
 00000000-0000-0000-0000-000000000000 Domain-0
@@ -424,7 +432,7 @@ xen:///system
 ";
 
     #[test]
-    fn running_paused_and_halted_guests_are_listed_once() {
+    fn running_paused_crashed_and_halted_guests_are_listed_once() {
         let system = RecordingSystem::new()
             .prints("xl list", XL)
             .prints("virsh", VIRSH);
@@ -447,6 +455,8 @@ xen:///system
                 "Domain-0 running 0",
                 "my guest running 3",
                 "frozen paused 4",
+                "dead crashed 5",
+                "going running 6",
                 "off halted <unknown>",
                 "asleep suspended <unknown>"
             ]
@@ -460,7 +470,7 @@ xen:///system
         let system = RecordingSystem::new()
             .prints("xl list", XL)
             .fails("virsh", 1, "no socket");
-        assert_eq!(read(&system, &Wanted(&[])).unwrap().len(), 3);
+        assert_eq!(read(&system, &Wanted(&[])).unwrap().len(), 5);
         let system = RecordingSystem::new().fails("xl", 1, "not running under Xen");
         let error = read(&system, &Wanted(&[])).unwrap_err();
         assert!(

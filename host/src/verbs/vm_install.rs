@@ -256,7 +256,7 @@ fn undefine(asked: &Asked<'_>, record: &Record) -> Result<(), XeError> {
 }
 
 fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
-    let uuid = guest_in(record, &["halted", "suspended"])?;
+    let uuid = guest_in(record, &["halted"])?;
     let all = snapshots::all(asked.around.system)?;
     if !snapshots::of(&all, &uuid).is_empty() {
         return Err(XeError::failure(
@@ -350,6 +350,9 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             "The following is destroyed:\nVM : {uuid} ({})\n",
             domain.name()
         );
+        if record.text("power-state").as_deref() == Some("suspended") {
+            list += "Memory: what it did when it was suspended\n";
+        }
         for disk in &disks {
             list += &format!("VDI: {} ({})\n", disk.uuid, disk.path.display());
         }

@@ -70,6 +70,7 @@ pub fn system() -> RecordingSystem {
         .prints(&format!("{V} list --uuid"), "\n")
         .prints(&format!("{V} list --uuid --all"), &format!("{VM}\n"))
         .prints(&format!("{V} list --uuid --all --autostart"), "\n")
+        .prints(&format!("{V} list --uuid --all --with-managed-save"), "\n")
         .prints(&format!("{V} 'dumpxml"), DEFINITION)
         .prints(&format!("{V} dumpxml"), DEFINITION)
         .prints("vgs", VGS)
@@ -101,6 +102,15 @@ pub fn running() -> RecordingSystem {
         .prints("xl list -v", &format!("{XL}{RUNNING}"))
         .prints(&format!("{V} list --uuid"), &format!("{VM}\n"))
         .prints(&format!("{V} list --uuid --all --autostart"), "\n")
+}
+
+/// The guest is suspended: its memory is on disk.
+pub fn suspended() -> RecordingSystem {
+    let lists = format!("{VM} web\nxen:///system\n{VM}\nxen:///system\n");
+    system().prints(&format!("{V} 'list"), &lists).prints(
+        &format!("{V} list --uuid --all --with-managed-save"),
+        &format!("{VM}\n"),
+    )
 }
 
 pub fn words(line: &str) -> Vec<String> {
