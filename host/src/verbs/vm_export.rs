@@ -67,6 +67,7 @@ const LEVEL: i32 = 3;
 
 fn export_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let vm = guest_in(record, &["halted"])?;
+    snapshots::refuse_reverting(asked.around.system, &vm, "")?;
     export(asked, libvirt::domain(asked.around.system, &vm)?)
 }
 

@@ -5,6 +5,7 @@ use super::uuid_of;
 use crate::XeError;
 use crate::class::{DOM0, bad_power_state};
 use crate::guest::libvirt::{self, CONNECTION};
+use crate::guest::snapshots;
 use crate::record::Record;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::time::Duration;
