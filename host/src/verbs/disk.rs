@@ -258,13 +258,29 @@ pub(super) fn fill(
         .with("current", disk.size.to_string()));
     }
     // Only of a new file is it known that what is not written is zero.
-    let kind = if is_new { disk.kind } else { Storage::Lvm };
+    let zeroed = is_new && disk.kind == Storage::Ext;
+    let kind = if zeroed { Storage::Ext } else { Storage::Lvm };
     copy::import(
         system,
         machine,
         (image, format, size),
         &disk.path,
         kind,
+        asked.task,
+    )?;
+    match zeroed {
+        true => Ok(()),
+        false => zero_rest(asked, disk, size),
+    }
+}
+
+/// Makes zero what is behind the content of a disk. A volume may be larger than was asked for.
+pub(super) fn zero_rest(asked: &Asked<'_>, disk: &Disk, from: u64) -> Result<(), XeError> {
+    copy::zero_rest(
+        asked.around.system,
+        asked.around.machine,
+        (&disk.path, disk.kind),
+        from,
         asked.task,
     )
 }
@@ -328,6 +344,7 @@ pub(super) fn duplicate(
         new.kind == Storage::Ext,
         asked.task,
     )
+    .and_then(|()| zero_rest(asked, &new, disk.size))
     .and_then(|()| name_disk(asked, &new.uuid, name))
     .inspect_err(|_| {
         // The error that is told is the first one.

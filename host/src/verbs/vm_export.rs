@@ -1,6 +1,6 @@
 //! Virtual machines to a file and from a file.
 
-use super::disk::{destroy_disk, name_disk, repository};
+use super::disk::{destroy_disk, name_disk, repository, zero_rest};
 use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, name_in_use};
@@ -169,6 +169,7 @@ fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {
         });
         eject_foreign(asked, &mut domain)?;
         for (disk, known) in made.iter().zip(&manifest.disks) {
+            zero_rest(asked, disk, disk.size)?;
             name_disk(asked, &disk.uuid, &known.name_label)?;
             owner::set(system, &disk.uuid, &domain.uuid())?;
         }

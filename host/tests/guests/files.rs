@@ -141,6 +141,36 @@ fn the_disks_of_a_copy_go_with_the_copy() {
 }
 
 #[test]
+fn an_image_that_is_smaller_than_its_disk_leaves_nothing_of_another_guest() {
+    const SPARE: &str = "/dev/bedplate/vdi-bbbbbbbb-1111-4111-8111-111111111111";
+    const IMAGE: usize = (1 << 20) + 512;
+    const ALIGNED: usize = 2 << 20;
+    let import = "vdi-import uuid=bbbbbbbb-1111-4111-8111-111111111111 filename=/image";
+    let install =
+        "vm-install new-name-label=db template=\"Linux PVH\" import-file=/image disk-size=64MiB";
+    for line in [import, install] {
+        let (system, disks) = (system().file("/image", ""), Disks::default());
+        *disks.at(Path::new("/image")).lock().unwrap() = holding(&[7; IMAGE]);
+        run_on(&system, line, &Nobody, &disks).unwrap();
+        let path = match line == import {
+            true => SPARE.to_owned(),
+            false => defined(&system).disks()[0].source.clone().unwrap(),
+        };
+        let disk = disks.at(Path::new(&path));
+        let disk = disk.lock().unwrap();
+        assert!(disk.bytes(0, IMAGE).iter().all(|byte| *byte == 7), "{line}");
+        let rest = disk.bytes(IMAGE as u64, ALIGNED - IMAGE);
+        assert!(rest.iter().all(|byte| *byte == 0), "{line}");
+        let zeroed = format!("blkdiscard --force --zeroout --offset {ALIGNED} {path}");
+        assert!(
+            changes(&system).contains(&zeroed),
+            "{line}: {:?}",
+            changes(&system)
+        );
+    }
+}
+
+#[test]
 fn a_canceled_export_leaves_no_file() {
     /// Cancels every task as soon as it is looked at.
     struct Canceling<'a>(&'a RecordingSystem, Disks);
