@@ -1,6 +1,6 @@
 //! Virtual machines.
 
-use super::{Class, Wanted};
+use super::{Class, Listed, Wanted};
 use crate::XeError;
 use crate::change::Change;
 use crate::commands::Surroundings;
@@ -69,9 +69,17 @@ const QUICK: [&str; 8] = [
 /// What separates the lists that one `virsh` prints: the answer to `uri`. (Its `echo` ends no line, and lists may be empty.)
 const MARK: &str = "xen:///system";
 
+/// All of them. Without libvirt it would seem that there are no halted ones.
+fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+    match listed(system, wanted)? {
+        (records, None) => Ok(records),
+        (_, Some(error)) => Err(error),
+    }
+}
+
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
-fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+pub(super) fn listed(system: &dyn System, wanted: &Wanted<'_>) -> Result<Listed, XeError> {
     rename::finish(system)?;
     let output = system
         .run(&Command::new("xl").args(["list", "-v"]))
@@ -79,7 +87,11 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
     let mut domains = parse_xl_list(&output.text())?;
     let running: BTreeSet<_> = domains.iter().map(|domain| domain.uuid.clone()).collect();
     let lists = "list --all --uuid --name; uri; list --all --uuid --with-managed-save; uri; list --all --uuid --autostart";
-    let text = libvirt::run(system, [lists]).unwrap_or_default();
+    let mut missing = None;
+    let mut or_missing = |error: XeError| missing = Some(unknown(&error));
+    let text = libvirt::run_within(system, [lists], libvirt::ANSWER_TIMEOUT)
+        .map_err(&mut or_missing)
+        .unwrap_or_default();
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     let mut lists = lines.split(|line| *line == MARK);
     let mut next = || lists.next().unwrap_or_default().iter().copied();
@@ -103,6 +115,7 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         .filter(|name| !QUICK.contains(name));
     let definitions: BTreeMap<String, Domain> = match wanted.any(&more.collect::<Vec<_>>()) {
         true => libvirt::domains(system)
+            .map_err(&mut or_missing)
             .unwrap_or_default()
             .into_iter()
             .map(|domain| (domain.uuid(), domain))
@@ -114,7 +127,7 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         false => Vec::new(),
     };
     let host = host_uuid(system).map(|uuid| uuid.to_string());
-    Ok(domains
+    let records = domains
         .into_iter()
         .map(|domain| {
             let uuid = domain.uuid.clone();
@@ -132,7 +145,18 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
             }
             record
         })
-        .collect())
+        .collect();
+    Ok((records, missing))
+}
+
+/// libvirt did not say which guests there are, or what they are.
+fn unknown(error: &XeError) -> XeError {
+    XeError::failure(
+        "HOST_OFFLINE",
+        "libvirt, which knows the guests that do not run, gives no answer; see `systemctl status libvirtd`. What runs is shown by \
+         vm-list.",
+    )
+    .with("reason", error.message.clone())
 }
 
 /// What the definition of a guest adds; snapshots have the same.
@@ -470,7 +494,11 @@ xen:///system
         let system = RecordingSystem::new()
             .prints("xl list", XL)
             .fails("virsh", 1, "no socket");
-        assert_eq!(read(&system, &Wanted(&[])).unwrap().len(), 5);
+        let (records, missing) = listed(&system, &Wanted(&["memory-static-max"])).unwrap();
+        assert_eq!(records.len(), 5);
+        assert_eq!(missing.unwrap().code, "HOST_OFFLINE");
+        let error = read(&system, &Wanted(&[])).unwrap_err();
+        assert!(error.to_string().contains("no socket"), "{error}");
         let system = RecordingSystem::new().fails("xl", 1, "not running under Xen");
         let error = read(&system, &Wanted(&[])).unwrap_err();
         assert!(

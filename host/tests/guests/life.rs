@@ -105,6 +105,27 @@ fn a_crashed_guest_lives_until_it_is_ended() {
 }
 
 #[test]
+fn without_libvirt_no_guest_seems_to_be_gone() {
+    let system = running().fails(V, 1, "error: failed to connect to the hypervisor");
+    let error = run(&system, "vm-list params=name-label --minimal").unwrap_err();
+    assert_eq!(
+        (error.code, error.exit_code(), error.printed.as_str()),
+        ("HOST_OFFLINE", 1, "Domain-0,web\n")
+    );
+    for line in [
+        "vm-start vm=off",
+        "vm-shutdown vm=web force=true",
+        "vm-param-get vm=web param-name=power-state",
+        "vm-param-list uuid=99999999-2222-4333-8444-555555555555",
+    ] {
+        let error = run(&system, line).unwrap_err();
+        assert_eq!((error.code, error.printed.as_str()), ("HOST_OFFLINE", ""));
+        assert!(error.to_string().contains("failed to connect"), "{error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+}
+
+#[test]
 fn a_guest_that_goes_on_running_is_told() {
     let system = running().prints(&format!("{V} domstate"), "running\n");
     let error = run(&system, "vm-shutdown vm=web timeout=1").unwrap_err();
