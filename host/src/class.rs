@@ -38,6 +38,9 @@ pub struct Class {
     pub write: Option<Writer>,
 }
 
+/// Records, and why some are missing.
+pub type Listed = (Vec<Record>, Option<XeError>);
+
 /// Changes fields of a record.
 pub type Writer = fn(&Surroundings<'_>, &Record, &[Change]) -> Result<(), XeError>;
 
@@ -80,5 +83,13 @@ impl Class {
     /// Reads all of its records, with at least the fields of `wanted`.
     pub fn records(&self, system: &dyn System, wanted: &[&str]) -> Result<Vec<Record>, XeError> {
         (self.read)(system, &Wanted(wanted))
+    }
+
+    /// What can be read of its records, and why the rest cannot: for whoever only looks.
+    pub fn listed(&self, system: &dyn System, wanted: &[&str]) -> Result<Listed, XeError> {
+        match self.name == vm::CLASS.name {
+            true => vm::listed(system, &Wanted(wanted)),
+            false => Ok((self.records(system, wanted)?, None)),
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::class::Class;
 use crate::commands::{Command, Surroundings};
 use crate::param_commands::ParamCommand;
 use crate::record::{Field, Value};
-use crate::selection::records;
+use crate::selection::listed;
 use crate::verb::Kind;
 
 /// Tells the shell to offer the names of files.
@@ -173,7 +173,8 @@ fn field_values(class: Class, field: &str, around: &Surroundings<'_>) -> Vec<Str
     let Some(field) = class.fields.iter().find(|known| known.name == field) else {
         return Vec::new();
     };
-    let records = records(class, around, &[field.name]).unwrap_or_default();
+    let records =
+        listed(class, around, &[field.name]).map_or_else(|_| Vec::new(), |(records, _)| records);
     records
         .iter()
         .filter_map(|record| match record.get(field.name) {

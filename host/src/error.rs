@@ -13,6 +13,8 @@ pub struct XeError {
     pub params: Vec<(&'static str, String)>,
     /// True where the command line itself was wrong.
     pub usage: bool,
+    /// What the command found out or did all the same; it is printed like the output of one that succeeds.
+    pub printed: String,
 }
 
 impl XeError {
@@ -23,6 +25,7 @@ impl XeError {
             message: message.into(),
             params: Vec::new(),
             usage: false,
+            printed: String::new(),
         }
     }
 
@@ -33,6 +36,7 @@ impl XeError {
             message: message.into(),
             params: Vec::new(),
             usage: true,
+            printed: String::new(),
         }
     }
 
@@ -44,6 +48,12 @@ impl XeError {
     /// Adds a parameter.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> XeError {
         self.params.push((name, value.into()));
+        self
+    }
+
+    /// Adds what is to be printed all the same.
+    pub fn printing(mut self, text: String) -> XeError {
+        self.printed = text;
         self
     }
 

@@ -97,7 +97,8 @@ pub fn read(system: &dyn System) -> Result<BTreeMap<String, Labels>, XeError> {
     Ok(all)
 }
 
-fn read_one(system: &dyn System, uuid: &str) -> Result<Option<Labels>, XeError> {
+/// Those of the thing with this UUID; none where nothing was said about it.
+pub fn read_one(system: &dyn System, uuid: &str) -> Result<Option<Labels>, XeError> {
     let path = file(uuid);
     let bytes = match system.read_file(&path) {
         Ok(bytes) => bytes,

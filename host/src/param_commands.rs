@@ -6,7 +6,7 @@ use crate::cmdline::Invocation;
 use crate::commands::Surroundings;
 use crate::query::{self, Filters};
 use crate::record::{Access, Field, Record, Value};
-use crate::selection::{Unsaid, names_of, records, select};
+use crate::selection::{Unsaid, listed, names_of, select};
 use crate::verb::{Arg, Kind};
 use crate::{XeError, labels, render};
 
@@ -219,9 +219,13 @@ fn list(line: &Invocation, class: Class, around: &Surroundings<'_>) -> Result<St
         .map(|field| field.name)
         .chain(filters.names())
         .collect();
-    let mut records = records(class, around, &wanted)?;
+    let (mut records, missing) = listed(class, around, &wanted)?;
     records.retain(|record| filters.match_record(record));
-    Ok(print(line, &records, &fields))
+    let text = print(line, &records, &fields);
+    match missing {
+        Some(error) => Err(error.printing(text)),
+        None => Ok(text),
+    }
 }
 
 fn selected(

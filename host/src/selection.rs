@@ -1,7 +1,7 @@
 //! Records of a class, and which of them a command line means.
 
 use crate::XeError;
-use crate::class::Class;
+use crate::class::{Class, Listed};
 use crate::cmdline::Invocation;
 use crate::commands::Surroundings;
 use crate::labels;
@@ -25,7 +25,15 @@ pub fn records(
     around: &Surroundings<'_>,
     wanted: &[&str],
 ) -> Result<Vec<Record>, XeError> {
-    let mut records = class.records(around.system, wanted)?;
+    match listed(class, around, wanted)? {
+        (records, None) => Ok(records),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// The same for whoever only looks: what can be read, and why the rest cannot.
+pub fn listed(class: Class, around: &Surroundings<'_>, wanted: &[&str]) -> Result<Listed, XeError> {
+    let (mut records, missing) = class.listed(around.system, wanted)?;
     if class.labeled {
         let all = labels::read(around.system)?;
         for record in &mut records {
@@ -45,7 +53,7 @@ pub fn records(
             *record = look.add_to_host(std::mem::take(record));
         }
     }
-    Ok(records)
+    Ok((records, missing))
 }
 
 /// The names of fields.

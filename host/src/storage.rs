@@ -7,6 +7,7 @@ pub mod copy;
 pub mod ext;
 pub mod groups;
 pub mod lvm;
+pub mod revert;
 
 use crate::XeError;
 use crate::local::{derived_uuid, host_uuid};

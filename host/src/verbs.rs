@@ -4,6 +4,7 @@ mod device;
 mod disk;
 mod host;
 mod network;
+mod owner;
 mod repository;
 mod task;
 mod update;

@@ -1,6 +1,6 @@
 //! Virtual machines.
 
-use super::{Class, Wanted};
+use super::{Class, Listed, Wanted};
 use crate::XeError;
 use crate::change::Change;
 use crate::commands::Surroundings;
@@ -69,9 +69,17 @@ const QUICK: [&str; 8] = [
 /// What separates the lists that one `virsh` prints: the answer to `uri`. (Its `echo` ends no line, and lists may be empty.)
 const MARK: &str = "xen:///system";
 
+/// All of them. Without libvirt it would seem that there are no halted ones.
+fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+    match listed(system, wanted)? {
+        (records, None) => Ok(records),
+        (_, Some(error)) => Err(error),
+    }
+}
+
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
-fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError> {
+pub(super) fn listed(system: &dyn System, wanted: &Wanted<'_>) -> Result<Listed, XeError> {
     rename::finish(system)?;
     let output = system
         .run(&Command::new("xl").args(["list", "-v"]))
@@ -79,7 +87,11 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
     let mut domains = parse_xl_list(&output.text())?;
     let running: BTreeSet<_> = domains.iter().map(|domain| domain.uuid.clone()).collect();
     let lists = "list --all --uuid --name; uri; list --all --uuid --with-managed-save; uri; list --all --uuid --autostart";
-    let text = libvirt::run(system, [lists]).unwrap_or_default();
+    let mut missing = None;
+    let mut or_missing = |error: XeError| missing = Some(unknown(&error));
+    let text = libvirt::run_within(system, [lists], libvirt::ANSWER_TIMEOUT)
+        .map_err(&mut or_missing)
+        .unwrap_or_default();
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     let mut lists = lines.split(|line| *line == MARK);
     let mut next = || lists.next().unwrap_or_default().iter().copied();
@@ -103,6 +115,7 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         .filter(|name| !QUICK.contains(name));
     let definitions: BTreeMap<String, Domain> = match wanted.any(&more.collect::<Vec<_>>()) {
         true => libvirt::domains(system)
+            .map_err(&mut or_missing)
             .unwrap_or_default()
             .into_iter()
             .map(|domain| (domain.uuid(), domain))
@@ -114,7 +127,7 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         false => Vec::new(),
     };
     let host = host_uuid(system).map(|uuid| uuid.to_string());
-    Ok(domains
+    let records = domains
         .into_iter()
         .map(|domain| {
             let uuid = domain.uuid.clone();
@@ -132,7 +145,18 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
             }
             record
         })
-        .collect())
+        .collect();
+    Ok((records, missing))
+}
+
+/// libvirt did not say which guests there are, or what they are.
+fn unknown(error: &XeError) -> XeError {
+    XeError::failure(
+        "HOST_OFFLINE",
+        "libvirt, which knows the guests that do not run, gives no answer; see `systemctl status libvirtd`. What runs is shown by \
+         vm-list.",
+    )
+    .with("reason", error.message.clone())
 }
 
 /// What the definition of a guest adds; snapshots have the same.
@@ -349,11 +373,12 @@ fn parse_xl_list(text: &str) -> Result<Vec<Running>, XeError> {
     text.lines()
         .skip(1)
         .filter(|line| !line.trim().is_empty())
-        .map(parse_xl_line)
+        .filter_map(|line| parse_xl_line(line).transpose())
         .collect()
 }
 
-fn parse_xl_line(line: &str) -> Result<Running, XeError> {
+/// None for one that was ended and whose memory is being given back: it is halted, and can be started again.
+fn parse_xl_line(line: &str) -> Result<Option<Running>, XeError> {
     let odd = || {
         XeError::failure(
             "INTERNAL_ERROR",
@@ -368,19 +393,23 @@ fn parse_xl_line(line: &str) -> Result<Running, XeError> {
         .ok_or_else(odd)?;
     let number = |at: usize| words[at].parse::<u64>().map_err(|_| odd());
     let flags = words[uuid - 2];
-    Ok(Running {
+    if flags.contains('d') {
+        return Ok(None);
+    }
+    Ok(Some(Running {
         uuid: words[uuid].to_owned(),
         name: words[..uuid - 5].join(" "),
-        state: match flags.contains('p') {
-            true => "paused",
-            // Crashed and shut down domains that were kept are not running either.
-            false if flags.contains(['c', 's', 'd']) => "halted",
-            false => "running",
+        state: match flags {
+            // actions-after-crash=preserve: nothing runs in it, but it has its memory and its disks until it is ended.
+            flags if flags.contains('c') => "crashed",
+            flags if flags.contains('p') => "paused",
+            // One that shut itself down is there until libvirt ends it; libvirt says that it runs, too.
+            _ => "running",
         },
         id: number(uuid - 5)?.try_into().ok(),
         memory_mb: Some(number(uuid - 4)?),
         vcpus: number(uuid - 3)?.try_into().ok(),
-    })
+    }))
 }
 
 /// `UUID name`; names may hold blanks.
@@ -411,6 +440,9 @@ Name                                        ID   Mem VCPUs\tState\tTime(s)   UUI
 Domain-0                                     0  1024     4     r-----      52.9 00000000-0000-0000-0000-000000000000        -                -
 my guest                                     3   256     1     -b----       1.2 11111111-2222-3333-4444-555555555555        -                -
 frozen                                       4   256     1     --p---       1.2 22222222-2222-3333-4444-555555555555        -                -
+dead                                         5   256     1     --psc-       1.2 55555555-2222-3333-4444-555555555555        3                -
+going                                        6   256     1     ---s--       1.2 66666666-2222-3333-4444-555555555555        0                -
+off                                          7     0     1     --ps-d       1.2 33333333-2222-3333-4444-555555555555        0                -
 ";
     const VIRSH: &str = "\
 00000000-0000-0000-0000-000000000000 Domain-0
@@ -424,7 +456,7 @@ xen:///system
 ";
 
     #[test]
-    fn running_paused_and_halted_guests_are_listed_once() {
+    fn running_paused_crashed_and_halted_guests_are_listed_once() {
         let system = RecordingSystem::new()
             .prints("xl list", XL)
             .prints("virsh", VIRSH);
@@ -447,6 +479,8 @@ xen:///system
                 "Domain-0 running 0",
                 "my guest running 3",
                 "frozen paused 4",
+                "dead crashed 5",
+                "going running 6",
                 "off halted <unknown>",
                 "asleep suspended <unknown>"
             ]
@@ -460,7 +494,11 @@ xen:///system
         let system = RecordingSystem::new()
             .prints("xl list", XL)
             .fails("virsh", 1, "no socket");
-        assert_eq!(read(&system, &Wanted(&[])).unwrap().len(), 3);
+        let (records, missing) = listed(&system, &Wanted(&["memory-static-max"])).unwrap();
+        assert_eq!(records.len(), 5);
+        assert_eq!(missing.unwrap().code, "HOST_OFFLINE");
+        let error = read(&system, &Wanted(&[])).unwrap_err();
+        assert!(error.to_string().contains("no socket"), "{error}");
         let system = RecordingSystem::new().fails("xl", 1, "not running under Xen");
         let error = read(&system, &Wanted(&[])).unwrap_err();
         assert!(

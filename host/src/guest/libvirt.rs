@@ -13,7 +13,7 @@ pub const CONNECTION: [&str; 3] = ["-q", "-c", "xen:///system"];
 const LIFE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How long an answer may take that changes nothing. A libvirtd that hangs must not hold up whoever only asks.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A `virsh` command.
 pub fn virsh<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {

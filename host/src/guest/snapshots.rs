@@ -16,6 +16,29 @@ pub const OF_NAME: &str = "snapshot-of-name";
 /// Key of the time, in seconds since 1970.
 pub const TIME: &str = "snapshot-time";
 
+/// Key of the note that a guest is going back to it and is not there yet: `autostart` where the guest starts with the host, else
+/// `manual`.
+pub const REVERTING: &str = "reverting";
+
+/// Refuses where a guest is in the middle of going back to a snapshot, but for `except`: its disks are of two moments.
+pub fn refuse_reverting(system: &dyn System, vm: &str, except: &str) -> Result<(), XeError> {
+    let all = all(system)?;
+    let unfinished = all
+        .iter()
+        .filter(|snapshot| snapshot.own(OF).as_deref() == Some(vm) && snapshot.uuid() != except)
+        .find(|snapshot| snapshot.own(REVERTING).is_some());
+    match unfinished {
+        Some(snapshot) => Err(XeError::failure(
+            "OTHER_OPERATION_IN_PROGRESS",
+            "The virtual machine was going back to a snapshot, and that was cut off: its disks may be of two moments. Run \
+             snapshot-revert with this snapshot again.",
+        )
+        .with("vm", vm)
+        .with("snapshot", snapshot.uuid())),
+        None => Ok(()),
+    }
+}
+
 fn file(uuid: &str) -> PathBuf {
     Path::new(FOLDER).join(format!("{uuid}.xml"))
 }

@@ -14,12 +14,9 @@ use steps::sink::{Console, FanOut};
 
 /// Runs one command, prints what it says and ends as it went.
 pub fn main() -> anyhow::Result<ExitCode> {
-    let text = match words().and_then(|words| run(&words)) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{error}");
-            return Ok(ExitCode::from(error.exit_code()));
-        }
+    let (text, error) = match words().and_then(|words| run(&words)) {
+        Ok(text) => (text, None),
+        Err(mut error) => (std::mem::take(&mut error.printed), Some(error)),
     };
     let written = io::stdout()
         .write_all(text.as_bytes())
@@ -31,7 +28,13 @@ pub fn main() -> anyhow::Result<ExitCode> {
             eprintln!("INTERNAL_ERROR: cannot write the output: {e}");
             ExitCode::FAILURE
         }
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match error {
+            Some(error) => {
+                eprintln!("{error}");
+                ExitCode::from(error.exit_code())
+            }
+            None => ExitCode::SUCCESS,
+        },
     })
 }
 

@@ -205,6 +205,49 @@ pub fn copy(
     target.flush().map_err(|e| failed(to, &e))
 }
 
+/// Makes everything from `offset` on zero, to the end of the volume or file `path`: another guest left something there.
+pub fn zero_rest(
+    system: &dyn System,
+    machine: &dyn Machine,
+    (path, kind): (&Path, Kind),
+    offset: u64,
+    task: &Task<'_>,
+) -> Result<(), XeError> {
+    let mut target = open(machine, path, Access::Write)?;
+    let size = target.size();
+    // Programs want whole sectors.
+    let aligned = offset.next_multiple_of(CHUNK as u64).min(size);
+    if offset < aligned {
+        let zeros = vec![0; usize::try_from(aligned - offset).unwrap_or(CHUNK)];
+        target
+            .write_at(offset, &zeros)
+            .and_then(|()| target.flush())
+            .map_err(|e| failed(path, &e))?;
+    }
+    drop(target);
+    task.progress(size, size)?;
+    if aligned >= size {
+        return Ok(());
+    }
+    let command = match kind {
+        // By force, as there is something on it: what was just written.
+        Kind::Lvm => Command::new("blkdiscard").args([
+            "--force",
+            "--zeroout",
+            "--offset",
+            &aligned.to_string(),
+        ]),
+        Kind::Ext | Kind::Iso => Command::new("fallocate")
+            .args(["--punch-hole", "--offset", &aligned.to_string()])
+            .args(["--length", &(size - aligned).to_string()]),
+    };
+    // Devices that cannot make zeros by themselves are written to.
+    system
+        .run(&command.arg(path).timeout(Duration::from_secs(24 * 3600)))
+        .map(drop)
+        .map_err(|e| XeError::failure("VDI_IO_ERROR", XeError::system(&e).message))
+}
+
 /// Whether there is nothing in it.
 pub fn is_zero(chunk: &[u8]) -> bool {
     chunk.iter().all(|byte| *byte == 0)

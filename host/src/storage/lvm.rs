@@ -33,8 +33,8 @@ pub struct VolumeGroup {
 }
 
 #[derive(Deserialize)]
-struct Report<T> {
-    report: Vec<T>,
+pub(super) struct Report<T> {
+    pub(super) report: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -284,28 +284,7 @@ pub fn snapshot(system: &dyn System, origin: &Path, uuid: &str) -> Result<PathBu
     Ok(origin.with_file_name(name))
 }
 
-/// Brings a volume back to what its snapshot shows, and makes the snapshot anew, as merging uses it up. The volume must not
-/// be in use. Running it again after it was cut off finishes it.
-pub fn revert(
-    system: &dyn System,
-    origin: &Path,
-    snapshot_path: &Path,
-    uuid: &str,
-) -> Result<(), XeError> {
-    if system.exists(snapshot_path) {
-        run(
-            system,
-            Command::new("lvconvert")
-                .args(["--quiet", "--yes", "--merge"])
-                .arg(snapshot_path)
-                // The changed parts are copied, at the speed of the disk.
-                .timeout(Duration::from_secs(24 * 3600)),
-        )?;
-    }
-    snapshot(system, origin, uuid).map(drop)
-}
-
-fn run(system: &dyn System, command: Command) -> Result<steps::Output, XeError> {
+pub(super) fn run(system: &dyn System, command: Command) -> Result<steps::Output, XeError> {
     system.run(&command).map_err(|e| {
         let error = XeError::system(&e);
         match error.message.contains("insufficient free space")
@@ -407,22 +386,6 @@ mod tests {
         );
         let broken = RecordingSystem::new().prints("lvs", "");
         assert!(super::disks(&broken, &repository()).is_err());
-    }
-
-    #[test]
-    fn a_revert_that_was_cut_off_after_the_merge_only_makes_the_snapshot() {
-        let (origin, snapshot) = (Path::new("/dev/bedplate/a"), Path::new("/dev/bedplate/b"));
-        let whole = RecordingSystem::new().file(snapshot, "");
-        revert(&whole, origin, snapshot, "1").unwrap();
-        let rest = RecordingSystem::new();
-        revert(&rest, origin, snapshot, "1").unwrap();
-        let make =
-            "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-1 /dev/bedplate/a";
-        assert_eq!(
-            whole.command_lines(),
-            ["lvconvert --quiet --yes --merge /dev/bedplate/b", make]
-        );
-        assert_eq!(rest.command_lines(), [make]);
     }
 
     #[test]

@@ -41,7 +41,9 @@ fn guests(system: &dyn System) -> Result<Vec<String>, XeError> {
     let is =
         |record: &Record, field: &str, value: &str| record.text(field).as_deref() == Some(value);
     Ok(class
-        .records(system, &WANTED)?
+        // What runs is known without libvirt too.
+        .listed(system, &WANTED)?
+        .0
         .iter()
         .filter(|vm| !is(vm, "is-control-domain", "true"))
         .filter(|vm| !is(vm, "power-state", "halted") && !is(vm, "power-state", "suspended"))

@@ -19,8 +19,11 @@ pub(super) fn scopes(state: Option<&str>) -> &'static [&'static str] {
     }
 }
 
+/// The state of a guest whose devices can be taken away. The memory of one that is suspended counts on them.
 pub(super) fn state_of(asked: &Asked<'_>, vm: &str) -> Result<Option<String>, XeError> {
-    Ok(one("vm", vm, asked.around)?.text("power-state"))
+    let record = one("vm", vm, asked.around)?;
+    guest_in(&record, &["halted", "running", "paused"])?;
+    Ok(record.text("power-state"))
 }
 
 pub(super) fn attach(

@@ -143,24 +143,36 @@ pub(super) fn refuse_users(asked: &Asked<'_>, places: &[PathBuf]) -> Result<(), 
     }
 }
 
-/// Refuses where a guest that runs has the disk.
+/// Refuses where a guest has the disk that runs, or that is suspended: it goes on with what it knows of the disk.
 fn refuse_running(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
     let system = asked.around.system;
-    let running = libvirt::running(system)?;
-    let user = running.iter().find(|domain| {
+    let has = |domain: &Domain| {
         domain
             .disks()
             .iter()
             .any(|used| used.is_on(system, &disk.path))
-    });
+    };
+    let why = "A virtual machine that runs has this disk; shut it down first.";
+    let user = libvirt::running(system)?.into_iter().find(has);
+    let user = match user.map(|domain| (domain, why)) {
+        Some(user) => Some(user),
+        None => {
+            let why = "A virtual machine that is suspended has this disk, and goes on with it; resume it and shut it down first, or \
+                       drop its memory by vm-reset-powerstate.";
+            let suspended = libvirt::suspended(system)?;
+            let mut all = match suspended.is_empty() {
+                true => Vec::new(),
+                false => libvirt::domains(system)?,
+            };
+            all.retain(|domain| suspended.contains(&domain.uuid()));
+            all.into_iter().find(has).map(|domain| (domain, why))
+        }
+    };
     match user {
-        Some(domain) => Err(XeError::failure(
-            "VDI_IN_USE",
-            "A virtual machine that runs has this disk; shut it down first.",
-        )
-        .with("vdi", disk.uuid.clone())
-        .with("vm", domain.uuid())
-        .with("name-label", domain.name())),
+        Some((domain, why)) => Err(XeError::failure("VDI_IN_USE", why)
+            .with("vdi", disk.uuid.clone())
+            .with("vm", domain.uuid())
+            .with("name-label", domain.name())),
         None => Ok(()),
     }
 }
@@ -246,13 +258,29 @@ pub(super) fn fill(
         .with("current", disk.size.to_string()));
     }
     // Only of a new file is it known that what is not written is zero.
-    let kind = if is_new { disk.kind } else { Storage::Lvm };
+    let zeroed = is_new && disk.kind == Storage::Ext;
+    let kind = if zeroed { Storage::Ext } else { Storage::Lvm };
     copy::import(
         system,
         machine,
         (image, format, size),
         &disk.path,
         kind,
+        asked.task,
+    )?;
+    match zeroed {
+        true => Ok(()),
+        false => zero_rest(asked, disk, size),
+    }
+}
+
+/// Makes zero what is behind the content of a disk. A volume may be larger than was asked for.
+pub(super) fn zero_rest(asked: &Asked<'_>, disk: &Disk, from: u64) -> Result<(), XeError> {
+    copy::zero_rest(
+        asked.around.system,
+        asked.around.machine,
+        (&disk.path, disk.kind),
+        from,
         asked.task,
     )
 }
@@ -316,6 +344,7 @@ pub(super) fn duplicate(
         new.kind == Storage::Ext,
         asked.task,
     )
+    .and_then(|()| zero_rest(asked, &new, disk.size))
     .and_then(|()| name_disk(asked, &new.uuid, name))
     .inspect_err(|_| {
         // The error that is told is the first one.

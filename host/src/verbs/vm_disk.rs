@@ -2,6 +2,7 @@
 
 use super::device::{VM, attach, detach, live, scopes, state_of, vm_argument};
 use super::disk::{destroy_disk, name_disk, refuse_snapshots, refuse_users, repository};
+use super::owner;
 use super::uuid_of;
 use super::vm_install::medium;
 use super::vm_life::guest_in;
@@ -141,6 +142,7 @@ fn disk_add(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         read_only: false,
     };
     name_disk(asked, &disk.uuid, &format!("{} {target}", domain.name()))
+        .and_then(|()| owner::set(system, &disk.uuid, &vm))
         .and_then(|()| {
             attach(
                 asked,
@@ -300,11 +302,14 @@ fn vbd_create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let vdi = uuid_of(&one("vdi", asked.needed("vdi-uuid")?, asked.around)?)?;
     let disk = storage::disk(asked.around.system, &vdi)?;
     let media = disk.kind == storage::Kind::Iso;
+    let target = place(asked, &domain)?;
     if !media {
         refuse_users(asked, std::slice::from_ref(&disk.path))?;
+        // Whoever it was made for gave it away, or has it back as one that is only attached.
+        owner::clear(asked.around.system, &disk)?;
     }
     let device = GuestDisk {
-        target: place(asked, &domain)?,
+        target,
         cdrom: media,
         source: Some(disk.path.to_string_lossy().into_owned()),
         read_only: media || asked.get("mode") == Some("RO"),
@@ -329,6 +334,13 @@ fn vbd_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let (vm, disk) = of_vbd(asked.around.system, record)?;
     let state = state_of(asked, &vm)?;
     detach(asked, &vm, &disk.to_xml(), state.as_deref())?;
+    let system = asked.around.system;
+    let all = storage::disks(system, &storage::repositories(system)?)?;
+    if let Some(disk) = all.iter().find(|known| disk.is_on(system, &known.path))
+        && owner::is(system, disk, &vm)?
+    {
+        owner::clear(system, disk)?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -1,6 +1,7 @@
 //! Virtual machines to a file and from a file.
 
-use super::disk::{destroy_disk, name_disk, repository};
+use super::disk::{destroy_disk, name_disk, repository, zero_rest};
+use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, name_in_use};
 use super::vm_life::guest_in;
@@ -66,6 +67,7 @@ const LEVEL: i32 = 3;
 
 fn export_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let vm = guest_in(record, &["halted"])?;
+    snapshots::refuse_reverting(asked.around.system, &vm, "")?;
     export(asked, libvirt::domain(asked.around.system, &vm)?)
 }
 
@@ -167,7 +169,9 @@ fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {
         });
         eject_foreign(asked, &mut domain)?;
         for (disk, known) in made.iter().zip(&manifest.disks) {
+            zero_rest(asked, disk, disk.size)?;
             name_disk(asked, &disk.uuid, &known.name_label)?;
+            owner::set(system, &disk.uuid, &domain.uuid())?;
         }
         libvirt::define(system, &domain)?;
         Ok(domain.uuid())

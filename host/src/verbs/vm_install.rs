@@ -1,6 +1,7 @@
 //! Virtual machines made and taken away.
 
 use super::disk::{destroy_disk, fill, name_disk, refuse_other_snapshots, repository};
+use super::owner;
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::{GuestDisk, GuestNic, is_mac};
@@ -71,7 +72,7 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "vm-uninstall",
-        summary: "Removes a virtual machine with its disks and snapshots",
+        summary: "Removes a virtual machine with its snapshots and the disks that were made for it",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
         run: Run::Each("vm", uninstall),
     },
@@ -172,7 +173,7 @@ fn install(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     // Everything that can be refused was; from here on something is made.
     let disk = match asked.flag("no-disk")? {
         true => None,
-        false => Some(first_disk(asked, template, name)?),
+        false => Some(first_disk(asked, template, name, &wishes.uuid)?),
     };
     if let Some(disk) = &disk {
         wishes.disks.push(GuestDisk {
@@ -219,7 +220,12 @@ pub(super) fn name_in_use(name: &str) -> XeError {
 }
 
 /// The disk of a new guest, empty or filled from an image.
-fn first_disk(asked: &Asked<'_>, template: &Template, name: &str) -> Result<Disk, XeError> {
+fn first_disk(
+    asked: &Asked<'_>,
+    template: &Template,
+    name: &str,
+    vm: &str,
+) -> Result<Disk, XeError> {
     let image = asked.get("import-file").map(Path::new);
     let wanted = asked.size("disk-size")?;
     let size = match image {
@@ -236,6 +242,7 @@ fn first_disk(asked: &Asked<'_>, template: &Template, name: &str) -> Result<Disk
     };
     filled
         .and_then(|()| name_disk(asked, &disk.uuid, &format!("{name} disk 0")))
+        .and_then(|()| owner::set(asked.around.system, &disk.uuid, vm))
         .inspect_err(|_| {
             // The error that is told is the first one.
             let _ = destroy_disk(asked, &disk);
@@ -249,7 +256,7 @@ fn undefine(asked: &Asked<'_>, record: &Record) -> Result<(), XeError> {
 }
 
 fn destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
-    let uuid = guest_in(record, &["halted", "suspended"])?;
+    let uuid = guest_in(record, &["halted"])?;
     let all = snapshots::all(asked.around.system)?;
     if !snapshots::of(&all, &uuid).is_empty() {
         return Err(XeError::failure(
@@ -323,7 +330,19 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let uuid = guest_in(record, &["halted", "suspended"])?;
     let domain = libvirt::domain(system, &uuid)?;
-    let disks = own_disks(asked, &domain)?;
+    let mut disks = Vec::new();
+    for disk in own_disks(asked, &domain)? {
+        if owner::is(system, &disk, &uuid)? {
+            disks.push(disk);
+        }
+    }
+    let kept = match owner::others(system, &domain, &disks)? {
+        kept if kept.is_empty() => String::new(),
+        kept => format!(
+            "The following stays; it was attached to the virtual machine, and not made for it:\n{}",
+            kept.join("\n")
+        ),
+    };
     let all = snapshots::all(system)?;
     let own_snapshots = snapshots::of(&all, &uuid);
     if !asked.flag("force")? {
@@ -331,11 +350,17 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             "The following is destroyed:\nVM : {uuid} ({})\n",
             domain.name()
         );
+        if record.text("power-state").as_deref() == Some("suspended") {
+            list += "Memory: what it did when it was suspended\n";
+        }
         for disk in &disks {
             list += &format!("VDI: {} ({})\n", disk.uuid, disk.path.display());
         }
         for snapshot in &own_snapshots {
             list += &format!("Snapshot: {snapshot}\n");
+        }
+        if !kept.is_empty() {
+            list += &format!("{kept}\n");
         }
         confirm(asked, &list)?;
     }
@@ -354,7 +379,10 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     for disk in &disks {
         destroy_disk(asked, disk)?;
     }
-    Ok(Outcome::Done)
+    Ok(match kept.is_empty() {
+        true => Outcome::Done,
+        false => Outcome::Said(kept),
+    })
 }
 
 /// Asks for `yes`; where nobody can answer, `force=true` says it.

@@ -5,6 +5,7 @@ use super::uuid_of;
 use crate::XeError;
 use crate::class::{DOM0, bad_power_state};
 use crate::guest::libvirt::{self, CONNECTION};
+use crate::guest::snapshots;
 use crate::record::Record;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub(super) const VERBS: &[Verb] = &[
             Arg::may(
                 "force",
                 Kind::Flag,
-                "drop the memory of one that is suspended",
+                "not used: there are no checks that it could leave out",
             ),
         ],
         run: Run::Each("vm", start),
@@ -72,7 +73,7 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         name: "vm-reset-powerstate",
-        summary: "Ends a virtual machine that does not answer, whatever state it is in",
+        summary: "Ends a virtual machine that does not answer, whatever state it is in; drops the memory of one that is suspended",
         args: &[Arg::needed(
             "force",
             Kind::Flag,
@@ -157,16 +158,9 @@ fn simple(
 
 fn start(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     refuse_disabled(asked.around.system)?;
-    let force = asked.flag("force")?;
-    let states: &[&str] = match force {
-        true => &["halted", "suspended"],
-        false => &["halted"],
-    };
-    let uuid = guest_in(record, states)?;
+    let uuid = guest_in(record, &["halted"])?;
+    snapshots::refuse_reverting(asked.around.system, &uuid, "")?;
     let mut args = vec!["start", uuid.as_str()];
-    if force {
-        args.push("--force-boot");
-    }
     if asked.flag("paused")? {
         args.push("--paused");
     }
@@ -176,7 +170,7 @@ fn start(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 fn shutdown(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     if asked.flag("force")? {
-        return simple(asked, record, &["running", "paused"], "destroy");
+        return simple(asked, record, &["running", "paused", "crashed"], "destroy");
     }
     let uuid = guest_in(record, &["running"])?;
     libvirt::run(system, ["shutdown", &uuid])?;
@@ -204,7 +198,7 @@ fn reboot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     if !asked.flag("force")? {
         return simple(asked, record, &["running"], "reboot");
     }
-    let uuid = guest_in(record, &["running", "paused"])?;
+    let uuid = guest_in(record, &["running", "paused", "crashed"])?;
     libvirt::run(system, ["destroy", &uuid])?;
     libvirt::run(system, ["start", &uuid]).map(|_| Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! Snapshots and copies of virtual machines.
 
 use super::disk::{destroy_disk, duplicate, name_disk};
+use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, confirm, name_in_use};
 use super::vm_life::guest_in;
@@ -9,6 +10,7 @@ use crate::guest::devices::GuestDisk;
 use crate::guest::{Domain, libvirt, snapshots};
 use crate::record::Record;
 use crate::selection::one;
+use crate::storage::revert::{self, Pair};
 use crate::storage::{self, Disk, Kind as Storage, lvm};
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::collections::BTreeMap;
@@ -28,7 +30,7 @@ pub(super) const VERBS: &[Verb] = &[
         name: "snapshot-revert",
         summary: "Brings a virtual machine back to a snapshot; what it did since is lost",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Each("snapshot", revert),
+        run: Run::Each("snapshot", go_back),
     },
     Verb {
         name: "snapshot-uninstall",
@@ -69,6 +71,7 @@ pub(super) const VERBS: &[Verb] = &[
 fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
+    snapshots::refuse_reverting(system, &vm, "")?;
     let mut domain = libvirt::domain(system, &vm)?;
     let disks = all_disks(asked, &mut domain)?;
     if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
@@ -147,13 +150,6 @@ fn take(
     Ok(made)
 }
 
-/// A volume that is the snapshot of a disk.
-struct Pair {
-    volume: PathBuf,
-    uuid: String,
-    origin: PathBuf,
-}
-
 /// The volumes of a snapshot with what they are snapshots of, by what was written down when it was taken: in the middle of
 /// going back a volume is missing.
 fn pairs(snapshot: &Domain) -> Vec<Pair> {
@@ -170,12 +166,16 @@ fn pairs(snapshot: &Domain) -> Vec<Pair> {
     snapshot.disks().into_iter().filter_map(pair).collect()
 }
 
-fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
-    let snapshot = snapshots::one(system, &uuid_of(record)?)?;
+    let mut snapshot = snapshots::one(system, &uuid_of(record)?)?;
     let vm = snapshot.own(snapshots::OF).unwrap_or_default();
     let vm_record = one("vm", &vm, asked.around)?;
     guest_in(&vm_record, &["halted"])?;
+    snapshots::refuse_reverting(system, &vm, &snapshot.uuid())?;
+    let begun = snapshot.own(snapshots::REVERTING);
+    let pairs = pairs(&snapshot);
+    revert::check(system, &pairs, begun.is_some())?;
     let current = libvirt::domain(system, &vm)?;
     if !asked.flag("force")? {
         confirm(
@@ -187,11 +187,21 @@ fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             ),
         )?;
     }
-    let pairs = pairs(&snapshot);
-    for pair in &pairs {
-        lvm::revert(system, &pair.origin, &pair.volume, &pair.uuid)?;
+    let auto = match &begun {
+        Some(was) => was == AUTOSTART,
+        None => libvirt::autostarted(system)?.contains(&vm),
+    };
+    // From here on the guest is not started: neither by `xe` nor with the host, which may restart in the middle.
+    let mark = if auto { AUTOSTART } else { "manual" };
+    snapshot.set_entry("own", snapshots::REVERTING, Some(mark));
+    snapshots::keep(system, &snapshot)?;
+    if auto {
+        libvirt::run(system, ["autostart", "--disable", &vm])?;
     }
-    let mut domain = snapshot;
+    for pair in &pairs {
+        revert::revert(system, pair)?;
+    }
+    let mut domain = snapshot.clone();
     domain.set_uuid(&vm);
     domain.set_name(&current.name());
     domain.set_description(&current.description());
@@ -202,8 +212,17 @@ fn revert(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     });
     snapshots::clear(&mut domain);
     libvirt::define(system, &domain)?;
+    // In this order: a guest that starts must not seem to be in the middle, as running this again would undo what it does.
+    snapshot.set_entry("own", snapshots::REVERTING, None);
+    snapshots::keep(system, &snapshot)?;
+    if auto {
+        libvirt::run(system, ["autostart", &vm])?;
+    }
     Ok(Outcome::Done)
 }
+
+/// What is noted where the guest starts with the host.
+const AUTOSTART: &str = "autostart";
 
 /// Removes a snapshot with its volumes.
 pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError> {
@@ -219,6 +238,13 @@ pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError
 
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
+    if snapshot.own(snapshots::REVERTING).is_some() {
+        let vm = snapshot.own(snapshots::OF).unwrap_or_default();
+        // Without the guest it is of use to nobody.
+        if libvirt::all(asked.around.system)?.contains(&vm) {
+            snapshots::refuse_reverting(asked.around.system, &vm, "")?;
+        }
+    }
     if !asked.flag("force")? {
         confirm(
             asked,
@@ -240,6 +266,7 @@ fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError>
 
 fn clone_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let vm = guest_in(record, &["halted"])?;
+    snapshots::refuse_reverting(asked.around.system, &vm, "")?;
     another(asked, libvirt::domain(asked.around.system, &vm)?)
 }
 
@@ -253,6 +280,7 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
     {
         return Err(name_in_use(name));
     }
+    let uuid = uuid::Uuid::new_v4().to_string();
     let mut copies: Vec<(Disk, Disk)> = Vec::new();
     let made = all_disks(asked, &mut domain)?
         .into_iter()
@@ -260,10 +288,10 @@ fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
         .try_for_each(|(index, disk)| {
             let target = storage::repository(system, &disk.repository)?;
             let copy = duplicate(asked, &disk, &target, &format!("{name} disk {index}"))?;
+            let owned = owner::set(system, &copy.uuid, &uuid);
             copies.push((disk, copy));
-            Ok(())
+            owned
         });
-    let uuid = uuid::Uuid::new_v4().to_string();
     domain.set_uuid(&uuid);
     domain.set_name(name);
     if let Some(description) = asked.get("new-name-description") {

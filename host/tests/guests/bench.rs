@@ -11,6 +11,8 @@ use std::process::ExitStatus;
 use steps::RecordingSystem;
 
 pub const VM: &str = "11111111-2222-4333-8444-555555555555";
+/// The disk that the guest has.
+pub const DISK: &str = "aaaaaaaa-1111-4111-8111-111111111111";
 pub const XL: &str = "\
 Name ID Mem VCPUs State Time(s) UUID Reason-Code Security Label
 Domain-0   0 1024 4 r----- 52.9 00000000-0000-0000-0000-000000000000 - -
@@ -68,6 +70,7 @@ pub fn system() -> RecordingSystem {
         .prints(&format!("{V} list --uuid"), "\n")
         .prints(&format!("{V} list --uuid --all"), &format!("{VM}\n"))
         .prints(&format!("{V} list --uuid --all --autostart"), "\n")
+        .prints(&format!("{V} list --uuid --all --with-managed-save"), "\n")
         .prints(&format!("{V} 'dumpxml"), DEFINITION)
         .prints(&format!("{V} dumpxml"), DEFINITION)
         .prints("vgs", VGS)
@@ -75,11 +78,39 @@ pub fn system() -> RecordingSystem {
         .prints("find /srv/iso", "1000\t8\tdebian.iso\n")
 }
 
+/// Where is what was said about a disk.
+pub fn labels_of(disk: &str) -> String {
+    format!("/var/lib/bedplate/xe/labels/{disk}.json")
+}
+
+/// The guest that a disk was made for.
+pub fn owner_of(system: &RecordingSystem, disk: &str) -> Option<String> {
+    let bytes = system.content(labels_of(disk))?;
+    let labels: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let owner = labels["other-config"]["owner"].as_str()?;
+    Some(owner.to_owned())
+}
+
+/// The same host, where the disk of the guest was made for it.
+pub fn owned(system: RecordingSystem) -> RecordingSystem {
+    let labels = format!(r#"{{"other-config":{{"owner":"{VM}"}}}}"#);
+    system.file(labels_of(DISK), labels)
+}
+
 pub fn running() -> RecordingSystem {
     system()
         .prints("xl list -v", &format!("{XL}{RUNNING}"))
         .prints(&format!("{V} list --uuid"), &format!("{VM}\n"))
         .prints(&format!("{V} list --uuid --all --autostart"), "\n")
+}
+
+/// The guest is suspended: its memory is on disk.
+pub fn suspended() -> RecordingSystem {
+    let lists = format!("{VM} web\nxen:///system\n{VM}\nxen:///system\n");
+    system().prints(&format!("{V} 'list"), &lists).prints(
+        &format!("{V} list --uuid --all --with-managed-save"),
+        &format!("{VM}\n"),
+    )
 }
 
 pub fn words(line: &str) -> Vec<String> {

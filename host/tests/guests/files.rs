@@ -108,6 +108,12 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
         assert_ne!(domain.nics()[0].mac, "00:16:3e:11:22:33");
         let path = domain.disks()[0].source.clone().unwrap();
         assert!(path != "/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111");
+        let disk = path.rsplit("vdi-").next().unwrap();
+        assert_eq!(
+            owner_of(&system, disk).as_deref(),
+            Some(uuid.trim()),
+            "it goes with the guest"
+        );
         assert!(
             disks.at(Path::new(&path)).lock().unwrap().bytes(0, SIZE) == content,
             "what another guest left is gone, and what was exported is there"
@@ -118,6 +124,49 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
         assert_eq!(error.code, "IMPORT_ERROR_CORRUPT", "{error}");
         let last = changes(&system).pop().unwrap();
         assert!(last.starts_with("lvremove"), "half a disk stays: {last}");
+    }
+}
+
+#[test]
+fn the_disks_of_a_copy_go_with_the_copy() {
+    let (system, disks) = (owned(system()), Disks::default());
+    let content = filled(&disks);
+    let line = "vm-clone vm=web new-name-label=twin";
+    let uuid = run_on(&system, line, &Nobody, &disks).unwrap();
+    let path = defined(&system).disks()[0].source.clone().unwrap();
+    let disk = path.rsplit("vdi-").next().unwrap();
+    assert_eq!(owner_of(&system, disk).as_deref(), Some(uuid.trim()));
+    assert_eq!(owner_of(&system, DISK).as_deref(), Some(VM));
+    assert!(disks.at(Path::new(&path)).lock().unwrap().bytes(0, SIZE) == content);
+}
+
+#[test]
+fn an_image_that_is_smaller_than_its_disk_leaves_nothing_of_another_guest() {
+    const SPARE: &str = "/dev/bedplate/vdi-bbbbbbbb-1111-4111-8111-111111111111";
+    const IMAGE: usize = (1 << 20) + 512;
+    const ALIGNED: usize = 2 << 20;
+    let import = "vdi-import uuid=bbbbbbbb-1111-4111-8111-111111111111 filename=/image";
+    let install =
+        "vm-install new-name-label=db template=\"Linux PVH\" import-file=/image disk-size=64MiB";
+    for line in [import, install] {
+        let (system, disks) = (system().file("/image", ""), Disks::default());
+        *disks.at(Path::new("/image")).lock().unwrap() = holding(&[7; IMAGE]);
+        run_on(&system, line, &Nobody, &disks).unwrap();
+        let path = match line == import {
+            true => SPARE.to_owned(),
+            false => defined(&system).disks()[0].source.clone().unwrap(),
+        };
+        let disk = disks.at(Path::new(&path));
+        let disk = disk.lock().unwrap();
+        assert!(disk.bytes(0, IMAGE).iter().all(|byte| *byte == 7), "{line}");
+        let rest = disk.bytes(IMAGE as u64, ALIGNED - IMAGE);
+        assert!(rest.iter().all(|byte| *byte == 0), "{line}");
+        let zeroed = format!("blkdiscard --force --zeroout --offset {ALIGNED} {path}");
+        assert!(
+            changes(&system).contains(&zeroed),
+            "{line}: {:?}",
+            changes(&system)
+        );
     }
 }
 

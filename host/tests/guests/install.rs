@@ -239,10 +239,10 @@ fn only_yes_uninstalls_and_takes_the_disks_along() {
         format!("virsh undefine {VM} --managed-save"),
         "lvremove --quiet --yes /dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111".to_owned(),
     ];
-    let asked = system();
+    let asked = owned(system());
     run_with(&asked, "vm-uninstall vm=web", &Says("yes")).unwrap();
     assert_eq!(changes(&asked), done);
-    let forced = system();
+    let forced = owned(system());
     run(&forced, "vm-uninstall vm=web force=true").unwrap();
     assert_eq!(changes(&forced), done);
 }

@@ -70,6 +70,62 @@ fn life_is_a_word_to_libvirt() {
 }
 
 #[test]
+fn a_crashed_guest_lives_until_it_is_ended() {
+    let crashed = || {
+        let line = RUNNING.replace("-b----", "---sc-");
+        running().prints("xl list -v", &format!("{XL}{line}"))
+    };
+    let state = "vm-param-get vm=web param-name=power-state";
+    assert_eq!(run(&crashed(), state).unwrap(), "crashed\n");
+    let destroyed = format!("virsh destroy {VM}");
+    for line in [
+        "vm-shutdown vm=web force=true",
+        "vm-reset-powerstate vm=web force=true",
+        "vm-reboot vm=web force=true",
+    ] {
+        let system = crashed();
+        run(&system, line).unwrap();
+        assert_eq!(changes(&system)[0], destroyed, "{line}");
+    }
+    for line in [
+        "vm-start vm=web",
+        "vm-shutdown vm=web",
+        "vm-uninstall vm=web force=true",
+        "vm-destroy vm=web",
+        "vm-export vm=web filename=/new",
+        "vm-clone vm=web new-name-label=twin",
+        "vm-disk-remove vm=web device=0",
+    ] {
+        let system = crashed();
+        let error = run(&system, line).unwrap_err();
+        assert_eq!(error.code, "VM_BAD_POWER_STATE", "{line}: {error}");
+        assert!(error.to_string().contains("actual: crashed"), "{line}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn without_libvirt_no_guest_seems_to_be_gone() {
+    let system = running().fails(V, 1, "error: failed to connect to the hypervisor");
+    let error = run(&system, "vm-list params=name-label --minimal").unwrap_err();
+    assert_eq!(
+        (error.code, error.exit_code(), error.printed.as_str()),
+        ("HOST_OFFLINE", 1, "Domain-0,web\n")
+    );
+    for line in [
+        "vm-start vm=off",
+        "vm-shutdown vm=web force=true",
+        "vm-param-get vm=web param-name=power-state",
+        "vm-param-list uuid=99999999-2222-4333-8444-555555555555",
+    ] {
+        let error = run(&system, line).unwrap_err();
+        assert_eq!((error.code, error.printed.as_str()), ("HOST_OFFLINE", ""));
+        assert!(error.to_string().contains("failed to connect"), "{error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+}
+
+#[test]
 fn a_guest_that_goes_on_running_is_told() {
     let system = running().prints(&format!("{V} domstate"), "running\n");
     let error = run(&system, "vm-shutdown vm=web timeout=1").unwrap_err();

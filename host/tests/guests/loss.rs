@@ -59,6 +59,49 @@ fn a_disk_that_is_only_plugged_in_is_not_destroyed() {
 }
 
 #[test]
+fn what_a_suspended_guest_goes_on_with_stays() {
+    let disk = format!("uuid={DISK}");
+    let vbd = run(&system(), "vbd-list device=xvda --minimal").unwrap();
+    let vif = run(&system(), "vif-list --minimal").unwrap();
+    for (line, code) in [
+        (
+            format!("vdi-import {disk} filename=/boot/vmlinuz"),
+            "VDI_IN_USE",
+        ),
+        (format!("vdi-export {disk} filename=/new"), "VDI_IN_USE"),
+        (format!("vdi-copy {disk}"), "VDI_IN_USE"),
+        (
+            format!("vbd-destroy uuid={}", vbd.trim()),
+            "VM_BAD_POWER_STATE",
+        ),
+        (
+            format!("vif-destroy uuid={}", vif.trim()),
+            "VM_BAD_POWER_STATE",
+        ),
+        ("vm-destroy vm=web".to_owned(), "VM_BAD_POWER_STATE"),
+        (
+            "vm-start vm=web force=true".to_owned(),
+            "VM_BAD_POWER_STATE",
+        ),
+    ] {
+        let system = suspended();
+        let error = run(&system, &line).unwrap_err();
+        assert_eq!(error.code, code, "{line}: {error}");
+        assert!(error.to_string().contains("suspended"), "{line}: {error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+    let dropped = suspended();
+    run(&dropped, "vm-reset-powerstate vm=web force=true").unwrap();
+    assert_eq!(
+        changes(&dropped),
+        [format!("virsh managedsave-remove {VM}")]
+    );
+    let halted = system();
+    run(&halted, "vm-start vm=web force=true").unwrap();
+    assert_eq!(changes(&halted), [format!("virsh start {VM}")]);
+}
+
+#[test]
 fn a_disk_that_would_not_be_copied_is_refused() {
     let shared = DEFINITION.replace(
         "<interface",

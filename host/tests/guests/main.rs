@@ -7,5 +7,6 @@ mod files;
 mod install;
 mod life;
 mod loss;
+mod owner;
 mod shell;
 mod storage;

@@ -81,6 +81,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "blkdiscard",
             "blkid",
             "blockdev",
+            "fallocate",
             "flock",
             "hwclock",
             "lsblk",

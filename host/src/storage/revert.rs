@@ -1,0 +1,272 @@
+//! Volumes that go back to what their snapshots show.
+//!
+//! LVM merges a snapshot into its origin, which uses the snapshot up, so it is made anew afterwards. Where one of the two is open,
+//! LVM puts the merge off until they are activated next, and says that all is well: weeks later, a guest would be set back.
+
+use super::lvm::{self, Report};
+use crate::XeError;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use steps::{Command, System};
+
+/// The changed parts are copied, at the speed of the disk.
+const MERGE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// How often it is looked whether a merge that goes on is done, and how long between.
+const LOOKS: u32 = 600;
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A volume that is the snapshot of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The device of the snapshot.
+    pub volume: PathBuf,
+    /// Its UUID.
+    pub uuid: String,
+    /// The device of what it is a snapshot of.
+    pub origin: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Volumes {
+    lv: Vec<Volume>,
+}
+
+/// lvs(8): the attributes of an origin that a snapshot is merged into begin with `O`, and the name of that snapshot, which LVM
+/// hides, is in brackets.
+#[derive(Deserialize)]
+struct Volume {
+    lv_name: String,
+    lv_device_open: String,
+    lv_attr: String,
+}
+
+/// What there is of a pair.
+struct State {
+    has_origin: bool,
+    has_snapshot: bool,
+    open: bool,
+    /// A merge goes on, or is put off.
+    merging: bool,
+}
+
+fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let group = pair.origin.parent().and_then(name).unwrap_or_default();
+    // The name of a volume that is not there would be an error, so all are listed.
+    let output = lvm::run(
+        system,
+        Command::new("lvs")
+            .args(["--reportformat", "json", "--all"])
+            .args(["-o", "lv_name,lv_device_open,lv_attr"])
+            .arg(&group),
+    )?;
+    let report: Report<Volumes> = serde_json::from_slice(&output.stdout)
+        .map_err(|e| XeError::failure("INTERNAL_ERROR", format!("`lvs` printed no report: {e}")))?;
+    let volumes: BTreeMap<_, _> = report
+        .report
+        .into_iter()
+        .flat_map(|volumes| volumes.lv)
+        .map(|volume| (volume.lv_name.clone(), volume))
+        .collect();
+    let snapshot = name(&pair.volume).unwrap_or_default();
+    let hidden = volumes.get(&format!("[{snapshot}]"));
+    let shown = volumes.get(&snapshot);
+    let origin = name(&pair.origin).and_then(|name| volumes.get(&name));
+    let is_open = |volume: &&Volume| !volume.lv_device_open.is_empty();
+    Ok(State {
+        has_origin: origin.is_some(),
+        has_snapshot: shown.is_some(),
+        open: [origin, shown, hidden]
+            .into_iter()
+            .flatten()
+            .any(|volume| is_open(&volume)),
+        merging: hidden.is_some() || origin.is_some_and(|volume| volume.lv_attr.starts_with('O')),
+    })
+}
+
+/// Refuses what cannot go back now. `begun`: going back was begun before and not finished, so snapshots may be used up.
+pub fn check(system: &dyn System, pairs: &[Pair], begun: bool) -> Result<(), XeError> {
+    for pair in pairs {
+        let state = state(system, pair)?;
+        let gone = match state {
+            State {
+                has_origin: false, ..
+            } => Some(&pair.origin),
+            State {
+                has_snapshot: false,
+                merging: false,
+                ..
+            } if !begun => Some(&pair.volume),
+            _ => None,
+        };
+        if let Some(gone) = gone {
+            return Err(XeError::failure(
+                "VDI_MISSING",
+                "A volume that is needed to go back is not there: somebody removed it. Nothing was changed.",
+            )
+            .with("location", gone.display().to_string()));
+        }
+        if state.open {
+            return Err(in_use(pair));
+        }
+    }
+    Ok(())
+}
+
+fn in_use(pair: &Pair) -> XeError {
+    XeError::failure(
+        "VDI_IN_USE",
+        "Somebody reads or writes the disk or its snapshot (an export or a copy: see task-list); wait for its end, and try again.",
+    )
+    .with("vdi", pair.uuid.clone())
+    .with("location", pair.origin.display().to_string())
+}
+
+/// Brings a volume back to what its snapshot shows, and makes the snapshot anew. Running it again after it was cut off finishes
+/// it, as long as nobody wrote to the volume in between.
+pub fn revert(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
+    let before = state(system, pair)?;
+    if before.merging {
+        // Begun before, and put off or cut off: it goes on when the volume is loaded again while nobody has it open.
+        lvm::run(
+            system,
+            Command::new("lvchange")
+                .args(["--quiet", "--refresh"])
+                .arg(&pair.origin),
+        )?;
+        wait(system, pair)?;
+    }
+    if before.has_snapshot {
+        merge(system, pair)?;
+    }
+    lvm::snapshot(system, &pair.origin, &pair.uuid).map(drop)
+}
+
+fn merge(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
+    lvm::run(
+        system,
+        Command::new("lvconvert")
+            .args(["--quiet", "--yes", "--merge"])
+            .arg(&pair.volume)
+            .timeout(MERGE_TIMEOUT),
+    )?;
+    // It succeeds as well where the merge was put off.
+    match state(system, pair)?.merging {
+        true => Err(not_done(pair)),
+        false => Ok(()),
+    }
+}
+
+fn wait(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
+    for _ in 0..LOOKS {
+        let now = state(system, pair)?;
+        if !now.merging {
+            return Ok(());
+        }
+        if now.open {
+            break;
+        }
+        std::thread::sleep(LOOK);
+    }
+    Err(not_done(pair))
+}
+
+fn not_done(pair: &Pair) -> XeError {
+    XeError::failure(
+        "OTHER_OPERATION_IN_PROGRESS",
+        "The disk is not back yet: LVM goes on when nobody has it open. The virtual machine cannot be started until then; run \
+         snapshot-revert again.",
+    )
+    .with("vdi", pair.uuid.clone())
+    .with("location", pair.origin.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steps::RecordingSystem;
+
+    const MERGE: &str = "lvconvert --quiet --yes --merge /dev/bedplate/vdi-1";
+    const MAKE: &str =
+        "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-1 /dev/bedplate/a";
+    const REFRESH: &str = "lvchange --quiet --refresh /dev/bedplate/a";
+
+    fn pair() -> Pair {
+        Pair {
+            volume: "/dev/bedplate/vdi-1".into(),
+            uuid: "1".into(),
+            origin: "/dev/bedplate/a".into(),
+        }
+    }
+
+    /// Name, open, attributes.
+    fn lvs(volumes: &[(&str, &str, &str)]) -> RecordingSystem {
+        let volumes: Vec<_> = volumes
+            .iter()
+            .map(|(name, open, attributes)| {
+                format!(
+                    r#"{{"lv_name":"{name}","lv_device_open":"{open}","lv_attr":"{attributes}"}}"#
+                )
+            })
+            .collect();
+        let text = format!(r#"{{"report":[{{"lv":[{}]}}]}}"#, volumes.join(","));
+        RecordingSystem::new().prints("lvs", &text)
+    }
+
+    fn changes(system: &RecordingSystem) -> Vec<String> {
+        let mut lines = system.command_lines();
+        lines.retain(|line| !line.starts_with("lvs"));
+        lines
+    }
+
+    #[test]
+    fn a_snapshot_is_merged_and_made_anew() {
+        let system = lvs(&[("a", "", "owi-a-s---"), ("vdi-1", "", "swi-a-s---")]);
+        check(&system, &[pair()], false).unwrap();
+        revert(&system, &pair()).unwrap();
+        assert_eq!(changes(&system), [MERGE, MAKE]);
+    }
+
+    #[test]
+    fn what_is_open_is_refused_before_lvm_puts_it_off() {
+        for volumes in [
+            [("a", "open", "owi-aos---"), ("vdi-1", "", "swi-a-s---")],
+            [("a", "", "owi-a-s---"), ("vdi-1", "open", "swi-aos---")],
+            [("a", "", "Owi-a-s---"), ("[vdi-1]", "open", "Swi-aos---")],
+        ] {
+            let error = check(&lvs(&volumes), &[pair()], true).unwrap_err();
+            assert_eq!(error.code, "VDI_IN_USE", "{volumes:?}");
+        }
+    }
+
+    #[test]
+    fn a_merge_that_was_put_off_is_told_and_the_snapshot_is_not_made_of_what_is_there() {
+        let system = lvs(&[("a", "open", "Owi-aos---"), ("[vdi-1]", "", "Swi-a-s---")]);
+        let error = revert(&system, &pair()).unwrap_err();
+        assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+        assert_eq!(changes(&system), [REFRESH]);
+        // Somebody opened it after it was looked at, and `lvconvert` succeeds all the same.
+        let error = merge(&system, &pair()).unwrap_err();
+        assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+        assert_eq!(changes(&system), [REFRESH, MERGE]);
+    }
+
+    #[test]
+    fn a_volume_that_is_missing_is_an_error_unless_going_back_was_begun() {
+        let rest = lvs(&[("a", "", "owi-a-s---")]);
+        let error = check(&rest, &[pair()], false).unwrap_err();
+        assert_eq!(error.code, "VDI_MISSING");
+        assert!(error.to_string().contains("/dev/bedplate/vdi-1"), "{error}");
+        check(&rest, &[pair()], true).unwrap();
+        revert(&rest, &pair()).unwrap();
+        assert_eq!(changes(&rest), [MAKE]);
+        let nothing = lvs(&[("vdi-1", "", "swi-a-s---")]);
+        let error = check(&nothing, &[pair()], true).unwrap_err();
+        assert!(error.to_string().contains("location: /dev/bedplate/a"));
+    }
+}
