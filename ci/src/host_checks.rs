@@ -322,6 +322,22 @@ fn report(output: &str) -> Result<()> {
     Ok(())
 }
 
+/// The guest was shut down when the host last went down, and did not just lose its power.
+///
+/// # Errors
+/// What was said instead.
+pub fn was_shut_down(run: &Run, ssh: &Ssh, guest: &str) -> Result<()> {
+    let said = ssh.run(
+        "journalctl --boot=-1 --unit=libvirt-guests --output=cat --no-pager",
+        run.bench.limit(20),
+    )?;
+    ensure!(
+        said.contains(&format!("Shutdown of guest {guest} complete.")),
+        "the guest {guest} was not shut down:\n{said}"
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

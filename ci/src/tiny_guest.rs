@@ -39,6 +39,12 @@ pub fn initrd(run: &Run) -> Result<PathBuf> {
     let init = run.file("init");
     std::fs::copy(&program, &init)
         .with_context(|| format!("{} cannot be copied", program.display()))?;
+    // The kernel runs it to shut the guest down.
+    let sbin = run.file("sbin");
+    std::fs::create_dir_all(&sbin)?;
+    let poweroff = sbin.join("poweroff");
+    let _ = std::fs::remove_file(&poweroff);
+    std::fs::hard_link(&init, &poweroff)?;
     let archive = run.file("guest.cpio");
     let mut cpio = run.bench.tools.command("cpio");
     cpio.args([
@@ -50,6 +56,10 @@ pub fn initrd(run: &Run) -> Result<PathBuf> {
     ])
     .arg(run.dir());
     cpio.arg("--file").arg(&archive);
-    process::run(&mut cpio, b"init\n", Duration::from_secs(60))?;
+    process::run(
+        &mut cpio,
+        b"init\nsbin\nsbin/poweroff\n",
+        Duration::from_secs(60),
+    )?;
     Ok(archive)
 }

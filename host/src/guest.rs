@@ -4,6 +4,7 @@ pub mod devices;
 pub mod domain;
 mod foreign;
 pub mod libvirt;
+pub mod needs;
 pub mod rename;
 pub mod snapshots;
 pub mod template;

@@ -1,4 +1,5 @@
-//! The init of a tiny guest: says on its console every second how it is virtualized, then powers itself off.
+//! The init of a tiny guest: says on its console every second how it is virtualized, then powers itself off. It is the guest's
+//! `/sbin/poweroff` too, which the kernel runs when the host asks the guest to shut down (`drivers/xen/manage.c`).
 //!
 //! The end-to-end tests start it on an installed host, and directly under QEMU to try the harness. How it is
 //! virtualized comes from the kernel (`/sys/hypervisor/guest_type`, or the absence of a hypervisor), so a test that
@@ -8,15 +9,24 @@
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
+use std::io::Write as _;
 use std::time::{Duration, Instant};
+
+/// What the kernel calls (`kernel/reboot.c`, `poweroff_cmd`).
+const POWEROFF: &str = "/sbin/poweroff";
 
 /// Seconds to live where the kernel command line says nothing (`-- SECONDS`).
 const LIFETIME: u64 = 300;
 
 fn main() {
-    if std::process::id() != 1 {
-        eprintln!("guest is the init of a test guest: it only runs as process 1");
-        std::process::exit(2);
+    let called = std::env::args().next().unwrap_or_default();
+    match std::process::id() {
+        1 => {}
+        _ if called == POWEROFF => power_off("asked to shut down"),
+        _ => {
+            eprintln!("guest is the init of a test guest: it only runs as process 1");
+            std::process::exit(2);
+        }
     }
     let kind = kind();
     let lifetime = lifetime(std::env::args().skip(1));
@@ -28,12 +38,24 @@ fn main() {
         );
         std::thread::sleep(Duration::from_secs(1));
     }
-    println!("bedplate-guest: done");
-    // Process 1 must not end: a failed power-off stays visible as a silent guest.
+    power_off("done");
+}
+
+/// Process 1 must not end: a failed power-off stays visible as a silent guest.
+fn power_off(why: &str) -> ! {
+    say(why);
     loop {
         let Err(error) = reboot(RebootMode::RB_POWER_OFF);
-        println!("bedplate-guest: power off failed: {error}");
+        say(&format!("power off failed: {error}"));
         std::thread::sleep(Duration::from_secs(60));
+    }
+}
+
+/// On the console, also where the kernel gives a program none.
+fn say(text: &str) {
+    if let Ok(mut console) = std::fs::File::options().write(true).open("/dev/console") {
+        // Nobody could be told.
+        let _ = writeln!(console, "bedplate-guest: {text}");
     }
 }
 

@@ -44,18 +44,19 @@ pub fn run(run: &mut Run) -> Result<()> {
     let uuid = run.phase("upload, check and apply the hotfix", |run| {
         apply(run, &host, good)
     })?;
-    stop_guest(run, &host)?;
     host.restart(run, None, "the next release")?;
     run.phase("the next release is good, settings are kept", |run| {
         look(run, &host, NEXT, "next-release")?;
         expect_state(run, &host, &uuid, "applied")?;
         kept(run, &host)
     })?;
-    run.phase("the guest is back", |run| guest_runs(run, &host))?;
+    run.phase("the guest was shut down and is back", |run| {
+        host_checks::was_shut_down(run, &host.ssh, GUEST)?;
+        guest_runs(run, &host)
+    })?;
     let broken = run.phase("apply the hotfix that breaks the toolstack", |run| {
         apply(run, &host, broken)
     })?;
-    stop_guest(run, &host)?;
     fall_back(run, &mut host, Defect::Toolstack)?;
     run.phase("the host went back by itself and says why", |run| {
         look(run, &host, NEXT, "fallen-back")?;
@@ -266,16 +267,6 @@ fn start_guest(run: &Run, host: &Host) -> Result<()> {
         limit,
     )?;
     guest_runs(run, host)
-}
-
-/// The guest does not react to being shut down, so that the host would wait for it.
-fn stop_guest(run: &Run, host: &Host) -> Result<()> {
-    host.ssh
-        .run(
-            &format!("virsh -q -c xen:///system destroy {GUEST}"),
-            run.bench.limit(20),
-        )
-        .map(drop)
 }
 
 fn guest_runs(run: &Run, host: &Host) -> Result<()> {

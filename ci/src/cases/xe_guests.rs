@@ -3,6 +3,7 @@
 
 use crate::case::Run;
 use crate::host::Host;
+use crate::host_checks;
 use crate::installation::{Entries, Hardware, Wishes, install};
 use crate::qemu::{Bus, Nic};
 use crate::tiny_guest;
@@ -60,6 +61,7 @@ pub fn run(run: &mut Run) -> Result<()> {
             ),
         )?;
         ensure!(state.trim() == "running", "it is {state}");
+        host_checks::was_shut_down(run, &host.ssh, NAME)?;
         heard(run, &host, NAME)
     })?;
     run.look("everything goes away again", |run| gone(run, &host))?;

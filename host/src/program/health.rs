@@ -1,5 +1,6 @@
 //! `bedplate-health`: run by systemd at the end of the boot of an installed host.
 
+use crate::guest::needs;
 use crate::health::{self, HealthReport};
 use crate::hotfix::{self, Places, RealMachine, Site, Verdict};
 use crate::local::boot_record;
@@ -57,6 +58,14 @@ enum Command {
     FirstBoot,
     /// Write what the console shows above the login prompt.
     Issue,
+    /// Wait until the disks, boot files and bridges of the guests that start with the host are there.
+    ///
+    /// What is missing in the end is said; the exit status is 0 all the same: the other guests start.
+    AwaitGuestNeeds {
+        /// Seconds to wait.
+        #[arg(long, default_value_t = 180)]
+        wait: u32,
+    },
 }
 
 /// However many guests start: before `bedplate-trial.timer` goes back.
@@ -124,6 +133,25 @@ pub fn main() -> anyhow::Result<ExitCode> {
                 .context("the text for the login prompt was not written")?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::AwaitGuestNeeds { wait } => {
+            await_guest_needs(&system, Duration::from_secs(wait.into()));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn await_guest_needs(system: &dyn System, limit: Duration) {
+    let started = Instant::now();
+    let left = needs::wait(system, &mut || {
+        std::thread::sleep(PAUSE);
+        started.elapsed() < limit
+    });
+    for (name, path) in left {
+        println!(
+            "the guest {name:?} is set to start with this host and needs {}, which is not there after {} s",
+            path.display(),
+            started.elapsed().as_secs()
+        );
     }
 }
 
