@@ -2,8 +2,8 @@
 
 /// What stands in their place.
 const REMOVED: &str = "(removed)";
-/// Words before the values that are secrets, in small letters.
-const WORDS: [&str; 13] = [
+/// Words before the values that are secrets, in small letters; also as parts of longer names.
+const WORDS: [&str; 17] = [
     "password",
     "passwd",
     "passphrase",
@@ -12,88 +12,152 @@ const WORDS: [&str; 13] = [
     "psk",
     "authorization",
     "bearer",
+    "credential",
     "api_key",
     "apikey",
+    "access_key",
+    "accesskey",
     "private_key",
     // WireGuard's files of systemd-networkd.
     "privatekey",
     "presharedkey",
+    // SNMP's.
+    "community",
 ];
-/// How secrets begin that need no word before them: hashes of passwords, license tokens.
-const STARTS: [&str; 8] = [
-    "$y$",
-    "$6$",
-    "$5$",
-    "$1$",
-    "$2b$",
-    "$argon2",
-    "v4.public.",
-    "v4.local.",
-];
+/// The same where they stand alone: `bypass` and `passed` are none.
+const WHOLE_WORDS: [&str; 3] = ["pass", "pwd", "passcode"];
+/// How secrets begin that need no word before them, besides hashes of passwords: license tokens.
+const STARTS: [&str; 2] = ["v4.public.", "v4.local."];
+
+/// Where a secret that goes on behind its line ends.
+enum End {
+    /// With the last line of a private key.
+    PrivateKey,
+    /// With the tag that closes the element.
+    Tag,
+    /// With the next line.
+    Line,
+}
 
 /// The text without passwords, hashes of passwords, tokens and private keys. What could be one is taken for one.
 pub fn redact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut in_key = false;
+    let mut open = None;
     for line in text.split_inclusive('\n') {
-        let end = line.trim_end_matches('\n').len();
-        let (line, end) = line.split_at(end);
-        let begins = line.contains("-----BEGIN") && line.contains("PRIVATE KEY");
-        if begins {
-            in_key = true;
-        }
-        if in_key {
-            if begins {
-                out.push_str(REMOVED);
-                out.push_str(end);
-            }
-            in_key = !(line.contains("-----END") && line.contains("PRIVATE KEY"));
+        let (line, end) = line.split_at(line.trim_end_matches('\n').len());
+        if line.contains("-----BEGIN") && line.contains("PRIVATE KEY") {
+            out.push_str(REMOVED);
+            out.push_str(end);
+            let closed = line.contains("-----END");
+            open = (!closed).then_some(End::PrivateKey);
             continue;
         }
-        out.push_str(&redact_line(line));
-        out.push_str(end);
+        match open {
+            None => {
+                let (line, goes_on) = redact_line(line);
+                out.push_str(&line);
+                out.push_str(end);
+                open = goes_on;
+            }
+            Some(End::PrivateKey) if line.contains("-----END") => open = None,
+            Some(End::Tag) if line.contains("</") => open = None,
+            Some(End::Line) => open = None,
+            Some(_) => {}
+        }
     }
     out
 }
 
-fn redact_line(line: &str) -> String {
+fn redact_line(line: &str) -> (String, Option<End>) {
     let lower = line.to_lowercase();
-    // The value behind the first word that is followed by `=` or `:`, to the end of the line: it may hold blanks.
-    let value = WORDS
+    let words = WORDS
         .iter()
         .flat_map(|word| lower.match_indices(word))
-        .filter_map(|(at, word)| {
-            let behind = at + word.len();
-            let separator = lower[behind..].find(['=', ':'])?;
-            // In between are quotes and the rest of a name: `password_hash": `.
-            let name_end = lower[behind..behind + separator]
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_-\"' ".contains(c));
-            name_end.then_some(behind + separator + 1)
-        })
+        .chain(whole_words(&lower))
+        .filter_map(|(at, word)| value(&lower, at, at + word.len()))
+        .chain(lone_key(&lower))
         .min();
-    // Small letters can have other lengths than the large ones; then nothing of the line is kept.
-    let line = match value {
-        Some(at) if lower.len() == line.len() && line.is_char_boundary(at) => {
-            format!("{} {REMOVED}", &line[..at])
-        }
-        Some(_) => return REMOVED.to_owned(),
-        None => line.to_owned(),
+    let Some(at) = words else {
+        return (without_logins(&without_tokens(line)), None);
     };
-    without_logins(&without_tokens(&line))
+    // Small letters can have other lengths than the large ones; then nothing of the line is kept.
+    let (before, secret) = match line.split_at_checked(at) {
+        Some(parts) if lower.len() == line.len() => parts,
+        _ => ("", line),
+    };
+    let goes_on = if before.ends_with('>') && !secret.contains("</") {
+        Some(End::Tag)
+    } else if secret
+        .trim_matches([' ', '\t', '"', '\'', '|', '>', '\\'])
+        .is_empty()
+    {
+        Some(End::Line)
+    } else {
+        None
+    };
+    let before = without_logins(&without_tokens(before));
+    let line = format!("{before} {REMOVED}");
+    (line.trim_start().to_owned(), goes_on)
+}
+
+fn whole_words(lower: &str) -> impl Iterator<Item = (usize, &str)> {
+    let part = |c: char| c.is_alphanumeric();
+    WHOLE_WORDS
+        .iter()
+        .flat_map(|word| lower.match_indices(word))
+        .filter(move |(at, word)| {
+            !lower[..*at].ends_with(part) && !lower[at + word.len()..].starts_with(part)
+        })
+}
+
+/// Where the value begins of the word from `at` to `behind`: behind `=`, `:` or the end of a tag, or the next argument of a command.
+fn value(lower: &str, at: usize, behind: usize) -> Option<usize> {
+    let rest = &lower[behind..];
+    // In between are quotes and the rest of a name: `password_hash": `.
+    let name = |c: char| c.is_ascii_alphanumeric() || "_-\"' ".contains(c);
+    if let Some(separator) = rest.find(['=', ':', '>'])
+        && rest[..separator].chars().all(name)
+    {
+        return Some(behind + separator + 1);
+    }
+    let option = lower[..at]
+        .rsplit(char::is_whitespace)
+        .next()
+        .is_some_and(|word| word.starts_with('-'));
+    let blank = rest.find(char::is_whitespace)?;
+    (option && rest[..blank].chars().all(name)).then_some(behind + blank)
+}
+
+/// The value of a line `Key=`, as systemd-networkd's files have it for MACsec.
+fn lone_key(lower: &str) -> Option<usize> {
+    let key = lower.trim_start().strip_prefix("key")?;
+    let value = key.trim_start().strip_prefix('=')?;
+    Some(lower.len() - value.len())
 }
 
 fn without_tokens(line: &str) -> String {
     let mut line = line.to_owned();
-    for start in STARTS {
-        while let Some(at) = line.find(start) {
-            let len = line[at..]
-                .find(|c: char| c.is_whitespace() || "\"',:<>".contains(c))
-                .unwrap_or(line.len() - at);
-            line.replace_range(at..at + len, REMOVED);
-        }
+    let ends = |c: char| c.is_whitespace() || "\"',:<>".contains(c);
+    while let Some(at) = STARTS
+        .iter()
+        .filter_map(|start| line.find(start))
+        .chain(hash(&line))
+        .min()
+    {
+        let len = line[at..].find(ends).unwrap_or(line.len() - at);
+        line.replace_range(at..at + len, REMOVED);
     }
     line
+}
+
+/// Where the hash of a password begins: `$y$`, `$2b$`, `$argon2id$`, whatever crypt(5) has next.
+fn hash(line: &str) -> Option<usize> {
+    let method = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    line.match_indices('$').map(|(at, _)| at).find(|at| {
+        let rest = &line[at + 1..];
+        rest.find(|c| !method(c))
+            .is_some_and(|end| end > 0 && rest[end..].starts_with('$'))
+    })
 }
 
 /// `https://user:secret@host` without the login.
@@ -122,42 +186,74 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_go_and_the_rest_stays() {
-        for (text, left) in [
-            ("root:$y$j9T$abc$def:20000:0", "root:(removed):20000:0"),
-            (
-                "  \"password_hash\": \"$6$x\",",
-                "  \"password_hash\": (removed)",
-            ),
-            (
-                "<graphics type='vnc' passwd='hunter2' port='1'/>",
-                "<graphics type='vnc' passwd= (removed)",
-            ),
-            ("Authorization: Bearer abcdef", "Authorization: (removed)"),
-            (
-                "webhook = https://user:pw@example.org/x",
-                "webhook = https://(removed)@example.org/x",
-            ),
-            ("license v4.public.AAAA-BBB_ ok", "license (removed) ok"),
-            ("token=abc def", "token= (removed)"),
-            (
-                "no token (yet), then token=abc",
-                "no token (yet), then token= (removed)",
-            ),
-            ("PrivateKey=abc=", "PrivateKey= (removed)"),
-            (
-                "Failed password for root from 10.0.0.1 port 22",
-                "Failed password for root from 10.0.0.1 port 22",
-            ),
-            ("net.ipv4 = 1", "net.ipv4 = 1"),
-            ("see https://example.org/a@b", "see https://example.org/a@b"),
+    fn no_form_of_a_secret_stays() {
+        for form in [
+            "root:$y$j9T$S$:20000:0",
+            "root:$2y$12$S:1",
+            "root:$7$S:1",
+            "root:$gy$j9T$S:1",
+            "hash $argon2id$v=19$m=65536$S ok",
+            "  \"password_hash\": \"$6$S\",",
+            "  \"password\": \"S\",",
+            "<graphics type='vnc' passwd='S' port='1'/>",
+            "<xe:other-config key=\"root-password\">S</xe:other-config>",
+            "<xe:other-config key=\"root-password\">first\nS\nlast</xe:other-config>",
+            "<secret>S</secret>",
+            "Authorization: Basic S",
+            "webhook = https://user:S@example.org/x",
+            "license v4.public.S ok",
+            "token=a S",
+            "no token (yet), then token=S",
+            "PrivateKey=S",
+            "[MACsecReceiveAssociation]\nKey=S",
+            "  Key = S",
+            "//nas/vm /srv cifs user=u,pass=S 0 0",
+            "pwd: S",
+            "mysql --password S -u root",
+            "tool -password S",
+            "aws_access_key=S",
+            "password:\n  S\nnext",
+            "password: |\n  S",
+            "rocommunity=S",
+            "snmp community: S",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nS\n-----END OPENSSH PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nS",
+            // A letter whose small form is longer.
+            "\u{130} password=S",
         ] {
-            assert_eq!(redact(text), left);
+            let text = format!("before\n{}\n", form.replace('S', "hunter2"));
+            let left = redact(&text);
+            assert!(!left.contains("hunter2"), "{text} -> {left}");
+            assert!(
+                left.contains(REMOVED) && left.starts_with("before\n"),
+                "{left}"
+            );
         }
-        let key =
-            "a\n-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\nb\n";
-        assert_eq!(redact(key), "a\n(removed)\nb\n");
-        let cut = "-----BEGIN PRIVATE KEY-----\nAAAA\nBBBB";
-        assert_eq!(redact(cut), "(removed)\n", "a key without an end is a key");
+    }
+
+    #[test]
+    fn the_rest_stays() {
+        for text in [
+            "Failed password for root from 10.0.0.1 port 22",
+            "net.ipv4 = 1",
+            "see https://example.org/a@b",
+            "  pass     network      xenbr0 is up with 10.0.2.15",
+            "\"passed\": true",
+            "iommu=bypass: yes",
+            "<xe:other-config key=\"owner\">ci</xe:other-config>",
+            "costs $5 and $10",
+        ] {
+            assert_eq!(redact(text), text);
+        }
+        assert_eq!(redact("root:$y$abc:20000:0"), "root:(removed):20000:0");
+        assert_eq!(redact("token=abc def\nnext\n"), "token= (removed)\nnext\n");
+        assert_eq!(
+            redact("a\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\nb\n"),
+            "a\n(removed)\nb\n"
+        );
+        assert_eq!(
+            redact("<a key='password'>x\ny</a>\n<b/>\n"),
+            "<a key='password'> (removed)\n<b/>\n"
+        );
     }
 }

@@ -94,11 +94,13 @@ type Part = (String, String);
 pub fn collect(system: &dyn System) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut add = |name: String, text: &str| {
+        // Before anything is cut off: what says that a line is a secret may be in front of it.
+        let text = redact(text);
         let mut start = text.len().saturating_sub(LONGEST);
         while !text.is_char_boundary(start) {
             start += 1;
         }
-        parts.push((name, redact(&text[start..])));
+        parts.push((name, text[start..].to_owned()));
     };
     for words in COMMANDS {
         let command = Command::new(words[0])
