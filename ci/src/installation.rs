@@ -252,8 +252,20 @@ pub fn boot_medium(run: &mut Run, machine: &mut Machine) -> Result<()> {
 /// A copy of `iso` with `answers` in it.
 ///
 /// # Errors
-/// When `image-build embed` fails.
+/// When `image-build embed` fails, or the answers are not good.
 pub fn embed(run: &Run, iso: &Path, answers: &str) -> Result<PathBuf> {
+    embed_with(run, iso, answers, &[])
+}
+
+/// The same with answers that are not good.
+///
+/// # Errors
+/// When `image-build embed` fails.
+pub fn embed_unchecked(run: &Run, iso: &Path, answers: &str) -> Result<PathBuf> {
+    embed_with(run, iso, answers, &["--unchecked"])
+}
+
+fn embed_with(run: &Run, iso: &Path, answers: &str, more: &[&str]) -> Result<PathBuf> {
     let file = run.file("answers.toml");
     std::fs::write(&file, answers)
         .with_context(|| format!("{} cannot be written", file.display()))?;
@@ -261,6 +273,7 @@ pub fn embed(run: &Run, iso: &Path, answers: &str) -> Result<PathBuf> {
     let mut command = Command::new(run.bench.workspace.program("image-build")?);
     command
         .arg("embed")
+        .args(more)
         .arg(iso)
         .arg(&file)
         .arg("--output")

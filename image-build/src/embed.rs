@@ -3,8 +3,10 @@
 //! The area and the menu choice have fixed sizes and unmistakable beginnings, both at the start of a 2048-byte sector, so
 //! an ISO is changed without any tool that understands ISO 9660, on any machine. Nothing of the signed release is touched.
 
+mod check;
 mod hooks;
 
+pub use check::check;
 pub use hooks::with_scripts;
 
 use crate::iso::choice_block;

@@ -135,6 +135,9 @@ enum Command {
         /// Takes embedded answers out again.
         #[arg(long)]
         reset: bool,
+        /// Embeds answers although `installer validate` refuses them, or is not there to be asked.
+        #[arg(long, conflicts_with = "reset")]
+        unchecked: bool,
     },
     /// Verifies every artifact of an ISO and prints version, sizes, digests and packages.
     Inspect {
@@ -333,7 +336,13 @@ fn run(cli: Cli) -> Result<()> {
             answers,
             output,
             reset,
-        } => embed_answers(iso, answers, output, reset),
+            unchecked,
+        } => {
+            if let Some(answers) = answers.as_deref().filter(|_| !unchecked) {
+                embed::check(answers)?;
+            }
+            embed_answers(iso, answers, output, reset)
+        }
         Command::Inspect {
             iso,
             trusted_root,

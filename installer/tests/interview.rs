@@ -4,7 +4,7 @@
 mod common;
 
 use common::installed::installed;
-use common::machine::{DISK, disk, facts, used_disk};
+use common::machine::{DISK, disk, disk_number, facts_of, used_disk};
 use common::{HASH, KEY, zones};
 use hcl_checker::Known;
 use hcl_checker::facts::{BedplateHost, Disk, FirmwareKind};
@@ -53,10 +53,18 @@ fn interview_at(
     setup_mode: bool,
     answers: &[&'static str],
 ) -> (Result<Asked, PromptError>, Script, RecordingSystem) {
+    interview_on(vec![found], setup_mode, answers)
+}
+
+fn interview_on(
+    found: Vec<Disk>,
+    setup_mode: bool,
+    answers: &[&'static str],
+) -> (Result<Asked, PromptError>, Script, RecordingSystem) {
     let system = RecordingSystem::new()
         .prints("openssl passwd -6 -stdin", &format!("{HASH}\n"))
         .file("/run/license", "v4.public.nonsense");
-    let mut facts = facts(found, FirmwareKind::Uefi);
+    let mut facts = facts_of(found, FirmwareKind::Uefi);
     facts.firmware.secure_boot = Known::Value(false);
     facts.firmware.setup_mode = Known::Value(setup_mode);
     let mut script = Script {
@@ -171,6 +179,61 @@ fn the_storage_repository_of_a_host_is_asked_for() {
         let sentence = "Everything on /dev/sda (but its storage repository) will be lost";
         assert_eq!(shown.contains(sentence), kept, "{shown}");
     }
+}
+
+/// Behind the disk are asked the second one of a mirror, and those for storage.
+#[test]
+fn a_mirror_and_more_storage_are_asked_for() {
+    let used = Disk {
+        content: used_disk().content,
+        ..disk_number(2)
+    };
+    let disks = || vec![disk(), used.clone(), disk_number(3), disk_number(4)];
+    for (second, storage, mirror, repositories, consent) in [
+        ("", "", None, vec![], "yes"),
+        ("2", "", Some("/dev/sdb"), vec![], "WIPE"),
+        ("3", "2", Some("/dev/sdc"), vec!["/dev/sdd"], "yes"),
+        ("1", "3, 1", None, vec!["/dev/sdb", "/dev/sdd"], "WIPE"),
+    ] {
+        let answers = [&TO_PLAN[..2], &[second, storage], &TO_PLAN[2..], &[consent]].concat();
+        let (asked, script, _) = interview_on(disks(), false, &answers);
+        let Some(plan) = installation(asked) else {
+            panic!("no plan: {}", script.shown)
+        };
+        let half = plan
+            .disk
+            .mirror
+            .as_ref()
+            .map(|half| half.identity.path.as_str());
+        assert_eq!(half, mirror, "{}", script.shown);
+        let taken: Vec<&str> = plan
+            .storage
+            .iter()
+            .flat_map(|storage| storage.disks.iter().map(|disk| disk.identity.path.as_str()))
+            .collect();
+        assert_eq!(taken, repositories, "{}", script.shown);
+        assert!(script.answers.is_empty());
+        let lost = consent == "WIPE";
+        assert_eq!(script.shown.contains("All of this would be lost:"), lost);
+    }
+}
+
+#[test]
+fn a_disk_with_other_sectors_is_offered_for_storage_only() {
+    let other = Disk {
+        logical_sector: Known::Value(4096),
+        ..disk_number(2)
+    };
+    let answers = [&TO_PLAN[..2], &["x", "1"], &TO_PLAN[2..], &["yes"]].concat();
+    let (asked, script, _) = interview_on(vec![disk(), other], false, &answers);
+    let plan = installation(asked).unwrap_or_else(|| panic!("no plan: {}", script.shown));
+    assert!(!script.shown.contains("A mirror?"), "{}", script.shown);
+    assert!(
+        script.shown.contains("Type numbers from 1 to 1"),
+        "{}",
+        script.shown
+    );
+    assert!(plan.disk.mirror.is_none() && plan.storage.len() == 1);
 }
 
 /// The disk of a host that runs an older release than the simulation's.

@@ -4,11 +4,11 @@
 mod common;
 
 use common::installed::installed;
-use common::machine::{disk, facts};
+use common::machine::{SIZE, disk, disk_number, facts, facts_of, used_disk};
 use common::player::{PASSWORD, Player, SIZES, server, system};
 use common::{HASH, zones};
 use hcl_checker::Known;
-use hcl_checker::facts::{BedplateHost, Content, Facts, FirmwareKind};
+use hcl_checker::facts::{BedplateHost, Content, Disk, Facts, FirmwareKind};
 use installer::answers;
 use installer::choices::{AddressChoice, BondMode, HclPolicy, UplinkChoice};
 use installer::tui::app::{Leave, Outcome, Verification};
@@ -208,6 +208,99 @@ fn storage_on_more_disks_is_chosen_taken_back_and_its_loss_agreed_to() {
     assert_eq!(player.app.screen, Screen::Confirm);
     player.key(Key::Ctrl('u'));
     player.snapshot("10-confirm-storage");
+}
+
+#[test]
+fn a_mirror_is_marked_taken_back_and_planned() {
+    let system = system();
+    let larger = Disk {
+        size_bytes: Known::Value(SIZE + (8 << 30)),
+        content: used_disk().content,
+        ..disk_number(2)
+    };
+    let other_sectors = Disk {
+        logical_sector: Known::Value(4096),
+        ..disk_number(3)
+    };
+    let disks = vec![disk(), larger, other_sectors];
+    let mut player = Player::at(&system, facts_of(disks, FirmwareKind::Uefi));
+    player.reach_disks();
+    let focus = |player: &mut Player<'_>, at: usize| {
+        player.app.set_focus(at);
+        player.app.message = None;
+    };
+    // Nothing is taken yet, then the first itself, then one that does not fit: each says why.
+    focus(&mut player, 1);
+    player.key(Key::Char('m'));
+    assert!(player.app.draft.disks.is_empty() && player.app.message.is_some());
+    focus(&mut player, 0);
+    player.key(Key::Char(' '));
+    for at in [0, 2] {
+        focus(&mut player, at);
+        player.key(Key::Char('m'));
+        assert_eq!(player.app.draft.disks, ["/dev/sda"]);
+        assert!(player.app.message.is_some(), "{at}");
+    }
+    focus(&mut player, 1);
+    player.keys(&[Key::Char('s'), Key::Char('m')]);
+    assert_eq!(player.app.draft.disks, ["/dev/sda", "/dev/sdb"]);
+    assert!(player.app.draft.storage.is_empty());
+    player.key(Key::Char('s'));
+    assert!(player.app.draft.storage.is_empty() && player.app.message.is_some());
+    player.keys(&[Key::Char('m')]);
+    assert_eq!(player.app.draft.disks, ["/dev/sda"]);
+    player.keys(&[Key::Char('M')]);
+    player.app.message = None;
+    player.snapshot("04-disks-mirror");
+    // From where the second is marked, both go on; another first one leaves the second.
+    player.key(Key::Enter);
+    assert_eq!(player.app.draft.disks, ["/dev/sda", "/dev/sdb"]);
+    player.snapshot("05-layout-mirror");
+    player.key(Key::Esc);
+    // One that does not fit the second is told, and there is no way on with it.
+    player.take_disk("/dev/sdc");
+    assert_eq!(player.app.screen, Screen::Disks);
+    assert!(player.app.message.is_some());
+    player.take_disk("/dev/sda");
+    player.keys(&[Key::Enter, Key::F(10)]);
+    player.fill_system();
+    player.keys(&[Key::F(10), Key::F(10)]);
+    assert_eq!(
+        player.app.screen,
+        Screen::Summary,
+        "{:?}",
+        player.app.message
+    );
+    player.snapshot("09-summary-mirror");
+    let plan = player.app.plan().unwrap();
+    assert_eq!(plan.disk.mirror.as_ref().unwrap().identity.path, "/dev/sdb");
+    player.keys(&[Key::F(2), Key::Ctrl('u')]);
+    player.text("/run/answers.toml");
+    player.key(Key::Enter);
+    let saved = String::from_utf8(system.content("/run/answers.toml").unwrap()).unwrap();
+    let read = answers::read(&saved, "saved", &zones(), None).unwrap();
+    assert!(read.disk.mirror && read.disk.second.is_some(), "{saved}");
+    player.key(Key::Enter);
+    player.snapshot("10-confirm-mirror");
+}
+
+#[test]
+fn half_of_a_mirror_that_went_away_is_not_left_alone() {
+    let system = system();
+    let disks = vec![disk(), disk_number(2)];
+    let mut player = Player::at(&system, facts_of(disks, FirmwareKind::Uefi));
+    player.reach_disks();
+    player.key(Key::Char(' '));
+    player.app.set_focus(1);
+    player.key(Key::Char('m'));
+    let facts = facts_of(vec![disk_number(2)], FirmwareKind::Uefi);
+    let problems = player.app.draft.choices(&facts, &zones()).unwrap_err();
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.message.contains("/dev/sda is not there")),
+        "{problems:?}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::answers;
 use crate::boot_menu;
 use crate::case::Run;
 use crate::disk::{Image, fingerprint};
-use crate::installation::{DISK_MIB, FAILED, FINISHED, ROOT_OPEN, embed};
+use crate::installation::{DISK_MIB, FAILED, FINISHED, ROOT_OPEN, embed_unchecked};
 use crate::machine::{self, Machine};
 use crate::qemu::{Boot, Bus, Disk, Firmware, Nic, Spec};
 use crate::shell::Shell;
@@ -76,7 +76,7 @@ pub fn no_answers(run: &mut Run) -> Result<()> {
     for boot in boots() {
         run.phase(boot.name, |run| {
             let iso = match &boot.answers {
-                Some(answers) => embed(run, &plain, answers)?,
+                Some(answers) => embed_unchecked(run, &plain, answers)?,
                 None => plain.clone(),
             };
             let mut machine =

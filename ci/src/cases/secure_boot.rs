@@ -6,7 +6,7 @@ use crate::disk::Image;
 use crate::host::Host;
 use crate::host_checks::{self, Check};
 use crate::installation::{
-    DISK_MIB, Entries, Hardware, Installation, Wishes, boot_medium, embed, install,
+    DISK_MIB, Entries, Hardware, Installation, Wishes, boot_medium, embed_unchecked, install,
 };
 use crate::process;
 use crate::qemu::{Boot, Bus, Nic};
@@ -253,7 +253,7 @@ fn injected_options(run: &mut Run, host: &mut Host) -> Result<()> {
 /// The medium starts, too: by the same keys.
 fn medium(run: &mut Run, installation: &Installation) -> Result<()> {
     let iso = run.bench.workspace.iso()?.to_path_buf();
-    let iso = embed(run, &iso, "# none\n")?;
+    let iso = embed_unchecked(run, &iso, "# none\n")?;
     let disk = Image::blank(&run.file("other.raw"), DISK_MIB)?;
     let variables = run.file("medium.variables");
     if let Some(installed) = &installation.variables {

@@ -1,12 +1,13 @@
-//! The question about the disk, and about the storage repository on it.
+//! The questions about disks: which the host goes on, what stays of the storage repository on it, a mirror, more storage.
 
 use super::prompt::PromptError;
 use super::questions::Interview;
-use crate::plan::{KeptStorage, contents, unusable};
+use crate::plan::{KeptStorage, contents, holds_bedplate, unusable, unusable_for_storage};
 use crate::tui::draft::{can_keep, needs_consent};
 use crate::tui::screens::disks::{ALL_LOST, HOST_LOST};
 use crate::tui::text::disk_line;
 use hcl_checker::facts::Disk;
+use slots::Layout;
 
 impl Interview<'_> {
     /// Which disk is installed on, of those that can be; what is on it is told, and what of it can stay is asked.
@@ -20,7 +21,8 @@ impl Interview<'_> {
             .cloned()
             .unwrap_or_default();
         let (good, bad): (Vec<Disk>, Vec<Disk>) = all
-            .into_iter()
+            .iter()
+            .cloned()
             .partition(|disk| unusable(disk, medium.as_deref()).is_empty());
         if good.is_empty() {
             self.say(
@@ -45,15 +47,94 @@ impl Interview<'_> {
             .position(|disk| self.draft.disks.contains(&disk.path));
         let chosen = self.number("Install on which disk?", good.len(), now)?;
         let disk = &good[chosen];
-        if let Some(stays) = can_keep(disk) {
-            self.keep_storage(stays)?;
-        } else if needs_consent(disk) {
-            self.say("All of this would be lost:")?;
-            for line in contents(disk) {
-                self.say(&format!("    {line}"))?;
-            }
-        }
+        let second = self.second(disk, &good)?;
         self.draft.disks = vec![disk.path.clone()];
+        self.draft
+            .disks
+            .extend(second.map(|disk| disk.path.clone()));
+        match (second, can_keep(disk)) {
+            (None, Some(stays)) => self.keep_storage(stays)?,
+            (None, None) => self.tell_losses([disk])?,
+            (Some(second), _) => self.tell_losses([disk, second])?,
+        }
+        self.storage(&all)
+    }
+
+    /// What would be lost on disks that are taken whole.
+    fn tell_losses<'d>(
+        &mut self,
+        disks: impl IntoIterator<Item = &'d Disk>,
+    ) -> Result<(), PromptError> {
+        let lost = disks.into_iter().filter(|disk| needs_consent(disk));
+        let lines: Vec<String> = lost.flat_map(contents).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.say("All of this would be lost:")?;
+        for line in lines {
+            self.say(&format!("    {line}"))?;
+        }
+        Ok(())
+    }
+
+    /// The second disk of a mirror, where one could be and the operator wants it.
+    fn second<'d>(
+        &mut self,
+        first: &Disk,
+        good: &'d [Disk],
+    ) -> Result<Option<&'d Disk>, PromptError> {
+        let place = |disk: &Disk| Some((*disk.size_bytes.value()?, *disk.logical_sector.value()?));
+        let fits = |disk: &&Disk| {
+            let pair = place(first).zip(place(disk));
+            disk.path != first.path
+                && pair
+                    .is_some_and(|(first, second)| Layout::plan_mirror(first, second, None).is_ok())
+        };
+        let others: Vec<&Disk> = good.iter().filter(fits).collect();
+        if others.is_empty() {
+            return Ok(None);
+        }
+        self.say("\nThe host can be on two disks that hold the same; either starts it alone.")?;
+        self.say("  1. no, on one disk")?;
+        for (index, disk) in others.iter().enumerate() {
+            self.say(&format!("  {}. with {}", index + 2, disk_line(disk)))?;
+        }
+        let before = self.draft.second().cloned();
+        let now = others
+            .iter()
+            .position(|disk| Some(&disk.path) == before.as_ref());
+        let chosen = self.number(
+            "A mirror?",
+            others.len() + 1,
+            Some(now.map_or(0, |at| at + 1)),
+        )?;
+        Ok(chosen.checked_sub(1).map(|at| others[at]))
+    }
+
+    /// Disks that become storage repositories of their own, where there are any left.
+    fn storage(&mut self, all: &[Disk]) -> Result<(), PromptError> {
+        let medium = self.subject.medium.clone();
+        let taken = self.draft.disks.clone();
+        let fits = |disk: &&Disk| {
+            !taken.contains(&disk.path)
+                && !holds_bedplate(disk)
+                && unusable_for_storage(disk, medium.as_deref()).is_empty()
+        };
+        let others: Vec<&Disk> = all.iter().filter(fits).collect();
+        let before = std::mem::take(&mut self.draft.storage);
+        if others.is_empty() {
+            return Ok(());
+        }
+        self.say("\nOther disks can become storage repositories of their own:")?;
+        for (index, disk) in others.iter().enumerate() {
+            self.say(&format!("  {}. {}", index + 1, disk_line(disk)))?;
+        }
+        let now = others.iter().enumerate();
+        let now = now.filter(|(_, disk)| before.contains(&disk.path));
+        let chosen = self.numbers("Which?", others.len(), now.map(|(at, _)| at).collect())?;
+        let chosen: Vec<&Disk> = chosen.into_iter().map(|at| others[at]).collect();
+        self.tell_losses(chosen.iter().copied())?;
+        self.draft.storage = chosen.iter().map(|disk| disk.path.clone()).collect();
         Ok(())
     }
 

@@ -109,6 +109,42 @@ impl Interview<'_> {
         }
     }
 
+    /// Any of so many, by numbers with blanks or commas between them; `now` where nothing is typed, none where `-` is.
+    pub(super) fn numbers(
+        &mut self,
+        question: &str,
+        count: usize,
+        now: Vec<usize>,
+    ) -> Result<Vec<usize>, PromptError> {
+        let shown: Vec<String> = now.iter().map(|at| (at + 1).to_string()).collect();
+        let shown = match shown.is_empty() {
+            true => "none".to_owned(),
+            false => format!("{}; - for none", shown.join(" ")),
+        };
+        loop {
+            let line = self.prompt.line(&format!(
+                "{question} (1-{count}, several with blanks) [{shown}]:"
+            ))?;
+            let words: Vec<&str> = line
+                .split([' ', ','])
+                .filter(|word| !word.is_empty())
+                .collect();
+            match words[..] {
+                [] => return Ok(now),
+                ["-"] => return Ok(Vec::new()),
+                _ => {}
+            }
+            let numbers = words.iter().map(|word| match word.parse::<usize>() {
+                Ok(number) if (1..=count).contains(&number) => Some(number - 1),
+                _ => None,
+            });
+            match numbers.collect::<Option<std::collections::BTreeSet<_>>>() {
+                Some(chosen) => return Ok(chosen.into_iter().collect()),
+                None => self.say(&format!("Type numbers from 1 to {count}, or - for none."))?,
+            }
+        }
+    }
+
     /// Numbered options and the place of the chosen one.
     pub(super) fn option(
         &mut self,

@@ -65,7 +65,7 @@ pub struct Draft {
     /// What is to be done about a host that is there.
     #[serde(default)]
     pub existing: Existing,
-    /// Device paths of the disks to install to.
+    /// Device paths of the disks to install to: one, or the two of a mirror.
     pub disks: Vec<String>,
     /// Device paths of more disks, each of which becomes a storage repository.
     #[serde(default)]
@@ -163,9 +163,22 @@ impl Draft {
         }
     }
 
+    /// Path of the second disk of a mirror; none without one.
+    pub fn second(&self) -> Option<&String> {
+        self.disks.get(1)
+    }
+
     fn disk(&self, facts: &Facts, problems: &mut Vec<DraftProblem>) -> Option<DiskChoice> {
         let known = facts.disks.value().map_or(&[][..], Vec::as_slice);
         let find = |path: &String| known.iter().find(|disk| disk.path == *path);
+        // Never the other half of a mirror alone.
+        if let Some(gone) = self.disks.iter().find(|path| find(path).is_none()) {
+            problems.push(DraftProblem::new(
+                Screen::Disks,
+                format!("{gone} is not there any more. Choose again where to install to."),
+            ));
+            return None;
+        }
         let chosen: Vec<_> = self.disks.iter().filter_map(find).collect();
         let Some((first, rest)) = chosen.split_first() else {
             problems.push(DraftProblem::new(
@@ -184,14 +197,14 @@ impl Draft {
             wipe: chosen.iter().any(|disk| needs_consent(disk)),
             reinstall: chosen.iter().any(|disk| holds_bedplate(disk)),
             upgrade: false,
-            keep_storage: rest.is_empty() && self.kept(first).is_some(),
+            keep_storage: self.kept(first).is_some(),
         })
     }
 
     /// The storage repository on the disk that stays when a host is installed on it, which is what happens unless the operator
-    /// wants it lost.
+    /// wants it lost. A mirror makes it anew.
     pub fn kept(&self, disk: &Disk) -> Option<KeptStorage> {
-        if self.lose_storage {
+        if self.lose_storage || self.second().is_some() {
             return None;
         }
         can_keep(disk)?.ok()

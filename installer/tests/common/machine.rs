@@ -39,6 +39,18 @@ pub fn disk() -> Disk {
     }
 }
 
+/// Another disk of the same machine: `/dev/sdb` is number 2.
+pub fn disk_number(number: u8) -> Disk {
+    let name = format!("sd{}", char::from(b'a' + number - 1));
+    Disk {
+        path: format!("/dev/{name}"),
+        name,
+        serial: Known::Value(format!("SERIAL{number}")),
+        wwn: Known::Value(format!("naa.5000c500a1b2c3d{number}")),
+        ..disk()
+    }
+}
+
 /// A disk with a partition table.
 pub fn used_disk() -> Disk {
     Disk {

@@ -82,6 +82,15 @@ fn disk(id: &DiskIdentity, page: &mut Page<'_, '_>) {
     page.pair("World wide name", &known(&id.wwn));
 }
 
+/// What tells a disk from others.
+fn in_a_line(id: &DiskIdentity) -> String {
+    let mut words = vec![show_size(id.size)];
+    words.extend(id.model.clone());
+    words.extend(id.serial.as_ref().map(|serial| format!("serial {serial}")));
+    words.extend(id.wwn.as_ref().map(|wwn| format!("wwn {wwn}")));
+    words.join(", ")
+}
+
 fn upgrade(plan: &UpgradePlan, page: &mut Page<'_, '_>) {
     page.heading(&format!(
         "Upgrade Bedplate on {} from {} to {}?",
@@ -108,12 +117,25 @@ fn upgrade(plan: &UpgradePlan, page: &mut Page<'_, '_>) {
 
 fn install(plan: &Plan, page: &mut Page<'_, '_>) {
     let id = &plan.disk.identity;
-    page.heading(&format!(
-        "Install Bedplate {} on {}?",
-        plan.release.version, id.path
-    ));
-    page.gap();
-    disk(id, page);
+    let version = &plan.release.version;
+    match &plan.disk.mirror {
+        None => {
+            page.heading(&format!("Install Bedplate {version} on {}?", id.path));
+            page.gap();
+            disk(id, page);
+        }
+        Some(half) => {
+            let other = &half.identity;
+            page.heading(&format!(
+                "Install Bedplate {version} on {} and {}?",
+                id.path, other.path
+            ));
+            page.gap();
+            for id in [id, other] {
+                page.pair("Disk", &format!("{}: {}", id.path, in_a_line(id)));
+            }
+        }
+    }
     for storage in plan.storage.iter().take(STORAGES) {
         let paths = storage.disks.iter().map(|disk| disk.identity.path.as_str());
         let paths: Vec<&str> = paths.collect();
@@ -151,7 +173,7 @@ fn install(plan: &Plan, page: &mut Page<'_, '_>) {
             page.text(&format!("It stays: {line}"));
         }
     } else {
-        page.text(if plan.storage.is_empty() {
+        page.text(if plan.storage.is_empty() && plan.disk.mirror.is_none() {
             "The disk is empty: nothing is lost."
         } else {
             "The disks are empty: nothing is lost."

@@ -8,14 +8,16 @@ use super::super::page::Page;
 use super::super::text::disk_line;
 use crate::plan::{contents, holds_bedplate, unusable, unusable_for_storage};
 use hcl_checker::facts::Disk;
+use slots::Layout;
 
 /// What F1 says.
-pub const HELP: &str = "Enter takes the disk and goes on. Below the list stands what is on it now. Everything on the disk that \
-you take will be lost, after you have typed your consent at the end. Of a Bedplate host on it the storage repository stays \
-where that is possible; K has it lost, too, and K again keeps it. S makes another disk a storage repository of its own, \
-beside the one on the disk that the host goes on; S again takes that back.\n\nDisks that cannot be taken are listed with the \
-reason: the medium that this system was started from, read-only disks, disks in use. F5 looks again, for example after a \
-disk was plugged in. A missing disk hides behind a controller in RAID or VMD mode, or has no driver.";
+pub const HELP: &str = "Enter takes the disk and goes on. Below the list stands what is on it now. Everything on it will be lost, after you \
+have typed your consent at the end. Of a Bedplate host on it the storage repository stays where that is possible; K has it lost, \
+too. S makes another disk a storage repository of its own, beside the one on the host's disk.\n\nFor a host on two disks, take one \
+with the space bar and mark the other with M: they hold the same, and either starts the host alone. The same key takes a mark \
+back.\n\nDisks that cannot be taken are listed with the reason: the medium that this system was started from, read-only disks, disks \
+in use. F5 looks again, for example after a disk was plugged in. A missing disk hides behind a controller in RAID or VMD mode, or \
+has no driver.";
 
 /// What is said where a host and its storage repository would go.
 pub const ALL_LOST: &str =
@@ -23,9 +25,6 @@ pub const ALL_LOST: &str =
 /// What is said where the storage repository of a host stays.
 pub const HOST_LOST: &str = "It runs Bedplate. That host would be lost: its settings, its logs, and what its guests are (memory, \
 network, which disks).";
-
-/// Disks that can be taken together.
-const MOST: usize = 1;
 
 /// Why the disk cannot be taken; empty when it can.
 fn reasons(app: &App, disk: &Disk) -> Vec<String> {
@@ -57,6 +56,7 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
         }
         Key::Char('k' | 'K') => turn_keep(app, count),
         Key::Char('s' | 'S') => mark_storage(app, count),
+        Key::Char('m' | 'M') => mark_mirror(app, count),
         Key::Enter | Key::Char(' ') => {
             let focus = app.focus().min(count.saturating_sub(1));
             let Some(disk) = app.disks().get(focus).cloned() else {
@@ -71,19 +71,84 @@ pub fn key(app: &mut App, key: Key, jobs: &mut Vec<Job>) {
                 ));
                 return;
             }
-            app.draft.storage.retain(|path| *path != disk.path);
-            if !app.draft.disks.contains(&disk.path) {
-                while app.draft.disks.len() >= MOST {
-                    app.draft.disks.remove(0);
-                }
-                app.draft.disks.push(disk.path);
-            }
-            if key == Key::Enter {
-                app.go(super::Screen::Layout);
-            }
+            take(app, &disk, key == Key::Enter);
         }
         _ => {
             app.move_in_list(key, count);
+        }
+    }
+}
+
+/// Takes the disk for the host; `on` goes on with what is taken.
+fn take(app: &mut App, disk: &Disk, on: bool) {
+    let is_second = app.draft.second() == Some(&disk.path);
+    // Whoever marked the second disk and goes on from there means both.
+    if !(is_second && on) {
+        app.draft.storage.retain(|path| *path != disk.path);
+        let second = app.draft.second().filter(|path| **path != disk.path);
+        app.draft.disks = std::iter::once(disk.path.clone())
+            .chain(second.cloned())
+            .collect();
+    }
+    if !on {
+        return;
+    }
+    match pair_problem(app) {
+        Some(problem) => app.message = Some(problem),
+        None => app.go(super::Screen::Layout),
+    }
+}
+
+/// Why the two disks of a mirror cannot be one; none where they can, and where there is no mirror.
+fn pair_problem(app: &App) -> Option<String> {
+    let disk = |path: &String| app.disks().iter().find(|disk| disk.path == *path);
+    let [first, second] = &app.draft.disks[..] else {
+        return None;
+    };
+    let place = |path| {
+        let disk = disk(path)?;
+        Some((*disk.size_bytes.value()?, *disk.logical_sector.value()?))
+    };
+    let error = Layout::plan_mirror(place(first)?, place(second)?, None).err()?;
+    Some(format!(
+        "{first} and {second} cannot mirror each other: {error}."
+    ))
+}
+
+/// Makes the disk under the focus the second one of a mirror, or takes that back.
+fn mark_mirror(app: &mut App, count: usize) {
+    let focus = app.focus().min(count.saturating_sub(1));
+    let Some(disk) = app.disks().get(focus).cloned() else {
+        return;
+    };
+    let reasons = reasons(app, &disk);
+    match app.draft.disks.first() {
+        _ if app.draft.second() == Some(&disk.path) => app.draft.disks.truncate(1),
+        _ if !reasons.is_empty() => {
+            app.message = Some(format!(
+                "{} cannot be taken: {}.",
+                disk.path,
+                reasons.join("; ")
+            ));
+        }
+        None => {
+            app.message =
+                Some("Take the first disk with the space bar, then mark the second.".to_owned());
+        }
+        Some(first) if *first == disk.path => {
+            app.message = Some(format!(
+                "{first} is the first disk already. Mark another one that holds the same."
+            ));
+        }
+        Some(first) => {
+            let disks = vec![first.clone(), disk.path.clone()];
+            let before = std::mem::replace(&mut app.draft.disks, disks);
+            if let Some(problem) = pair_problem(app) {
+                app.message = Some(problem);
+                app.draft.disks = before;
+            } else {
+                app.draft.storage.retain(|path| *path != disk.path);
+            }
         }
     }
 }
@@ -154,7 +219,9 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     let lines: Vec<String> = disks
         .iter()
         .map(|disk| {
-            let mark = if app.draft.disks.contains(&disk.path) {
+            let mark = if app.draft.second() == Some(&disk.path) {
+                " M "
+            } else if app.draft.disks.contains(&disk.path) {
                 glyphs.radio_on
             } else if app.draft.storage.contains(&disk.path) {
                 " S "
@@ -186,6 +253,13 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     if is_storage {
         page.text("It becomes a storage repository of its own.");
     }
+    let in_mirror = app.draft.second().is_some() && app.draft.disks.contains(&disk.path);
+    if in_mirror {
+        page.text(&format!(
+            "It becomes one half of a mirror: {} hold the same, and either starts the host alone.",
+            app.draft.disks.join(" and ")
+        ));
+    }
     let why = reasons(app, disk);
     if !why.is_empty() && !is_storage {
         page.problem(&format!("It cannot be taken: {}.", why.join("; ")));
@@ -196,6 +270,10 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
         page.text("It is empty: nothing is lost.");
     } else if let Some(stays) = can_keep(disk) {
         match stays {
+            _ if in_mirror => {
+                page.problem(ALL_LOST);
+                page.text("A mirror makes the storage repository anew, on both disks.");
+            }
             Ok(kept) if !app.draft.lose_storage => {
                 page.problem(HOST_LOST);
                 page.text(&format!("Its storage repository stays: {}.", kept.shown));

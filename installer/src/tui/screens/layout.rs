@@ -12,7 +12,8 @@ use slots::layout::PartitionKind;
 /// What F1 says.
 pub const HELP: &str = "The parts of the disk, now and after the installation. Their sizes follow from the size of the disk.\n\n\
 Two slots hold the system: one runs, a hotfix goes into the other, and the host starts the old one again if the new one \
-does not come up. The state partition keeps settings and logs. The rest is the storage repository for virtual machines.";
+does not come up. The state partition keeps settings and logs. The rest is the storage repository for virtual machines.\n\n\
+The two disks of a mirror get the same parts, as large as the smaller one allows.";
 
 /// Takes a key.
 pub fn key(app: &mut App, key: Key) {
@@ -108,9 +109,17 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     picture("Now", &now);
     let sector = disk.logical_sector.value().copied().unwrap_or(512);
     let kept = app.draft.kept(disk);
-    let planned = match &kept {
-        Some(kept) => Layout::plan_keeping(size, sector, None, (kept.start, kept.size)),
-        None => Layout::plan(size, sector),
+    let second = app.draft.second();
+    let second = second.and_then(|path| app.disks().iter().find(|disk| disk.path == *path));
+    let planned = match (&kept, second) {
+        (Some(kept), _) => Layout::plan_keeping(size, sector, None, (kept.start, kept.size)),
+        (None, Some(second)) => {
+            let other = second.size_bytes.value().copied().unwrap_or(0);
+            let sector_of_other = second.logical_sector.value().copied().unwrap_or(512);
+            Layout::plan_mirror((size, sector), (other, sector_of_other), None)
+                .map(|[first, _]| first)
+        }
+        (None, None) => Layout::plan(size, sector),
     };
     let layout = match planned {
         Ok(layout) => layout,
@@ -128,7 +137,12 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
             size: partition.size,
         })
         .collect();
-    picture("After", &after);
+    picture(
+        &second.map_or("After".to_owned(), |second| {
+            format!("After, and {} the same", second.path)
+        }),
+        &after,
+    );
     page.gap();
     for partition in &layout.partitions {
         page.line(Line::raw(format!(

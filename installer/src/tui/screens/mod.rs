@@ -240,7 +240,7 @@ pub fn hints(app: &App) -> &'static str {
         Screen::Hardware if app.marks.finding.is_some() => "Up/Down next finding   Esc list",
         Screen::Hardware => "Up/Down move   Enter open   F10 next   Esc back   F1 help",
         Screen::Existing => "Up/Down move   Enter do it   Esc back   F1 help",
-        Screen::Disks => "Up/Down move   Enter take it   S storage   F5 again   Esc back   F1 help",
+        Screen::Disks => "Up/Down move   Enter take it   M mirror   S storage   Esc back   F1 help",
         Screen::Network => "Up/Down move   Space choose   F10 next   Esc back   F1 help",
         Screen::System | Screen::License => {
             "Up/Down move   Enter next   F10 next screen   Esc back   F1 help"
