@@ -13,6 +13,10 @@ pub struct XeError {
     pub params: Vec<(&'static str, String)>,
     /// True where the command line itself was wrong.
     pub usage: bool,
+    /// What was printed before, for what went well: a command that acts on several does not stop at the first failure.
+    pub printed: String,
+    /// More failures of the same command.
+    pub others: Vec<XeError>,
 }
 
 impl XeError {
@@ -23,6 +27,8 @@ impl XeError {
             message: message.into(),
             params: Vec::new(),
             usage: false,
+            printed: String::new(),
+            others: Vec::new(),
         }
     }
 
@@ -33,6 +39,8 @@ impl XeError {
             message: message.into(),
             params: Vec::new(),
             usage: true,
+            printed: String::new(),
+            others: Vec::new(),
         }
     }
 
@@ -47,6 +55,21 @@ impl XeError {
         self
     }
 
+    /// One for all failures of a command that acted on several, with what it printed for the others.
+    pub fn several(mut failures: Vec<XeError>, printed: String) -> Option<XeError> {
+        if failures.is_empty() {
+            return None;
+        }
+        let others = failures.split_off(1);
+        failures.pop().map(|first| XeError {
+            // Something was done, so it was no wrong command line.
+            usage: false,
+            printed,
+            others,
+            ..first
+        })
+    }
+
     /// 2 for wrong use, 1 for a failure.
     pub fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
@@ -58,7 +81,10 @@ impl fmt::Display for XeError {
         write!(f, "{}: {}", self.code, self.message)?;
         self.params
             .iter()
-            .try_for_each(|(name, value)| write!(f, "\n{name}: {value}"))
+            .try_for_each(|(name, value)| write!(f, "\n{name}: {value}"))?;
+        self.others
+            .iter()
+            .try_for_each(|other| write!(f, "\n\n{other}"))
     }
 }
 

@@ -2,10 +2,12 @@
 
 use crate::XeError;
 use crate::cmdline::Invocation;
-use crate::commands::{Surroundings, execute};
+use crate::commands::{Command, Surroundings, execute};
 use crate::complete;
 use crate::hotfix::{Places, RealMachine};
+use crate::interrupt;
 use crate::terminal::RealTerminal;
+use crate::verbs;
 use hcl_checker::{Facts, Root};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,6 +19,9 @@ pub fn main() -> anyhow::Result<ExitCode> {
     let text = match words().and_then(|words| run(&words)) {
         Ok(text) => text,
         Err(error) => {
+            // A reader that had enough changes nothing about what failed.
+            let _ = io::stdout().write_all(error.printed.as_bytes());
+            let _ = io::stdout().flush();
             eprintln!("{error}");
             return Ok(ExitCode::from(error.exit_code()));
         }
@@ -71,5 +76,15 @@ fn run(words: &[String]) -> Result<String, XeError> {
         return Ok(found.iter().map(|word| format!("{word}\n")).collect());
     }
     let line = Invocation::parse(words.iter().cloned())?;
+    if let Ok(Command::Verb(verb)) = Command::named(&line.command)
+        && verbs::is_long(verb)
+    {
+        interrupt::note().map_err(|errno| {
+            XeError::failure(
+                "INTERNAL_ERROR",
+                format!("signals cannot be waited for: {errno}"),
+            )
+        })?;
+    }
     execute(&line, &around)
 }

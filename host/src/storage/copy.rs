@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::XeError;
 use crate::hotfix::Machine;
+use crate::interrupt;
 use crate::task::Task;
 use serde::Deserialize;
 use slots::block::{Access, BlockDevice};
@@ -171,10 +172,17 @@ pub fn import(
                     .args(["convert", "-n", "-f", name, "-O", "raw"])
                     .arg(path)
                     .arg(to)
-                    .timeout(Duration::from_secs(24 * 3600)),
+                    .timeout(Duration::from_secs(24 * 3600))
+                    .stops_when(interrupt::flag()),
             )
             .map(drop)
-            .map_err(|e| XeError::failure("VDI_IMPORT_FAILED", XeError::system(&e).message)),
+            // Where somebody ended it, that is the reason.
+            .map_err(|e| (task.progress(0, size).err(), e))
+            .map_err(|(ended, e)| {
+                ended.unwrap_or_else(|| {
+                    XeError::failure("VDI_IMPORT_FAILED", XeError::system(&e).message)
+                })
+            }),
     }
 }
 
