@@ -180,6 +180,11 @@ pub fn under_xen(hostname: &str, address: &str) -> Vec<Check> {
              journalctl --boot --unit bedplate-crash-kernel --output cat | grep -c 'leaves a dump\\|no log'",
             "1\n1",
         ),
+        Check::is(
+            "the log of this start is on the disk, the first one's, too",
+            "ls /var/log/journal/$(cat /etc/machine-id)/system.journal | wc -l",
+            "1",
+        ),
         Check::has("xe knows the host", "xe host-list", &[hostname]),
         // 1 GiB and 5 percent of 4095 MiB are 1228 MiB; the kernel keeps a little of it.
         Check::is(

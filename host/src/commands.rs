@@ -3,11 +3,13 @@
 use crate::class::Class;
 use crate::cmdline::Invocation;
 use crate::hotfix::{Machine, Places, Site};
+use crate::interrupt;
 use crate::licensing::{self, LICENSE_FIELDS, LicenseCommand};
+use crate::locks;
 use crate::param_commands::{self, ParamCommand, print};
 use crate::patch_commands::{self, PatchCommand};
 use crate::query::{self, nearest};
-use crate::record::Field;
+use crate::record::{Field, Record};
 use crate::selection::{Unsaid, select};
 use crate::task::Task;
 use crate::terminal::Terminal;
@@ -200,11 +202,13 @@ fn run_verb(
         around,
         task: &task,
     };
-    let each = match verb.run {
-        Run::Once(run) => return run(&asked).map(|outcome| told(&[outcome], line.json)),
+    let (class, run) = match verb.run {
+        Run::Once(run) => {
+            let _held = locks::of_line(&asked, verb.name)?;
+            return run(&asked).map(|outcome| told(&[outcome], line.json));
+        }
         Run::Each(class, run) => (class, run),
     };
-    let (class, run) = each;
     let class = Class::named(class).ok_or_else(|| {
         XeError::failure("INTERNAL_ERROR", format!("there is no class {class:?}"))
     })?;
@@ -215,13 +219,59 @@ fn run_verb(
         .cloned()
         .collect();
     let listed = class.fields.iter().filter(|field| field.listed);
-    let wanted = listed.map(|field| field.name).collect();
-    let records = select(line, &args, class, around, wanted, Unsaid::Refused)?;
-    let outcomes: Vec<_> = records
-        .iter()
-        .map(|record| run(&asked, record))
-        .collect::<Result<_, _>>()?;
-    Ok(told(&outcomes, line.json))
+    let wanted: Vec<_> = listed.map(|field| field.name).collect();
+    let records = select(line, &args, class, around, wanted.clone(), Unsaid::Refused)?;
+    let (outcomes, failures) = on_each(&records, |record| {
+        let held = locks::of_record(&asked, verb.name, record)?;
+        if held.is_empty() {
+            return run(&asked, record);
+        }
+        // Another command may have changed it before the lock was had.
+        let uuid = record.text("uuid").unwrap_or_default();
+        let args = [("uuid".to_owned(), uuid)];
+        let records = select(line, &args, class, around, wanted.clone(), Unsaid::Refused)?;
+        let outcome = records.iter().map(|record| run(&asked, record)).next();
+        outcome.unwrap_or(Ok(Outcome::Done))
+    });
+    let printed = told(&outcomes, line.json);
+    match records.len() {
+        // Nothing went well, so nothing is printed.
+        1 => failures.into_iter().next().map_or(Ok(printed), Err),
+        _ => XeError::several(failures, printed.clone()).map_or(Ok(printed), Err),
+    }
+}
+
+/// Acts on all of them, whatever fails with some: what went well, and the failures with the UUIDs of what they are about. Somebody
+/// who ends the command ends all of it.
+pub(crate) fn on_each<T>(
+    records: &[Record],
+    mut act: impl FnMut(&Record) -> Result<T, XeError>,
+) -> (Vec<T>, Vec<XeError>) {
+    let (mut done, mut failures) = (Vec::new(), Vec::new());
+    for record in records {
+        if interrupt::is_wanted() {
+            failures.push(
+                XeError::failure(
+                    "TASK_CANCELLED",
+                    "The command was ended by a signal before it began with this one and those behind it.",
+                )
+                .with("of", record.text("uuid").unwrap_or_default()),
+            );
+            break;
+        }
+        match act(record) {
+            Ok(outcome) => done.push(outcome),
+            Err(error) if records.len() == 1 => failures.push(error),
+            Err(error) => {
+                let ended = error.code == "TASK_CANCELLED";
+                failures.push(error.with("of", record.text("uuid").unwrap_or_default()));
+                if ended {
+                    break;
+                }
+            }
+        }
+    }
+    (done, failures)
 }
 
 /// What was made or said: a line each, or objects.

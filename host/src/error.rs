@@ -15,6 +15,8 @@ pub struct XeError {
     pub usage: bool,
     /// What the command found out or did all the same; it is printed like the output of one that succeeds.
     pub printed: String,
+    /// More failures of the same command: one that acts on several does not stop at the first.
+    pub others: Vec<XeError>,
 }
 
 impl XeError {
@@ -26,6 +28,7 @@ impl XeError {
             params: Vec::new(),
             usage: false,
             printed: String::new(),
+            others: Vec::new(),
         }
     }
 
@@ -37,6 +40,7 @@ impl XeError {
             params: Vec::new(),
             usage: true,
             printed: String::new(),
+            others: Vec::new(),
         }
     }
 
@@ -57,6 +61,21 @@ impl XeError {
         self
     }
 
+    /// One for all failures of a command that acted on several, with what it printed for the others.
+    pub fn several(mut failures: Vec<XeError>, printed: String) -> Option<XeError> {
+        if failures.is_empty() {
+            return None;
+        }
+        let others = failures.split_off(1);
+        failures.pop().map(|first| XeError {
+            // Something was done, so it was no wrong command line.
+            usage: false,
+            printed,
+            others,
+            ..first
+        })
+    }
+
     /// 2 for wrong use, 1 for a failure.
     pub fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
@@ -68,7 +87,10 @@ impl fmt::Display for XeError {
         write!(f, "{}: {}", self.code, self.message)?;
         self.params
             .iter()
-            .try_for_each(|(name, value)| write!(f, "\n{name}: {value}"))
+            .try_for_each(|(name, value)| write!(f, "\n{name}: {value}"))?;
+        self.others
+            .iter()
+            .try_for_each(|other| write!(f, "\n\n{other}"))
     }
 }
 

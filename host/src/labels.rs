@@ -4,6 +4,7 @@
 use crate::XeError;
 use crate::change::Change;
 use crate::local::names_in;
+use crate::locks;
 use crate::record::{Field, Record, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,6 +119,7 @@ pub fn read_one(system: &dyn System, uuid: &str) -> Result<Option<Labels>, XeErr
 
 /// Changes what is said about the thing with this UUID.
 pub fn change(system: &dyn System, uuid: &str, changes: &[Change]) -> Result<(), XeError> {
+    let _held = locks::edit(system, &format!("the names of {uuid}"))?;
     let mut labels = read_one(system, uuid)?.unwrap_or_default();
     for change in changes {
         if !labels.apply(change) {

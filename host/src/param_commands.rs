@@ -3,12 +3,12 @@
 use crate::change::Change;
 use crate::class::Class;
 use crate::cmdline::Invocation;
-use crate::commands::Surroundings;
+use crate::commands::{Surroundings, on_each};
 use crate::query::{self, Filters};
 use crate::record::{Access, Field, Record, Value};
 use crate::selection::{Unsaid, listed, names_of, select};
 use crate::verb::{Arg, Kind};
-use crate::{XeError, labels, render};
+use crate::{XeError, labels, locks, render};
 
 /// What is done with the fields of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,10 +163,15 @@ pub fn execute(
         )));
     }
     let wanted = changes.iter().map(Change::field).collect();
-    for record in select(line, &args, class, around, wanted, Unsaid::Refused)? {
-        change(command, class, around, &record, &changes)?;
+    let records = select(line, &args, class, around, wanted, Unsaid::Refused)?;
+    let (_, mut failures) = on_each(&records, |record| {
+        change(command, class, around, record, &changes)
+    });
+    let printed = if line.json { "[]\n" } else { "" }.to_owned();
+    match records.len() {
+        1 => failures.pop().map_or(Ok(printed), Err),
+        _ => XeError::several(failures, printed.clone()).map_or(Ok(printed), Err),
     }
-    Ok(if line.json { "[]\n" } else { "" }.to_owned())
 }
 
 fn change(
@@ -192,13 +197,15 @@ fn change(
             }
         }
     }
+    let uuid = record.text("uuid").unwrap_or_default();
+    let _held = match class.name {
+        "vm" => locks::of_definition(around.system, &uuid)?,
+        "snapshot" => locks::of_snapshot(around.system, &uuid)?,
+        _ => Vec::new(),
+    };
     match class.write {
         Some(write) => write(around, record, changes),
-        None => labels::change(
-            around.system,
-            &record.text("uuid").unwrap_or_default(),
-            changes,
-        ),
+        None => labels::change(around.system, &uuid, changes),
     }
 }
 

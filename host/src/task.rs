@@ -1,11 +1,13 @@
 //! Long commands that run now, so that another terminal sees how far they are and can end them in an orderly way.
 
 use crate::XeError;
+use crate::interrupt;
 use crate::local::names_in;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use steps::System;
+use steps::system::Held;
 
 /// One file for each; gone with the next start of the host.
 pub const FOLDER: &str = "/run/bedplate/xe-tasks";
@@ -31,6 +33,8 @@ pub struct Task<'a> {
     system: &'a dyn System,
     /// None for a short one, which is not shown.
     record: Option<Mutex<TaskRecord>>,
+    /// What the command has for itself until it ends.
+    held: Mutex<Vec<Held>>,
 }
 
 fn file(uuid: &str) -> PathBuf {
@@ -47,6 +51,7 @@ impl<'a> Task<'a> {
         Task {
             system,
             record: None,
+            held: Mutex::default(),
         }
     }
 
@@ -61,8 +66,10 @@ impl<'a> Task<'a> {
                 created: now,
                 percent: 0,
             })),
+            held: Mutex::default(),
         };
         let _ = system.create_dir_all(Path::new(FOLDER));
+        forget_dead(system);
         task.with_record(|record| write(system, record));
         task
     }
@@ -75,6 +82,14 @@ impl<'a> Task<'a> {
         Some(act(&mut record))
     }
 
+    /// Keeps a lock until the command ends.
+    pub fn hold(&self, held: Held) {
+        self.held
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(held);
+    }
+
     /// Tells how far it is; an error where somebody wants it to end.
     pub fn progress(&self, done: u64, all: u64) -> Result<(), XeError> {
         let percent = done
@@ -83,13 +98,19 @@ impl<'a> Task<'a> {
             .unwrap_or(100)
             .min(100);
         let canceled = self.with_record(|record| {
-            if record.percent == percent {
-                return false;
+            if record.percent != percent {
+                record.percent = percent;
+                write(self.system, record);
             }
-            record.percent = percent;
-            write(self.system, record);
+            // Of a large disk a percent takes minutes.
             self.system.exists(&mark(&record.uuid))
         });
+        if self.record.is_some() && interrupt::is_wanted() {
+            return Err(XeError::failure(
+                "TASK_CANCELLED",
+                "The command was ended by a signal; what it had made is taken back.",
+            ));
+        }
         match canceled {
             Some(true) => Err(XeError::failure(
                 "TASK_CANCELLED",
@@ -132,6 +153,20 @@ pub fn all(system: &dyn System) -> Result<Vec<TaskRecord>, XeError> {
         .collect();
     all.sort_by_key(|task| (task.created, task.uuid.clone()));
     Ok(all)
+}
+
+/// Removes what processes left behind that were killed.
+fn forget_dead(system: &dyn System) {
+    for uuid in names_in(system, FOLDER, ".json").unwrap_or_default() {
+        let bytes = system.read_file(&file(&uuid)).unwrap_or_default();
+        let dead = serde_json::from_slice::<TaskRecord>(&bytes)
+            .is_ok_and(|task| !system.exists(Path::new(&format!("/proc/{}", task.process))));
+        if dead {
+            // One that stays is told from a task by its process.
+            let _ = system.remove_file(&file(&uuid));
+            let _ = system.remove_file(&mark(&uuid));
+        }
+    }
 }
 
 /// Asks a task to end; it does so with its next step.
@@ -177,5 +212,8 @@ mod tests {
             .file(format!("{FOLDER}/1.json"), left)
             .file(format!("{FOLDER}/2.json"), "{");
         assert!(all(&system).unwrap().is_empty());
+        drop(Task::begin(&system, "vm-export", 7));
+        let names = system.list_dir(Path::new(FOLDER)).unwrap();
+        assert_eq!(names, ["2.json"], "the next task cleans up");
     }
 }

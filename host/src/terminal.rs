@@ -1,5 +1,6 @@
 //! Whoever sits in front of `xe`: questions, and programs that take the terminal over.
 
+use crate::interrupt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::{Command, ExitStatus};
 
@@ -24,7 +25,8 @@ impl Terminal for RealTerminal {
         write!(stderr, "{question}")?;
         stderr.flush()?;
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
+        // Somebody who is asked may want to leave.
+        interrupt::unnoted(|| io::stdin().lock().read_line(&mut answer))?;
         Ok(Some(answer.trim().to_owned()))
     }
 

@@ -2,12 +2,14 @@
 
 mod command;
 mod files;
+mod lock;
 mod mount;
 mod packages;
 mod real;
 mod recording;
 
 pub use command::{Command, DEFAULT_TIMEOUT, Output, RunError};
+pub use lock::{Held, Hold, LockError};
 pub use mount::{Mount, MountError};
 pub use packages::package_of;
 pub use real::{Log, RealSystem};
@@ -86,6 +88,12 @@ pub trait System: Send + Sync {
     /// What `path` leads to, without symbolic links; `path` itself where it leads nowhere. Two names of one device have the
     /// same.
     fn real_path(&self, path: &Path) -> PathBuf;
+    /// Takes the lock `path`, a file that is made where it is missing, or says at once who has it. `what` is what the next one
+    /// is told.
+    fn lock(&self, _path: &Path, _hold: Hold, _what: &str) -> Result<Held, LockError> {
+        // For systems that no other process sees.
+        Ok(Held::nothing())
+    }
     /// Makes everything written to the file system of `path` durable.
     fn sync(&self, path: &Path) -> Result<(), FileError>;
 }

@@ -47,7 +47,9 @@ pub fn run(run: &mut Run) -> Result<()> {
     say(
         run,
         &host,
-        &format!("xe vm-param-set vm='{NAME}' auto-poweron=true && sync"),
+        &format!(
+            "xe vm-param-set vm='{NAME}' auto-poweron=true && xe vm-start vm='{NAME}' && sync"
+        ),
     )?;
 
     host.restart(run, None, "second boot")?;

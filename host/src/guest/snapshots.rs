@@ -2,6 +2,7 @@
 //! own, and a snapshot is no guest that could be started by mistake.
 
 use super::Domain;
+use super::devices::GuestDisk;
 use crate::XeError;
 use crate::local::names_in;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,12 @@ pub fn clear(domain: &mut Domain) {
 /// Key of the path of the disk whose snapshot is in this place.
 pub fn origin_key(target: &str) -> String {
     format!("origin-{target}")
+}
+
+/// The paths of the disks that it is a snapshot of.
+pub fn origins(snapshot: &Domain) -> Vec<PathBuf> {
+    let origin = |disk: GuestDisk| snapshot.own(&origin_key(&disk.target)).map(PathBuf::from);
+    snapshot.disks().into_iter().filter_map(origin).collect()
 }
 
 /// When it was taken, in seconds since 1970.

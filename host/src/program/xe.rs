@@ -2,10 +2,12 @@
 
 use crate::XeError;
 use crate::cmdline::Invocation;
-use crate::commands::{Surroundings, execute};
+use crate::commands::{Command, Surroundings, execute};
 use crate::complete;
 use crate::hotfix::{Places, RealMachine};
+use crate::interrupt;
 use crate::terminal::RealTerminal;
+use crate::verbs;
 use hcl_checker::{Facts, Root};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,20 +23,19 @@ pub fn main() -> anyhow::Result<ExitCode> {
     let written = io::stdout()
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush());
+    // A reader that had enough changes nothing about what failed.
+    if let Some(error) = error {
+        eprintln!("{error}");
+        return Ok(ExitCode::from(error.exit_code()));
+    }
     Ok(match written {
+        Ok(()) => ExitCode::SUCCESS,
         // The reader had enough: `xe vm-list | head -1`.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("INTERNAL_ERROR: cannot write the output: {e}");
             ExitCode::FAILURE
         }
-        Ok(()) => match error {
-            Some(error) => {
-                eprintln!("{error}");
-                ExitCode::from(error.exit_code())
-            }
-            None => ExitCode::SUCCESS,
-        },
     })
 }
 
@@ -74,5 +75,15 @@ fn run(words: &[String]) -> Result<String, XeError> {
         return Ok(found.iter().map(|word| format!("{word}\n")).collect());
     }
     let line = Invocation::parse(words.iter().cloned())?;
+    if let Ok(Command::Verb(verb)) = Command::named(&line.command)
+        && verbs::is_long(verb)
+    {
+        interrupt::note().map_err(|errno| {
+            XeError::failure(
+                "INTERNAL_ERROR",
+                format!("signals cannot be waited for: {errno}"),
+            )
+        })?;
+    }
     execute(&line, &around)
 }

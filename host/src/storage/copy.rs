@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::XeError;
 use crate::hotfix::Machine;
+use crate::interrupt;
 use crate::task::Task;
 use serde::Deserialize;
 use slots::block::{Access, BlockDevice};
@@ -171,11 +172,20 @@ pub fn import(
                     .args(["convert", "-n", "-f", name, "-O", "raw"])
                     .arg(path)
                     .arg(to)
-                    .timeout(Duration::from_secs(24 * 3600)),
+                    .timeout(Duration::from_secs(24 * 3600))
+                    .stops_when(interrupt::flag()),
             )
             .map(drop)
-            .map_err(|e| XeError::failure("VDI_IMPORT_FAILED", XeError::system(&e).message)),
+            .map_err(|e| {
+                let error = XeError::failure("VDI_IMPORT_FAILED", XeError::system(&e).message);
+                ended_or(task, size, error)
+            }),
     }
+}
+
+/// Why a program failed: where somebody ended the task, that is the reason.
+fn ended_or(task: &Task<'_>, size: u64, error: XeError) -> XeError {
+    task.progress(0, size).err().unwrap_or(error)
 }
 
 /// Copies `size` bytes from the first to the second.
@@ -243,9 +253,20 @@ pub fn zero_rest(
     };
     // Devices that cannot make zeros by themselves are written to.
     system
-        .run(&command.arg(path).timeout(Duration::from_secs(24 * 3600)))
+        .run(
+            &command
+                .arg(path)
+                .timeout(Duration::from_secs(24 * 3600))
+                .stops_when(interrupt::flag()),
+        )
         .map(drop)
-        .map_err(|e| XeError::failure("VDI_IO_ERROR", XeError::system(&e).message))
+        .map_err(|e| {
+            ended_or(
+                task,
+                size,
+                XeError::failure("VDI_IO_ERROR", XeError::system(&e).message),
+            )
+        })
 }
 
 /// Whether there is nothing in it.

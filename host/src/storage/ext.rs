@@ -3,6 +3,7 @@
 use super::{Disk, Kind, Repository};
 use crate::XeError;
 use crate::local::{derived_uuid, host_uuid};
+use crate::locks;
 use slots::names::STORAGE_FILES;
 use std::path::{Path, PathBuf};
 use steps::{Command, System};
@@ -229,6 +230,7 @@ pub fn make(system: &dyn System, device: &Path, uuid: &str) -> Result<(), XeErro
     system
         .create_dir_all(Path::new(&folder))
         .map_err(|e| XeError::system(&e))?;
+    let held = locks::edit(system, FSTAB)?;
     let mut fstab = match system.exists(Path::new(FSTAB)) {
         true => system
             .read_file(Path::new(FSTAB))
@@ -242,6 +244,7 @@ pub fn make(system: &dyn System, device: &Path, uuid: &str) -> Result<(), XeErro
     system
         .write_file(Path::new(FSTAB), &fstab, 0o644)
         .map_err(|e| XeError::system(&e))?;
+    drop(held);
     run(Command::new("systemctl").arg("daemon-reload"))?;
     run(Command::new("mount").arg(folder)).map(drop)
 }
@@ -266,6 +269,7 @@ pub(super) fn unmake(system: &dyn System, uuid: &str) -> Result<(), XeError> {
 
 /// Takes the folder `place` out of /etc/fstab.
 fn unlist(system: &dyn System, place: &str) -> Result<(), XeError> {
+    let _held = locks::edit(system, FSTAB)?;
     let fstab = system
         .read_file(Path::new(FSTAB))
         .map_err(|e| XeError::system(&e))?;

@@ -2,6 +2,7 @@
 //! there is no other.
 
 use crate::XeError;
+use crate::locks;
 use slots::names::{LOCAL_STORAGE, STORAGE_VG};
 use std::path::Path;
 use steps::System;
@@ -22,6 +23,7 @@ pub fn names(system: &dyn System) -> Result<Vec<String>, XeError> {
 
 /// Takes a group out of the list: the host does not activate it any more.
 pub fn forget(system: &dyn System, group: &str) -> Result<(), XeError> {
+    let _held = locks::edit(system, CONFIG)?;
     let text = config(system)?;
     let changed: String = text
         .split_inclusive('\n')

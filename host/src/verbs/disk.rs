@@ -5,6 +5,7 @@ use crate::XeError;
 use crate::change::Change;
 use crate::guest::{Domain, libvirt, snapshots};
 use crate::labels;
+use crate::locks;
 use crate::record::Record;
 use crate::selection::one;
 use crate::storage::{self, Disk, Kind as Storage, copy};
@@ -91,6 +92,25 @@ pub(super) fn repository(
 pub(super) fn name_disk(asked: &Asked<'_>, uuid: &str, name: &str) -> Result<(), XeError> {
     let change = Change::Set("name-label", name.to_owned());
     labels::change(asked.around.system, uuid, &[change])
+}
+
+/// Makes a disk that is filled afterwards and has its name only then. Until the command ends it is not for others, and whoever
+/// finds it after a power cut is told what it is.
+pub(super) fn make_disk(
+    asked: &Asked<'_>,
+    repository: &storage::Repository,
+    size: u64,
+    name: &str,
+) -> Result<Disk, XeError> {
+    let disk = storage::create(asked.around.system, repository, size)?;
+    locks::new_disk(asked.around.system, &disk.path)
+        .map(|held| asked.task.hold(held))
+        .and_then(|()| name_disk(asked, &disk.uuid, &format!("{name} (incomplete)")))
+        .inspect_err(|_| {
+            // The error that is told is the first one.
+            let _ = destroy_disk(asked, &disk);
+        })?;
+    Ok(disk)
 }
 
 /// Destroys a disk and forgets its name.
@@ -336,7 +356,7 @@ pub(super) fn duplicate(
     target: &storage::Repository,
     name: &str,
 ) -> Result<Disk, XeError> {
-    let new = storage::create(asked.around.system, target, disk.size)?;
+    let new = make_disk(asked, target, disk.size, name)?;
     copy::copy(
         asked.around.machine,
         (&disk.path, &new.path),

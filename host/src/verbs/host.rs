@@ -8,6 +8,7 @@ use crate::licensing::{self, EDITION, EDITIONS};
 use crate::mirror;
 use crate::record::Record;
 use crate::support;
+use crate::task;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::path::Path;
 use steps::{Command, System};
@@ -18,7 +19,7 @@ pub const DISABLED: &str = "/run/bedplate/xe-disabled";
 const FORCE: Arg = Arg::may(
     "force",
     Kind::Flag,
-    "also while guests run, without asking: they are shut down first",
+    "also while guests or long commands run, without asking: guests are shut down first, commands are cut off",
 );
 
 pub(super) const VERBS: &[Verb] = &[
@@ -171,6 +172,14 @@ fn stop(asked: &Asked<'_>, _: &Record, command: &str) -> Result<Outcome, XeError
                 "HOST_NOT_DISABLED",
                 "Disable the host first, so that no guest is started meanwhile: host-disable.",
             ));
+        }
+        if let Some(task) = task::all(system)?.first() {
+            return Err(XeError::failure(
+                "OTHER_OPERATION_IN_PROGRESS",
+                "A command runs that would be cut off; wait for its end, end it by `xe task-cancel`, or give force=true.",
+            )
+            .with("task", task.uuid.clone())
+            .with("name-label", task.name.clone()));
         }
         let running = libvirt::running(system)?;
         if let Some(domain) = running.first() {

@@ -1,6 +1,6 @@
 //! Virtual machines to a file and from a file.
 
-use super::disk::{destroy_disk, name_disk, repository, zero_rest};
+use super::disk::{destroy_disk, make_disk, name_disk, repository, zero_rest};
 use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, name_in_use};
@@ -146,7 +146,7 @@ fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {
         let domain = new_domain(asked, manifest, &known, preserve)?;
         let mut devices: Vec<(Box<dyn BlockDevice + Send>, bool)> = Vec::new();
         for disk in &manifest.disks {
-            let created = storage::create(system, &repository, disk.size)?;
+            let created = make_disk(asked, &repository, disk.size, &disk.name_label)?;
             let path = created.path.clone();
             let zeroed = created.kind == Storage::Ext;
             made.push(created);

@@ -1,6 +1,6 @@
 //! Virtual machines made and taken away.
 
-use super::disk::{destroy_disk, fill, name_disk, refuse_other_snapshots, repository};
+use super::disk::{destroy_disk, fill, make_disk, name_disk, refuse_other_snapshots, repository};
 use super::owner;
 use super::vm_life::guest_in;
 use crate::XeError;
@@ -235,13 +235,14 @@ fn first_disk(
         }
         None => wanted.unwrap_or(template.disk),
     };
-    let disk = storage::create(asked.around.system, &repository(asked, "sr-uuid")?, size)?;
+    let label = format!("{name} disk 0");
+    let disk = make_disk(asked, &repository(asked, "sr-uuid")?, size, &label)?;
     let filled = match image {
         Some(path) => fill(asked, path, &disk, true),
         None => Ok(()),
     };
     filled
-        .and_then(|()| name_disk(asked, &disk.uuid, &format!("{name} disk 0")))
+        .and_then(|()| name_disk(asked, &disk.uuid, &label))
         .and_then(|()| owner::set(asked.around.system, &disk.uuid, vm))
         .inspect_err(|_| {
             // The error that is told is the first one.

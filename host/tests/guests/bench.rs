@@ -102,6 +102,7 @@ pub fn running() -> RecordingSystem {
         .prints("xl list -v", &format!("{XL}{RUNNING}"))
         .prints(&format!("{V} list --uuid"), &format!("{VM}\n"))
         .prints(&format!("{V} list --uuid --all --autostart"), "\n")
+        .prints(&format!("{V} list --uuid --all --with-managed-save"), "\n")
 }
 
 /// The guest is suspended: its memory is on disk.

@@ -5,6 +5,7 @@ use crate::secrets::Secrets;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Debug, Display};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a command may take unless it says otherwise.
@@ -29,7 +30,26 @@ pub struct Command {
     pub(super) secrets: Secrets,
     pub(super) timeout: Duration,
     pub(super) good: Vec<i32>,
+    pub(super) stop: Option<Stop>,
 }
+
+/// Set when a command is to end before it is done.
+#[derive(Clone, Copy)]
+pub(super) struct Stop(&'static AtomicBool);
+
+impl Stop {
+    pub(super) fn is_set(self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl PartialEq for Stop {
+    fn eq(&self, other: &Stop) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Stop {}
 
 impl Command {
     /// `program` is looked up in PATH unless it has a slash. Runs with `LC_ALL=C`, so that messages can be read.
@@ -44,6 +64,7 @@ impl Command {
             secrets: Secrets::new(),
             timeout: DEFAULT_TIMEOUT,
             good: vec![0],
+            stop: None,
         }
     }
 
@@ -93,6 +114,12 @@ impl Command {
     /// Sets how long it may take; it and its children are killed after that.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// It and its children are killed as soon as `flag` is set.
+    pub fn stops_when(mut self, flag: &'static AtomicBool) -> Self {
+        self.stop = Some(Stop(flag));
         self
     }
 

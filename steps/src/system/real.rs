@@ -1,7 +1,10 @@
 //! The system that the program runs on.
 
-use super::command::last_words;
-use super::{Command, FileError, Mount, MountError, Output, RunError, System, files};
+use super::command::{Stop, last_words};
+use super::{
+    Command, FileError, Held, Hold, LockError, Mount, MountError, Output, RunError, System, files,
+    lock,
+};
 use crate::secrets::Secrets;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags};
@@ -134,6 +137,9 @@ impl System for RealSystem {
     fn real_path(&self, path: &Path) -> PathBuf {
         std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
     }
+    fn lock(&self, path: &Path, hold: Hold, what: &str) -> Result<Held, LockError> {
+        lock::lock(path, hold, what)
+    }
     fn sync(&self, path: &Path) -> Result<(), FileError> {
         files::sync(path)
     }
@@ -212,7 +218,7 @@ fn run(command: &Command, log: &Log) -> Result<Output, RunError> {
     );
     let stderr = Capture::start(child.stderr.take(), log, &command.secrets);
 
-    let status = wait(&mut child, command.timeout).map_err(io)?;
+    let status = wait(&mut child, command.timeout, command.stop).map_err(io)?;
     let deadline = Instant::now() + DRAIN;
     let mut output = command.hidden(Output {
         code: 0,
@@ -220,6 +226,12 @@ fn run(command: &Command, log: &Log) -> Result<Output, RunError> {
         stderr: stderr.finish(deadline),
     });
     match status {
+        None if command.stop.is_some_and(Stop::is_set) => Err(RunError::failed(
+            command,
+            "the end: somebody wanted it to stop".to_owned(),
+            None,
+            &output,
+        )),
         None => {
             let stderr = last_words(command, &output);
             Err(RunError::Timeout {
@@ -253,15 +265,15 @@ fn run(command: &Command, log: &Log) -> Result<Output, RunError> {
 }
 
 /// Waits for the end; none when the time was up, and the command was killed.
-fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
-    if let Some(status) = poll(child, limit)? {
+fn wait(child: &mut Child, limit: Duration, stop: Option<Stop>) -> io::Result<Option<ExitStatus>> {
+    if let Some(status) = poll(child, limit, stop)? {
         return Ok(Some(status));
     }
     let group = Pid::from_raw(child.id().try_into().map_err(io::Error::other)?);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         // The group is gone when it ended just now.
         let _ = killpg(group, signal);
-        if poll(child, TERM)?.is_some() {
+        if poll(child, TERM, None)?.is_some() {
             break;
         }
     }
@@ -270,7 +282,7 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
 
 /// Waits up to `limit`. Polls, because a wait with a time limit needs a pidfd or signal handlers; most commands end
 /// within the first milliseconds, where it looks often.
-fn poll(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+fn poll(child: &mut Child, limit: Duration, stop: Option<Stop>) -> io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
@@ -278,7 +290,7 @@ fn poll(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
             return Ok(Some(status));
         }
         let left = limit.saturating_sub(start.elapsed());
-        if left.is_zero() {
+        if left.is_zero() || stop.is_some_and(Stop::is_set) {
             return Ok(None);
         }
         thread::sleep(pause.min(left));
@@ -359,6 +371,7 @@ fn capture(stream: impl Read, bytes: &Mutex<Vec<u8>>, log: impl Fn(&str, bool)) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A system and what it logged.
     fn system() -> (RealSystem, Arc<Mutex<Vec<String>>>) {
@@ -397,6 +410,20 @@ mod tests {
                 .all(|l| log.iter().any(|line| line == l)),
             "{log:?}"
         );
+    }
+
+    #[test]
+    fn a_command_ends_when_it_is_wanted_to() {
+        static STOP: AtomicBool = AtomicBool::new(false);
+        let (system, _) = system();
+        let start = Instant::now();
+        thread::spawn(|| {
+            thread::sleep(Duration::from_millis(50));
+            STOP.store(true, Ordering::SeqCst);
+        });
+        let error = system.run(&sh("sleep 60").stops_when(&STOP)).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(30));
+        assert!(error.to_string().contains("wanted it to stop"), "{error}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! A system for tests: answers as scripted, keeps files in memory, and records every call.
 
-use super::{Command, FileError, Mount, MountError, Output, RunError, System};
+use super::{
+    Command, FileError, Held, Hold, LockError, Mount, MountError, Output, RunError, System,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One call, in the order in which they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,26 @@ struct State {
     links: BTreeMap<PathBuf, PathBuf>,
     mounted: Vec<PathBuf>,
     failing: BTreeSet<PathBuf>,
+    locks: Locks,
+}
+
+/// By their paths, who holds them how.
+type Locks = Arc<Mutex<BTreeMap<PathBuf, Vec<(usize, Hold, String)>>>>;
+
+/// Lets go of one.
+struct Lock {
+    locks: Locks,
+    path: PathBuf,
+    number: usize,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holders) = locks.get_mut(&self.path) {
+            holders.retain(|(number, ..)| *number != self.number);
+        }
+    }
 }
 
 /// The system for tests. Commands without an answer succeed and print nothing, unless it is [strict](Self::strict).
@@ -376,6 +398,32 @@ impl System for RecordingSystem {
             .take(8)
             .last()
             .unwrap_or_default()
+    }
+
+    fn lock(&self, path: &Path, hold: Hold, what: &str) -> Result<Held, LockError> {
+        let state = self.state();
+        check(&state, "lock", path).map_err(LockError::File)?;
+        let locks = state.locks.clone();
+        drop(state);
+        let mut all = locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let holders = all.entry(path.to_owned()).or_default();
+        let is_free = match hold {
+            Hold::Shared => holders.iter().all(|(_, other, _)| *other == Hold::Shared),
+            Hold::Alone => holders.is_empty(),
+        };
+        match holders.last() {
+            Some((_, _, by)) if !is_free => Err(LockError::Taken { by: by.clone() }),
+            last => {
+                let number = last.map_or(0, |(number, ..)| number + 1);
+                holders.push((number, hold, what.to_owned()));
+                drop(all);
+                Ok(Held::new(Lock {
+                    locks,
+                    path: path.to_owned(),
+                    number,
+                }))
+            }
+        }
     }
 
     fn sync(&self, path: &Path) -> Result<(), FileError> {
