@@ -2,6 +2,7 @@
 
 use crate::health::{self, HealthReport};
 use crate::hotfix::{self, Places, RealMachine, Site, Verdict};
+use crate::loaders;
 use crate::local::boot_record;
 use crate::mirror;
 use anyhow::Context;
@@ -82,7 +83,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
             };
             // As the boot loader left it: the check changes it.
             let before = hotfix::boot_state(&esp).unwrap_or_default();
-            let report = health::check(&system, &esp, &mut retry);
+            let mut report = health::check(&system, &esp, &mut retry);
             print!("{report}");
             decide(&system, esp.clone(), &before, &report);
             if report.passed {
@@ -94,6 +95,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
                 if let Err(e) = mirror::equal_esps(&system, &RealMachine, &places) {
                     eprintln!("the boot files of the other disk are not equal to these: {e}");
                 }
+                update_loaders(&system, &places, &mut report);
             }
             // Also where something is wrong: then the console says so. systemd runs nothing after a failed check.
             if let Err(e) = health::write_issue(&system) {
@@ -124,6 +126,17 @@ pub fn main() -> anyhow::Result<ExitCode> {
                 .context("the text for the login prompt was not written")?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// The boot loaders, of a release that is good.
+fn update_loaders(system: &dyn System, places: &Places, report: &mut HealthReport) {
+    let Ok(boot) = boot_record(system) else {
+        return;
+    };
+    if let Some(check) = loaders::after_good(&site(system, places), &boot) {
+        println!("{}: {}", check.name, check.reason);
+        health::add(system, report, check);
     }
 }
 
