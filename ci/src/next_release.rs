@@ -4,6 +4,9 @@
 use crate::case::Run;
 use crate::image_builder;
 use anyhow::{Context, Result};
+use release::Artifact;
+use slots::grub_cfg::{GRUB_CFG_FILE, grub_cfg};
+use slots::names::BOOT_LOADERS;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +17,8 @@ pub struct Next {
     pub version: &'static str,
     /// What is wrong with it.
     pub defect: Option<Defect>,
+    /// Whether its boot loaders are others than those of the tested release.
+    pub loaders: bool,
 }
 
 impl Next {
@@ -22,6 +27,15 @@ impl Next {
         Next {
             version,
             defect: None,
+            loaders: false,
+        }
+    }
+
+    /// The same with other boot loaders.
+    pub const fn with_loaders(self) -> Next {
+        Next {
+            loaders: true,
+            ..self
         }
     }
 
@@ -30,6 +44,7 @@ impl Next {
         Next {
             version,
             defect: Some(defect),
+            loaders: false,
         }
     }
 }
@@ -68,24 +83,51 @@ impl Defect {
         }
     }
 
-    /// Writes what is laid over the root image into a folder of its own.
-    fn overlay(self, run: &Run) -> Result<PathBuf> {
-        // Beside the folder of the case, which holds files only.
-        let overlay = run
-            .bench
-            .workspace
-            .target()
-            .join("defects")
-            .join(format!("{self:?}").to_lowercase());
+    /// Writes it below `overlay`.
+    fn lay_down(self, overlay: &Path) -> Result<()> {
         let (unit, text) = self.drop_in();
-        let folder = overlay.join(format!("usr/lib/systemd/system/{unit}.service.d"));
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
-        let path = folder.join("90-defect.conf");
-        std::fs::write(&path, format!("[Service]\n{text}"))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        Ok(overlay)
+        write(
+            &overlay.join(format!(
+                "usr/lib/systemd/system/{unit}.service.d/90-defect.conf"
+            )),
+            format!("[Service]\n{text}").as_bytes(),
+        )
     }
+}
+
+/// Writes what is laid over the root image of a release into a folder of its own; none where that is nothing.
+fn overlay(run: &Run, next: Next) -> Result<Option<PathBuf>> {
+    // Beside the folder of the case, which holds files only.
+    let overlay = run
+        .bench
+        .workspace
+        .target()
+        .join("next-releases")
+        .join(next.version);
+    let _ = std::fs::remove_dir_all(&overlay);
+    if let Some(defect) = next.defect {
+        defect.lay_down(&overlay)?;
+    }
+    if next.loaders {
+        let folder = overlay.join(BOOT_LOADERS.trim_start_matches('/'));
+        let tested = release_files(run, ".tested").join(Artifact::GrubEfi.target_name());
+        let mut efi = std::fs::read(&tested)
+            .with_context(|| format!("{} cannot be read", tested.display()))?;
+        // Behind everything that firmware reads of a program; what was signed is another one then, so without Secure Boot only.
+        efi.extend([next.version.as_bytes(), b"\0\0"].concat());
+        write(&folder.join(Artifact::GrubEfi.target_name()), &efi)?;
+        let config = format!("{}# {}\n", grub_cfg(), next.version);
+        write(&folder.join(GRUB_CFG_FILE), config.as_bytes())?;
+    }
+    Ok((next.defect.is_some() || next.loaders).then_some(overlay))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
+    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Makes a hotfix for each release, from the last good one before it or the tested one, as files without the full image.
@@ -162,7 +204,7 @@ fn beside_tested<T>(run: &Run, make: impl FnOnce() -> Result<T>) -> Result<T> {
 /// same one. Returns the date.
 fn build(run: &Run, next: Next, number: u64) -> Result<u64> {
     let epoch = epoch_of(&release_files(run, ".tested"))? + number;
-    let overlay = next.defect.map(|defect| defect.overlay(run)).transpose()?;
+    let overlay = overlay(run, next)?;
     image_build(run, epoch, |command| {
         command.args(["root", "--version", next.version]);
         if let Some(overlay) = overlay {

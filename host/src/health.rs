@@ -108,12 +108,23 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
         uptime_ms: uptime_ms(system),
         checks,
     };
+    save(system, &mut report);
+    report
+}
+
+/// Writes the report to both of its places; what cannot be written is in it as a check.
+fn save(system: &dyn System, report: &mut HealthReport) {
     for path in [PathBuf::from(RUN_REPORT), kept_report()] {
-        if let Err(e) = write_report(system, &path, &report) {
+        if let Err(e) = write_report(system, &path, report) {
             report.checks.push(Check::fail("report", e));
         }
     }
-    report
+}
+
+/// Adds what was looked at after the boot was found to be good, and so decides nothing about that.
+pub fn add(system: &dyn System, report: &mut HealthReport, check: Check) {
+    report.checks.push(check);
+    save(system, report);
 }
 
 /// True when the loader came from the older half of a mirror and started another root than the newer half says.

@@ -4,6 +4,7 @@
 //! [`steps::System`]), [`query`] (filters and selectors), [`render`] (text, minimal, JSON) and [`commands`], which ties
 //! them together. [`program`] tells it from the services, which are the same file under other names.
 //! [`hotfix`] is everything about hotfixes, [`health`] decides at the end of a boot whether the running release is good.
+//! [`loaders`] brings the boot loaders up to date after that.
 //! [`first_boot`] runs the programs that the installer left for the first boot.
 //! [`updates`] installs hotfixes without being told to.
 //! [`crash_kernel`] loads what collects a dump when Xen or dom0 crashes.
@@ -26,6 +27,7 @@ pub mod hotfix;
 pub mod interrupt;
 pub mod labels;
 pub mod licensing;
+pub mod loaders;
 pub mod local;
 pub mod locks;
 pub mod manual;

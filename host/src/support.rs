@@ -60,13 +60,14 @@ const COMMANDS: [&[&str]; 32] = [
 ];
 
 /// Files that are in it.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "/etc/os-release",
     "/etc/fstab",
     "/proc/cmdline",
     "/run/bedplate/boot.json",
     "/run/bedplate/health.json",
     "/state/bedplate/install/report.json",
+    "/state/bedplate/loaders.json",
     "/boot/efi/grub/state.env",
 ];
 

@@ -12,6 +12,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use release::{Artifact, ArtifactInfo, MANIFEST, Manifest, SIGNED_FOR_GRUB};
+use slots::grub_cfg::{GRUB_CFG_FILE, grub_cfg};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -128,10 +129,23 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         boot_variables: &signed_variables(&order.boot_keys, epoch)?,
         boot_files_key: order.boot_keys.database.public_key(),
     };
-    let overlays: Vec<PathBuf> = [Some(paths.overlay()), order.overlay.clone()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let signer = &order.boot_keys.database;
+    // Dated as the tree is: hosts write loaders anew where they are other bytes, and shall not because a release has another date.
+    let grub = grub_images::host(
+        paths,
+        &grub_images::Signing {
+            signer,
+            epoch: FIXED_EPOCH,
+        },
+    )?;
+    let overlays: Vec<PathBuf> = [
+        Some(paths.overlay()),
+        Some(loaders(paths, &grub)?),
+        order.overlay.clone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     finish_tree::lay_over(paths, &order.version, epoch, &overlays, folders, trust)?;
     let packages = installed_packages(paths)?;
     let xen = xen_version(&packages)?;
@@ -180,12 +194,10 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
         epoch,
         &file(Artifact::XenEfi),
     )?;
-    let signer = &order.boot_keys.database;
     sign_program_file(signer, epoch, &file(Artifact::XenEfi))?;
     for (artifact, signature) in SIGNED_FOR_GRUB {
         sign_file(signer, epoch, &file(artifact), &file(signature))?;
     }
-    let grub = grub_images::host(paths, &grub_images::Signing { signer, epoch })?;
     std::fs::copy(&grub.bios_boot, file(Artifact::GrubBiosBoot))?;
     std::fs::copy(&grub.bios_core, file(Artifact::GrubBiosCore))?;
     std::fs::copy(&grub.efi, file(Artifact::GrubEfi))?;
@@ -218,6 +230,24 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     };
     std::fs::write(out.join(MANIFEST), serde_json::to_vec_pretty(&manifest)?)?;
     Ok(manifest)
+}
+
+/// The boot loaders as a tree to lay over the root image: a host that runs the release takes them from there to its disks.
+fn loaders(paths: &Paths, grub: &grub_images::HostImages) -> Result<PathBuf> {
+    let overlay = fresh_dir(&paths.target.join("root/loaders"))?;
+    let folder = overlay.join(slots::names::BOOT_LOADERS.trim_start_matches('/'));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{} cannot be made", folder.display()))?;
+    for (artifact, from) in [
+        (Artifact::GrubBiosBoot, &grub.bios_boot),
+        (Artifact::GrubBiosCore, &grub.bios_core),
+        (Artifact::GrubEfi, &grub.efi),
+    ] {
+        std::fs::copy(from, folder.join(artifact.target_name()))
+            .with_context(|| format!("{} cannot be copied", from.display()))?;
+    }
+    std::fs::write(folder.join(GRUB_CFG_FILE), grub_cfg())?;
+    Ok(overlay)
 }
 
 /// A path on the ISO that only this release has, from its root with a leading slash.

@@ -106,6 +106,37 @@ pub fn grub_bios_embed(
     })
 }
 
+/// The two places of a BIOS boot partition that a core image goes to in turns: a new one is written beside the one that starts the
+/// disk, and becomes that one by the boot sector. A partition of 1 MiB has room for any ([`CORE_MAX`]) in each half. An install
+/// takes the first.
+pub fn core_places(partition: &Partition) -> [Partition; 2] {
+    let half = partition.size / 2 / BIOS_SECTOR * BIOS_SECTOR;
+    [0, half].map(|offset| Partition {
+        kind: partition.kind,
+        start: partition.start.saturating_add(offset),
+        size: half,
+    })
+}
+
+/// The first byte of the disk that boot code as [`grub_bios_embed`] patches it loads the core image from; none where it is something
+/// else's.
+pub fn core_start(boot_code: &[u8; BOOT_CODE]) -> Option<u64> {
+    let patched =
+        boot_code[DRIVE_CHECK..DRIVE_CHECK + NOPS.len()] == NOPS && boot_code[BOOT_DRIVE] == 0xff;
+    let mut sector = [0; 8];
+    sector.copy_from_slice(&boot_code[KERNEL_SECTOR..KERNEL_SECTOR + 8]);
+    u64::from_le_bytes(sector)
+        .checked_mul(BIOS_SECTOR)
+        .filter(|_| patched)
+}
+
+/// Bytes of the core image with this first sector, as its block list says.
+pub fn core_size(first_sector: &[u8; BIOS_SECTOR as usize]) -> u64 {
+    let at = BLOCK_LIST + 8;
+    let rest = u16::from_le_bytes([first_sector[at], first_sector[at + 1]]);
+    (u64::from(rest) + 1) * BIOS_SECTOR
+}
+
 fn patch_boot(image: &[u8], first: u64) -> Result<[u8; BOOT_CODE], GrubError> {
     let wrong = |why: String| GrubError::BootImage { why };
     if image.len() != BIOS_SECTOR as usize || image[510..] != [0x55, 0xaa] {
@@ -172,6 +203,13 @@ fn patch_core(image: &[u8], first: u64, room: u64) -> Result<Vec<u8>, GrubError>
 impl BiosBoot {
     /// Writes the core image, reads it back, and only then makes the disk bootable by writing the boot code. Disk
     /// signature and partition records in the first sector are kept.
+    ///
+    /// The boot code is within the first sector, and a disk writes a sector whole or not at all: where `partition` is the one of
+    /// [`core_places`] that the disk does not start from, a power cut leaves a disk that starts the old core image or the new one.
+    ///
+    /// # Errors
+    /// When the disk cannot be written or read, or does not hold what was written; its boot code is the old one then, unless it was
+    /// that which could not be read back.
     pub fn write(
         &self,
         device: &mut dyn BlockDevice,
@@ -264,6 +302,28 @@ mod tests {
             grub_bios_embed(&boot_img(), &core_img(1024), 100, MIB),
             Err(GrubError::Unaligned { .. })
         ));
+    }
+
+    #[test]
+    fn a_core_goes_to_either_half_and_the_boot_code_says_to_which() {
+        let partition = Partition {
+            kind: PartitionKind::Bios,
+            start: 1025 * MIB,
+            size: MIB,
+        };
+        let [first, second] = core_places(&partition);
+        assert_eq!((first.start, first.end()), (partition.start, second.start));
+        assert_eq!(second.end(), partition.end());
+        assert!(CORE_MAX as u64 <= first.size);
+        for place in [first, second] {
+            let out =
+                grub_bios_embed(&boot_img(), &core_img(1300), place.start, place.size).unwrap();
+            assert_eq!(core_start(&out.boot_code), Some(place.start));
+            let mut sector = [0; 512];
+            sector.copy_from_slice(&out.core[..512]);
+            assert_eq!(core_size(&sector), out.core.len() as u64);
+        }
+        assert_eq!(core_start(&[0; BOOT_CODE]), None);
     }
 
     #[test]

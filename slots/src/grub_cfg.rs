@@ -53,6 +53,9 @@ pub const MODULES_EFI_HOST: &[&str] = &["bli"];
 /// Where the configuration lies, from the root of the ESP.
 pub const GRUB_CFG: &str = "grub/grub.cfg";
 
+/// Its name, also in [`names::BOOT_LOADERS`].
+pub const GRUB_CFG_FILE: &str = "grub.cfg";
+
 /// A module that lies in the memory disk of the UEFI images: with it GRUB starts EFI programs itself, where the firmware would
 /// start none that db does not know. The kernel is such a one, and GRUB has checked it.
 pub const PE_LOADER: &str = "peimage";

@@ -101,6 +101,18 @@ pub const STATE_FOLDERS: [(&str, &str, &str); 6] = [
 pub const ETC_OVERLAY_OPTIONS: &str = "index=off,metacopy=off,redirect_dir=off,xino=off";
 /// In the root image: the public TUF root that signs releases.
 pub const TRUSTED_ROOT: &str = "/usr/share/bedplate/root.json";
+/// GRUB for UEFI, from the root of the ESP: Bedplate's own place, which its entry in the firmware's list names.
+pub const EFI_VENDOR: &str = "EFI/bedplate/grubx64.efi";
+/// The same, where firmware looks that has no entry for the disk (UEFI 2.10, section 3.5.1.1).
+pub const EFI_FALLBACK: &str = "EFI/BOOT/BOOTX64.EFI";
+/// [`EFI_VENDOR`] as firmware writes paths.
+pub const EFI_VENDOR_PATH: &str = r"\EFI\bedplate\grubx64.efi";
+/// What the entry in the firmware's list is called.
+pub const EFI_LABEL: &str = "Bedplate";
+/// In the root image: the boot loaders of the release, by which a host that runs it brings those on its disks up to date.
+pub const BOOT_LOADERS: &str = "/usr/lib/bedplate/boot";
+/// On the state file system: what was done with the boot loaders.
+pub const LOADER_RECORD: &str = "bedplate/loaders.json";
 /// In the root image: signed contents of the EFI variables db, KEK and PK, as `NAME.auth`.
 pub const SECURE_BOOT_KEYS: &str = "/usr/share/bedplate/secure-boot";
 /// In the root image: the public key that boot files are signed with for GRUB, DER (PKCS #1).

@@ -46,6 +46,15 @@ pub trait System: Send + Sync {
 
     /// Replaces a file in one step and makes it durable: after a power cut there is the old content or the new.
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError>;
+    /// Writes a file that nothing reads yet, durably: what is there goes first, and after a power cut there may be a part of it. For
+    /// what is to be read back before it takes a place by [`move_file`](Self::move_file).
+    ///
+    /// # Errors
+    /// When the old file cannot be removed, or the new one not written.
+    fn write_new(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+        // For systems that have no power to lose.
+        self.write_file(path, bytes, mode)
+    }
     /// Replaces a file by all that `source` gives, in one step and durably, like [`write_file`](Self::write_file), whatever its
     /// size. Where reading fails, the old file stays. Returns its bytes.
     fn write_stream(

@@ -9,6 +9,8 @@ use crate::next_release::{self, Defect, Next};
 use crate::qemu::{Bus, Nic};
 use crate::tiny_guest;
 use anyhow::{Context, Result, ensure};
+use slots::grub_cfg::{GRUB_CFG, GRUB_CFG_FILE};
+use slots::names::{BOOT_LOADERS, EFI_FALLBACK, EFI_VENDOR};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,13 +33,17 @@ pub fn run(run: &mut Run) -> Result<()> {
     let hotfixes = run.phase("make the next releases and their hotfixes", |run| {
         next_release::hotfixes(
             run,
-            &[Next::good(NEXT), Next::bad("0.1.98", Defect::Toolstack)],
+            &[
+                Next::good(NEXT).with_loaders(),
+                Next::bad("0.1.98", Defect::Toolstack),
+            ],
         )
     })?;
     let [good, broken] = &hotfixes[..] else {
         anyhow::bail!("two hotfixes were to be made");
     };
-    let mut host = first_boot(run)?;
+    // By its entry: a boot through that is what the fallback path waits for.
+    let mut host = first_boot(run, Entries::Kept)?;
     run.phase("start a guest that starts with the host", |run| {
         start_guest(run, &host)
     })?;
@@ -54,6 +60,16 @@ pub fn run(run: &mut Run) -> Result<()> {
         host_checks::was_shut_down(run, &host.ssh, GUEST)?;
         guest_runs(run, &host)
     })?;
+    run.phase(
+        "the new loader is in one path, the old one in the other",
+        |run| {
+            loaders_are(
+                run,
+                &host,
+                &[(EFI_VENDOR, true), (EFI_FALLBACK, false), (GRUB_CFG, false)],
+            )
+        },
+    )?;
     let broken = run.phase("apply the hotfix that breaks the toolstack", |run| {
         apply(run, &host, broken)
     })?;
@@ -71,6 +87,16 @@ pub fn run(run: &mut Run) -> Result<()> {
         kept(run, &host)
     })?;
     run.phase("the guest is back again", |run| guest_runs(run, &host))?;
+    run.phase(
+        "the new loader, which started the host, is in both paths",
+        |run| {
+            loaders_are(
+                run,
+                &host,
+                &[(EFI_VENDOR, true), (EFI_FALLBACK, true), (GRUB_CFG, false)],
+            )
+        },
+    )?;
     host.power_off(run)
 }
 
@@ -80,9 +106,9 @@ pub fn run(run: &mut Run) -> Result<()> {
 /// What does not work.
 pub fn by_hand(run: &mut Run) -> Result<()> {
     let hotfixes = run.phase("make the next release and its hotfix", |run| {
-        next_release::hotfixes(run, &[Next::good(NEXT)])
+        next_release::hotfixes(run, &[Next::good(NEXT).with_loaders()])
     })?;
-    let mut host = first_boot(run)?;
+    let mut host = first_boot(run, Entries::Lost)?;
     let uuid = run.phase("upload, check and apply the hotfix", |run| {
         apply(run, &host, &hotfixes[0])
     })?;
@@ -92,6 +118,17 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
         expect_state(run, &host, &uuid, "applied")?;
         kept(run, &host)
     })?;
+    run.phase(
+        "the new loader is in one path, and the firmware is to start it once",
+        |run| {
+            loaders_are(run, &host, &[(EFI_VENDOR, true), (EFI_FALLBACK, false)])?;
+            let next = host
+                .ssh
+                .run("efibootmgr | grep BootNext", run.bench.limit(10))?;
+            run.note(next.trim());
+            Ok(())
+        },
+    )?;
     run.phase("go back by hand", |run| {
         // Made since the hotfix: it must come along.
         host.ssh.run(
@@ -114,6 +151,12 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
             since == "since\nsince\n",
             "what was made since the hotfix is gone: `{since}`"
         );
+        // The older release was started by the newer loader, and does not take it back.
+        let shown = loaders_are(run, &host, &[(EFI_VENDOR, false), (EFI_FALLBACK, true)])?;
+        ensure!(
+            shown.contains(&format!("release: {NEXT}")),
+            "the loaders are not known to be those of {NEXT}: `{shown}`"
+        );
         kept(run, &host)
     })?;
     host.power_off(run)
@@ -132,7 +175,7 @@ pub fn falls_back(run: &mut Run) -> Result<()> {
     let hotfixes = run.phase("make the releases and their hotfixes", |run| {
         next_release::hotfixes(run, &RELEASES)
     })?;
-    let mut host = first_boot(run)?;
+    let mut host = first_boot(run, Entries::Lost)?;
     for (release, hotfix) in RELEASES.iter().zip(&hotfixes) {
         let Some(defect) = release.defect else {
             continue;
@@ -177,9 +220,9 @@ pub(super) fn installed(run: &mut Run, uefi: bool) -> Result<Installation> {
 }
 
 /// Installs the tested release and waits until it is good.
-fn first_boot(run: &mut Run) -> Result<Host> {
+fn first_boot(run: &mut Run, entries: Entries) -> Result<Host> {
     let installation = installed(run, true)?;
-    let machine = installation.boot(run, Entries::Lost, "host")?;
+    let machine = installation.boot(run, entries, "host")?;
     let host = Host::come_up(run, machine, &installation.key, None, "first boot")?;
     run.phase("the host is good and runs the tested release", |run| {
         look(run, &host, FIRST, "first-boot")
@@ -236,6 +279,35 @@ pub(super) fn expect_state(run: &Run, host: &Host, uuid: &str, wanted: &str) -> 
         field(run, host, uuid, "reason")?
     );
     Ok(())
+}
+
+/// Waits until each of the files on the ESP is the one that the running release brings, or is another one, and returns what `xe` says of the
+/// loaders. They are looked at right after health, so that a host which is good may not be done with them.
+fn loaders_are(run: &Run, host: &Host, files: &[(&str, bool)]) -> Result<String> {
+    let shipped = |file: &str| match file {
+        GRUB_CFG => GRUB_CFG_FILE,
+        _ => "grubx64.efi",
+    };
+    let conditions: Vec<String> = files
+        .iter()
+        .map(|(file, same)| {
+            let not = if *same { "" } else { "! " };
+            format!(
+                "{not}cmp -s /boot/efi/{file} {BOOT_LOADERS}/{}",
+                shipped(file)
+            )
+        })
+        .collect();
+    let all = conditions.join(" && ");
+    let shown = host.ssh.run(
+        &format!(
+            "for i in $(seq 60); do {{ grep -q boot-loaders /run/bedplate/health.json && {all}; }} && break; sleep 1; done; \
+             xe host-list params=boot-loaders --minimal; {all}"
+        ),
+        run.bench.limit(60),
+    )?;
+    run.note(shown.trim());
+    Ok(shown)
 }
 
 fn kept(run: &Run, host: &Host) -> Result<()> {

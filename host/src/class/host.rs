@@ -4,6 +4,7 @@ use super::{Class, Wanted};
 use crate::XeError;
 use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::licensing::{EDITION, LICENSE_PARAMS};
+use crate::loaders::{BOOT_LOADERS, loader_map};
 use crate::local::{
     MANAGEMENT_BRIDGE, addresses, boot_record, hardware_uuid, host_uuid, short_text,
 };
@@ -36,6 +37,7 @@ pub(super) const CLASS: Class = Class {
         Field::more(EDITION),
         Field::map(LICENSE_PARAMS),
         Field::map(UPDATES),
+        Field::map(BOOT_LOADERS),
     ],
     labeled: true,
     single: true,
@@ -63,6 +65,9 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
         );
     if wanted.any(&[UPDATES]) {
         record = record.with(UPDATES, update_map(system));
+    }
+    if wanted.any(&[BOOT_LOADERS]) {
+        record = record.with(BOOT_LOADERS, loader_map(system));
     }
     if wanted.any(&["address"]) {
         record = record.with(

@@ -74,7 +74,11 @@ pub fn slots(system: &dyn System, places: &Places, root_device: &str) -> Result<
 }
 
 /// `PARTNAME` of a partition. Source: `part_uevent` in Linux `block/partitions/core.c`.
-fn partition_name(system: &dyn System, places: &Places, device: &Path) -> Option<String> {
+pub(crate) fn partition_name(
+    system: &dyn System,
+    places: &Places,
+    device: &Path,
+) -> Option<String> {
     let uevent = places.sys_block.join(device.file_name()?).join("uevent");
     let text = short_text(system, uevent)?;
     text.lines()

@@ -22,6 +22,7 @@ pub use after_boot::{Verdict, after_boot, deadline};
 use apply::tell_loaders;
 pub use apply::{Applied, apply};
 pub use clean::{clean, destroy};
+pub(crate) use disk::partition_name;
 pub use lock::{Lock, lock};
 pub use machine::{Machine, RealMachine};
 pub use places::Places;

@@ -3,6 +3,7 @@
 use super::arrays;
 use super::members::disk_of;
 use crate::hotfix::{Machine, Places};
+use crate::loaders::{is_loader, is_unfinished};
 use slots::PartitionKind;
 use slots::boot_state::{GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;
@@ -15,7 +16,7 @@ const MOUNT: &str = "/run/bedplate/other-esp";
 /// The folder of the boot files, a folder for each root in it, from the root of the ESP.
 const BOOT_FOLDERS: &str = "bedplate";
 
-/// Makes the ESP of the other disk equal to the mounted one. Does nothing on a host with one disk, or while there is one
+/// Makes the ESP of the other disk equal to the mounted one, but for boot loaders that are there ([`crate::loaders`]). Does nothing on a host with one disk, or while there is one
 /// disk only. Returns the partitions that were compared.
 ///
 /// In an order in which a power cut leaves an ESP that starts something whole: boot files before what names them, and what is
@@ -49,7 +50,7 @@ pub fn equal_esps(
 }
 
 /// The node of a partition of a disk, both as the kernel names them.
-pub(super) fn partition_of(disk: &str, kind: PartitionKind) -> PathBuf {
+pub(crate) fn partition_of(disk: &str, kind: PartitionKind) -> PathBuf {
     let between = if disk.ends_with(|c: char| c.is_ascii_digit()) {
         "p"
     } else {
@@ -59,7 +60,7 @@ pub(super) fn partition_of(disk: &str, kind: PartitionKind) -> PathBuf {
 }
 
 /// The device that is mounted there.
-fn mounted(system: &dyn System, target: &Path) -> Option<PathBuf> {
+pub(crate) fn mounted(system: &dyn System, target: &Path) -> Option<PathBuf> {
     let mounts = system.read_file(Path::new("/proc/self/mounts")).ok()?;
     let mounts = String::from_utf8_lossy(&mounts).into_owned();
     let target = target.to_str()?;
@@ -77,23 +78,41 @@ pub(super) fn copy_to(
     from: &Path,
     device: &Path,
 ) -> Result<(), String> {
+    with_esp(system, device, |to| copy(system, machine, from, to))
+}
+
+/// Mounts the ESP `device` for what `act` does in its folder, makes that durable, and unmounts it.
+///
+/// # Errors
+/// In words, with the device: what `act` says, or that it cannot be mounted, synced or unmounted.
+pub(crate) fn with_esp<T>(
+    system: &dyn System,
+    device: &Path,
+    act: impl FnOnce(&Path) -> Result<T, String>,
+) -> Result<T, String> {
     let to = Path::new(MOUNT);
     let mount = Mount::device(device, to, "vfat")
         .inert()
         .options("umask=0077");
     let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", device.display());
     system.mount(&mount).map_err(|error| wrong(&error))?;
-    let copied =
-        copy(system, machine, from, to).and_then(|()| system.sync(to).map_err(|e| e.to_string()));
+    let acted = act(to).and_then(|done| {
+        system
+            .sync(to)
+            .map(|()| done)
+            .map_err(|error| error.to_string())
+    });
     let unmounted = system.unmount(to);
-    copied.map_err(|error| wrong(&error))?;
-    unmounted.map_err(|error| wrong(&error))
+    let done = acted.map_err(|error| wrong(&error))?;
+    unmounted.map_err(|error| wrong(&error))?;
+    Ok(done)
 }
 
 /// Makes the files below `to` equal to those below `from`.
 fn copy(system: &dyn System, machine: &dyn Machine, from: &Path, to: &Path) -> Result<(), String> {
     let mut files = Vec::new();
     list(system, from, Path::new(""), &mut files);
+    files.retain(|file| !is_unfinished(file));
     // What the loader reads to decide comes behind everything that it may decide for.
     let named = |file: &PathBuf| {
         [STATE_ENV, GOOD_ENV]
@@ -103,7 +122,9 @@ fn copy(system: &dyn System, machine: &dyn Machine, from: &Path, to: &Path) -> R
     files.sort_by_key(|file| (named(file), !file.starts_with(BOOT_FOLDERS)));
     for file in &files {
         let (source, target) = (from.join(file), to.join(file));
-        if equal(system, &source, &target) {
+        // Loaders change on one disk at a time, and not from here; a new disk gets them with everything else.
+        let left = is_loader(file) && system.exists(&target);
+        if left || equal(system, &source, &target) {
             continue;
         }
         if let Some(folder) = target.parent() {
@@ -127,7 +148,8 @@ fn copy(system: &dyn System, machine: &dyn Machine, from: &Path, to: &Path) -> R
     }
     let mut there = Vec::new();
     list(system, to, Path::new(""), &mut there);
-    for file in there.iter().filter(|file| !files.contains(file)) {
+    let gone = |file: &&PathBuf| !files.contains(file) && !is_loader(file) && !is_unfinished(file);
+    for file in there.iter().filter(gone) {
         system
             .remove_file(&to.join(file))
             .map_err(|error| error.to_string())?;

@@ -142,7 +142,7 @@ fn part_name(system: &dyn System, sys_block: &Path, part: &str) -> Option<String
 }
 
 /// The kernel's name of the disk that a partition is on: `sda5` is on `sda`, `nvme0n1p5` on `nvme0n1`.
-pub(super) fn disk_of(part: &str) -> String {
+pub(crate) fn disk_of(part: &str) -> String {
     let disk = part.trim_end_matches(|c: char| c.is_ascii_digit());
     match disk.strip_suffix('p') {
         Some(short) if short.ends_with(|c: char| c.is_ascii_digit()) => short.to_owned(),

@@ -8,5 +8,7 @@ mod replace;
 
 pub use arrays::{ArrayState, arrays, summary};
 pub use esp::equal_esps;
+pub(crate) use esp::{mounted, partition_of, with_esp};
+pub(crate) use members::disk_of;
 pub use members::{Settled, settle};
 pub use replace::{Replaced, replace};

@@ -10,7 +10,7 @@ use slots::PartitionKind;
 use slots::block::{Access, BlockDevice};
 use slots::gpt::{Guids, erase_tables, read_table, write_table};
 use slots::grub::BOOT_CODE;
-use slots::names::ESP_LABEL;
+use slots::names::{EFI_LABEL, EFI_VENDOR_PATH, ESP_LABEL};
 use std::path::{Path, PathBuf};
 use steps::{Command, System};
 
@@ -152,12 +152,7 @@ pub fn replace(site: &Site<'_>, device: &str, wipe: bool) -> Result<Replaced, Xe
         let number = PartitionKind::Esp.number().to_string();
         let create = Command::new("efibootmgr")
             .args(["--quiet", "--create", "--disk", device, "--part", &number])
-            .args([
-                "--label",
-                "Bedplate",
-                "--loader",
-                r"\EFI\bedplate\grubx64.efi",
-            ]);
+            .args(["--label", EFI_LABEL, "--loader", EFI_VENDOR_PATH]);
         if let Err(error) = system.run(&create) {
             warnings.push(format!(
                 "the firmware's boot list could not be changed ({error}); the disk starts by its fallback path"

@@ -3,6 +3,7 @@
 use crate::guest::needs;
 use crate::health::{self, HealthReport};
 use crate::hotfix::{self, Places, RealMachine, Site, Verdict};
+use crate::loaders;
 use crate::local::boot_record;
 use crate::mirror;
 use anyhow::Context;
@@ -91,7 +92,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
             };
             // As the boot loader left it: the check changes it.
             let before = hotfix::boot_state(&esp).unwrap_or_default();
-            let report = health::check(&system, &esp, &mut retry);
+            let mut report = health::check(&system, &esp, &mut retry);
             print!("{report}");
             decide(&system, esp.clone(), &before, &report);
             if report.passed {
@@ -103,6 +104,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
                 if let Err(e) = mirror::equal_esps(&system, &RealMachine, &places) {
                     eprintln!("the boot files of the other disk are not equal to these: {e}");
                 }
+                update_loaders(&system, &places, &mut report);
             }
             // Also where something is wrong: then the console says so. systemd runs nothing after a failed check.
             if let Err(e) = health::write_issue(&system) {
@@ -152,6 +154,17 @@ fn await_guest_needs(system: &dyn System, limit: Duration) {
             path.display(),
             started.elapsed().as_secs()
         );
+    }
+}
+
+/// The boot loaders, of a release that is good.
+fn update_loaders(system: &dyn System, places: &Places, report: &mut HealthReport) {
+    let Ok(boot) = boot_record(system) else {
+        return;
+    };
+    if let Some(check) = loaders::after_good(&site(system, places), &boot) {
+        println!("{}: {}", check.name, check.reason);
+        health::add(system, report, check);
     }
 }
 

@@ -3,14 +3,10 @@
 
 use super::Context;
 use slots::layout::PartitionKind;
+use slots::names::{EFI_LABEL, EFI_VENDOR_PATH};
 use steps::system::Command;
 use steps::{Reporter, Step, StepError};
 use uuid::Uuid;
-
-/// How the entry is called.
-const LABEL: &str = "Bedplate";
-/// The loader on the ESP, as firmware writes paths.
-const LOADER: &str = r"\EFI\bedplate\grubx64.efi";
 
 /// Adds the entry, and removes those of the installation that was on the disk before.
 pub struct FirmwareEntry;
@@ -67,19 +63,19 @@ fn update(context: &Context<'_>) -> Result<(), StepError> {
         let create = Command::new("efibootmgr")
             .args(["--quiet", "--create"])
             .args(["--disk", member.disk(), "--part", &number]);
-        context.run(create.args(["--label", LABEL, "--loader", LOADER]))?;
+        context.run(create.args(["--label", EFI_LABEL, "--loader", EFI_VENDOR_PATH]))?;
     }
     Ok(())
 }
 
-/// Numbers and ESPs of the entries called [`LABEL`] in what `efibootmgr --verbose` prints:
+/// Numbers and ESPs of the entries called [`EFI_LABEL`] in what `efibootmgr --verbose` prints:
 /// `Boot0003* Bedplate<tab>HD(1,GPT,c12a7328-...,0x800,0x200000)/File(...)`.
 fn entries(list: &str) -> impl Iterator<Item = (String, Uuid)> {
     list.lines().filter_map(|line| {
         let (number, rest) = line.strip_prefix("Boot")?.split_at_checked(4)?;
         let (label, path) = rest.trim_start_matches('*').trim_start().split_once('\t')?;
         let guid = path.split_once("GPT,")?.1.get(..36)?;
-        let valid = number.bytes().all(|b| b.is_ascii_hexdigit()) && label == LABEL;
+        let valid = number.bytes().all(|b| b.is_ascii_hexdigit()) && label == EFI_LABEL;
         valid.then(|| Some((number.to_owned(), Uuid::parse_str(guid).ok()?)))?
     })
 }

@@ -5,12 +5,12 @@ use release::Artifact;
 use slots::block::Access;
 use slots::grub::{CORE_MAX, grub_bios_embed};
 use slots::layout::PartitionKind;
+use slots::names::{EFI_FALLBACK, EFI_VENDOR};
 use std::path::Path;
 use steps::{Reporter, Step, StepError};
 
-/// GRUB for UEFI, from the root of the ESP: Bedplate's own place, and the fallback that firmware starts when it has
-/// no entry for the disk (UEFI 2.10, section 3.5.1.1).
-const EFI_PATHS: [&str; 2] = ["EFI/bedplate/grubx64.efi", "EFI/BOOT/BOOTX64.EFI"];
+/// GRUB for UEFI, from the root of the ESP.
+const EFI_PATHS: [&str; 2] = [EFI_VENDOR, EFI_FALLBACK];
 
 /// Writes the loaders for UEFI and for BIOS.
 pub struct WriteLoaders;

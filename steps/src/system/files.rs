@@ -60,8 +60,7 @@ fn replace(
         }
         let bytes = fill(&mut file)?;
         file.sync_all()?;
-        fs::rename(&new, path)?;
-        sync_dir(parent(path))?;
+        rename(&new, path, &file)?;
         Ok(bytes)
     };
     let result = write();
@@ -70,6 +69,25 @@ fn replace(
         let _ = fs::remove_file(&new);
     }
     result
+}
+
+/// Moves `from`, which is open as `file`, over `to` in its folder, durably.
+///
+/// FAT needs more than a sync of the folder. `vfat_rename` (Linux `fs/fat/namei_vfat.c`) gives the entry of the old file to the
+/// new one: its first cluster and size, 32 bytes within one sector, which is what a power cut finds old or new. They get there
+/// when the *file* is written (`fat_write_inode`), so that is synced again. And the clusters of the old file are freed as soon
+/// as nobody has it open: it stays open until its entry is on the disk, or a power cut could leave an entry of freed clusters.
+fn rename(from: &Path, to: &Path, file: &File) -> io::Result<()> {
+    // Held, not opened: whatever it is.
+    let old = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_PATH | nix::libc::O_NOFOLLOW)
+        .open(to);
+    fs::rename(from, to)?;
+    file.sync_all()?;
+    sync_dir(parent(to))?;
+    drop(old);
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -84,6 +102,21 @@ pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fil
     replace(path, mode, fill)
         .map(|_| ())
         .map_err(error("write", path))
+}
+
+pub(super) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let write = || {
+        remove(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        sync_dir(parent(path))
+    };
+    write().map_err(error("write", path))
 }
 
 pub(super) fn write_stream(
@@ -168,8 +201,8 @@ pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
 
 pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), FileError> {
     let moved = || {
-        fs::rename(from, to)?;
-        sync_dir(parent(to))?;
+        // A folder, too, can be opened to be synced.
+        rename(from, to, &File::open(from)?)?;
         match parent(from) == parent(to) {
             true => Ok(()),
             false => sync_dir(parent(from)),
@@ -293,6 +326,19 @@ mod tests {
         remove_file(&path("b")).unwrap();
         assert_eq!(list_dir(dir.path()).unwrap(), ["a"]);
         sync(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_new_file_takes_the_place_of_what_a_power_cut_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grubx64.new");
+        fs::write(&path, "half of a longer one").unwrap();
+        write_new(&path, b"whole", 0o600).unwrap();
+        assert_eq!(
+            (read_file(&path).unwrap(), mode(&path)),
+            (b"whole".to_vec(), 0o600)
+        );
+        assert_eq!(list_dir(dir.path()).unwrap(), ["grubx64.new"]);
     }
 
     #[test]

@@ -96,6 +96,9 @@ impl System for RealSystem {
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
         files::write_file(path, bytes, mode)
     }
+    fn write_new(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+        files::write_new(path, bytes, mode)
+    }
     fn write_stream(
         &self,
         path: &Path,
