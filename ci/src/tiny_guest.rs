@@ -61,5 +61,8 @@ pub fn initrd(run: &Run) -> Result<PathBuf> {
         b"init\nsbin\nsbin/poweroff\n",
         Duration::from_secs(60),
     )?;
+    // The folder of a case holds files only.
+    std::fs::remove_dir_all(&sbin)
+        .with_context(|| format!("{} cannot be removed", sbin.display()))?;
     Ok(archive)
 }
