@@ -83,7 +83,7 @@ mod tests {
     const ACTIVATE: &str = "vgchange -q -aay";
 
     fn host() -> RecordingSystem {
-        RecordingSystem::new().file(&format!("{AUTOSTART}/web.xml"), DEFINITION)
+        RecordingSystem::new().file(format!("{AUTOSTART}/web.xml"), DEFINITION)
     }
 
     #[test]
