@@ -4,7 +4,7 @@ use crate::site::Host;
 use host::health::{Check, HealthReport, after_good_boot, mark_good};
 use host::hotfix::{
     PatchRecord, PatchState, RolledBack, Settings, Verdict, after_boot, apply, deadline, rollback,
-    upload,
+    try_failed, upload,
 };
 use slots::boot_state::BootState;
 use std::fs;
@@ -49,7 +49,11 @@ fn health(host: &Host, new: bool, passed: bool) -> Verdict {
     host.boot(root, device);
     let before = host.state();
     let failed = match passed {
-        true => mark_good(&host.places.esp, root.id()).unwrap(),
+        true => mark_good(&host.places.esp, root.id(), &mut |failed| {
+            try_failed(&host.site(), root.id(), failed).unwrap();
+            true
+        })
+        .unwrap(),
         false => None,
     };
     let report = report(passed, failed.as_deref());
@@ -148,9 +152,12 @@ fn one_that_is_not_healthy_goes_back_and_says_why() {
 fn one_that_never_came_so_far_has_failed_too() {
     let (host, uuid) = tried();
     settings(&host, host.new.id());
-    // A panic or a hang: the next thing that runs is the old one.
+    // A panic or a hang: the next thing that runs is the old one. The power goes before the boot loader forgets the try.
+    try_failed(&host.site(), host.old.id(), host.new.id()).unwrap();
+    let once = record(&host, &uuid);
     assert_eq!(health(&host, false, true), Verdict::Stay);
     let failed = record(&host, &uuid);
+    assert_eq!(failed, once, "it is recorded again and says the same");
     assert_eq!(failed.state, PatchState::Failed);
     assert!(
         failed.reason.contains("did not come up"),
@@ -323,8 +330,8 @@ fn a_failure_that_cannot_be_recorded_keeps_no_host() {
 #[test]
 fn a_failure_whose_start_was_broken_off_is_recorded_at_the_next_one() {
     let (host, uuid) = tried();
-    // The old release came up and told the boot loader so; then the power went.
-    mark_good(&host.places.esp, host.old.id()).unwrap();
+    // The old release came up and told the boot loader so before it was recorded.
+    mark_good(&host.places.esp, host.old.id(), &mut |_| true).unwrap();
     assert_eq!(record(&host, &uuid).state, PatchState::RestartNeeded);
     assert_eq!(health(&host, false, true), Verdict::Stay);
     let failed = record(&host, &uuid);
