@@ -43,7 +43,14 @@ pub fn kept_report() -> PathBuf {
 /// Nothing here fails: what goes wrong is in the report, and [`HealthReport::passed`] is true only if every check
 /// passed and the boot loader was told. That cannot be taken back, so that a report that cannot be written changes
 /// nothing about it.
-pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthReport {
+///
+/// `record_failed` gets a root that was tried in vain, before the boot loader forgets it: see [`mark_good`].
+pub fn check(
+    system: &dyn System,
+    esp: &Path,
+    retry: &mut Retry<'_>,
+    record_failed: &mut dyn FnMut(&BootRecord, &str) -> bool,
+) -> HealthReport {
     let boot = boot_record(system);
     let way_back = boot
         .as_ref()
@@ -78,7 +85,9 @@ pub fn check(system: &dyn System, esp: &Path, retry: &mut Retry<'_>) -> HealthRe
     let mut failed_try = None;
     let marked = match &boot {
         Ok(boot) if boot.mode == Mode::Host && all_good(&checks) => {
-            match mark_good(esp, boot.root.id()) {
+            match mark_good(esp, boot.root.id(), &mut |failed| {
+                record_failed(boot, failed)
+            }) {
                 Ok(failed) => {
                     failed_try = failed;
                     checks.push(Check::pass(

@@ -5,7 +5,8 @@ use crate::cmdline::Invocation;
 use crate::commands::Surroundings;
 use crate::hotfix::{self, Applied, RolledBack, Settings};
 use crate::local::host_uuid;
-use crate::verb::{Arg, Kind};
+use crate::terminal::confirm;
+use crate::verb::{Arg, Kind, flag};
 use std::path::Path;
 
 /// A command about hotfixes.
@@ -88,12 +89,15 @@ impl PatchCommand {
             }
             PatchCommand::Rollback => {
                 const {
-                    &[Arg::may(
-                        "settings",
-                        Kind::OneOf(&["running", "old"]),
-                        "which the other release has: those of now, with all guests (running), or its own, as they were when this \
-                         release took its place",
-                    )]
+                    &[
+                        Arg::may(
+                            "settings",
+                            Kind::OneOf(&["running", "old"]),
+                            "which the other release has: those of now, with all guests (running), or its own, as they were when this \
+                             release took its place",
+                        ),
+                        Arg::may("force", Kind::Flag, "settings=old without asking"),
+                    ]
                 }
             }
             _ => const { &[UUID] },
@@ -158,19 +162,37 @@ pub fn execute(
             hotfix::destroy(&site, needed("uuid")?)?;
             Ok(String::new())
         }
-        PatchCommand::Rollback => {
-            let settings = match line.arg("settings") {
-                None | Some("running") => Settings::Running,
-                Some("old") => Settings::Old,
-                Some(other) => {
-                    return Err(XeError::usage(format!(
-                        "settings={other} is none of running, old"
-                    )));
-                }
-            };
-            Ok(gone_back(&hotfix::rollback(&site, settings)?))
-        }
+        PatchCommand::Rollback => roll_back(line, around),
     }
+}
+
+/// `host-rollback`.
+fn roll_back(line: &Invocation, around: &Surroundings<'_>) -> Result<String, XeError> {
+    let settings = match line.arg("settings") {
+        None | Some("running") => Settings::Running,
+        Some("old") => Settings::Old,
+        Some(other) => {
+            return Err(XeError::usage(format!(
+                "settings={other} is none of running, old"
+            )));
+        }
+    };
+    let force = line
+        .arg("force")
+        .map_or(Ok(false), |value| flag("force", value))?;
+    let mut said = String::new();
+    let back = hotfix::rollback(&around.site(), settings, &mut |meaning| match force {
+        true => {
+            said = meaning.to_owned();
+            Ok(())
+        }
+        // Also where nobody can be asked, it is told before force=true is given.
+        false => confirm(around.terminal, meaning).map_err(|e| match e.usage {
+            true => XeError::usage(format!("{meaning}{}", e.message)),
+            false => e,
+        }),
+    })?;
+    Ok(said + &gone_back(&back))
 }
 
 /// What going back is told as.
@@ -187,10 +209,7 @@ fn gone_back(back: &RolledBack) -> String {
         } => {
             let settings = match settings {
                 Settings::Running => "It gets the settings and guests of now",
-                Settings::Old => {
-                    "It gets its own settings back: guests, networks and passwords made since are not among them, the disks of the \
-                     guests stay"
-                }
+                Settings::Old => "It gets its own settings back",
             };
             (
                 format!(

@@ -1,5 +1,6 @@
 //! Whoever sits in front of `xe`: questions, and programs that take the terminal over.
 
+use crate::XeError;
 use crate::interrupt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::{Command, ExitStatus};
@@ -32,6 +33,20 @@ impl Terminal for RealTerminal {
 
     fn hand_over(&self, program: &str, args: &[String]) -> io::Result<ExitStatus> {
         Command::new(program).args(args).status()
+    }
+}
+
+/// Asks for `yes`; where nobody can answer, `force=true` says it.
+pub fn confirm(terminal: &dyn Terminal, what: &str) -> Result<(), XeError> {
+    let question = format!("{what}Type 'yes' to continue: ");
+    match terminal.ask(&question) {
+        Ok(Some(answer)) if answer == "yes" => Ok(()),
+        Ok(Some(_)) => Err(XeError::failure("CANCELED", "Nothing was done.")),
+        Ok(None) => Err(XeError::usage("nobody can be asked here: give force=true")),
+        Err(e) => Err(XeError::failure(
+            "INTERNAL_ERROR",
+            format!("the terminal cannot be read: {e}"),
+        )),
     }
 }
 

@@ -100,7 +100,7 @@ pub fn run(run: &mut Run) -> Result<()> {
     host.power_off(run)
 }
 
-/// A good hotfix, and back from it by hand.
+/// A good hotfix, and back from it by hand, with the settings and the guest of the time between.
 ///
 /// # Errors
 /// What does not work.
@@ -129,12 +129,30 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
             Ok(())
         },
     )?;
+    run.phase(
+        "settings and guests that the first release never saw",
+        |run| {
+            host.ssh.run(
+                "echo since > /etc/since && xe vm-install new-name-label=since template='Linux PVH' no-disk=true && sync",
+                run.bench.limit(30),
+            )?;
+            start_guest(run, &host)
+        },
+    )?;
     run.phase("go back by hand", |run| {
-        // Made since the hotfix: it must come along.
-        host.ssh.run(
-            "echo since > /etc/since && xe vm-install new-name-label=since template='Linux PVH' no-disk=true && sync",
-            run.bench.limit(30),
+        // It is asked before anything is left behind, and nobody can be asked.
+        let asked = host.ssh.run(
+            "xe host-rollback settings=old 2>&1 || true",
+            run.bench.limit(20),
         )?;
+        let lost = asked
+            .lines()
+            .find(|line| line.starts_with("Guests that"))
+            .unwrap_or_default();
+        ensure!(
+            lost.contains("since") && lost.contains(GUEST) && asked.contains("force=true"),
+            "it is not said what the old settings lose: `{asked}`"
+        );
         let said = host.ssh.run("xe host-rollback", run.bench.limit(20))?;
         run.note(said.trim());
         Ok(())
@@ -157,7 +175,21 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
             shown.contains(&format!("release: {NEXT}")),
             "the loaders are not known to be those of {NEXT}: `{shown}`"
         );
-        kept(run, &host)
+        kept(run, &host)?;
+        // As it was before: with what was written before the update, without what came after it.
+        let old = host.ssh.run(
+            "cd /state/etc/*/upper.own && cat kept && ls -d since 2> /dev/null || true",
+            run.bench.limit(10),
+        )?;
+        ensure!(
+            old == "kept\n",
+            "the settings of before are not kept: `{old}`"
+        );
+        Ok(())
+    })?;
+    run.phase("the guest was shut down and is back", |run| {
+        host_checks::was_shut_down(run, &host.ssh, GUEST)?;
+        guest_runs(run, &host)
     })?;
     host.power_off(run)
 }
@@ -333,8 +365,8 @@ fn start_guest(run: &Run, host: &Host) -> Result<()> {
     ssh.feed("cat > /root/guest.xml", domain.as_bytes(), limit)?;
     ssh.run(
         &format!(
-            "cp /boot/efi/bedplate/*/vmlinuz /var/lib/guest-vmlinuz && virsh -q -c xen:///system define /root/guest.xml && \
-             virsh -q -c xen:///system autostart {GUEST} && virsh -q -c xen:///system start {GUEST} && sync"
+            "cp \"$(ls /boot/efi/bedplate/*/vmlinuz | head -n 1)\" /var/lib/guest-vmlinuz && \
+             virsh -q -c xen:///system define /root/guest.xml && virsh -q -c xen:///system autostart {GUEST} && virsh -q -c xen:///system start {GUEST} && sync"
         ),
         limit,
     )?;

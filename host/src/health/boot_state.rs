@@ -43,8 +43,15 @@ pub fn after_good_boot(before: &BootState, id: &str) -> (BootState, Option<Strin
 /// Records the root `id` as good in the environment blocks on the ESP mounted at `esp`, in place. Writes nothing where
 /// they say so already. Returns the root that was tried before and did not come up.
 ///
+/// That root is given to `record_failed` before the loader forgets it, so that a power cut between leaves it known. Where that
+/// says that it could not be recorded, the loader's block names it still, with no try left, and the next good boot does it again.
+///
 /// A block that cannot be read is written anew from the second one, or else from what is known: this root runs.
-pub fn mark_good(esp: &Path, id: &str) -> Result<Option<String>, MarkError> {
+pub fn mark_good(
+    esp: &Path,
+    id: &str,
+    record_failed: &mut dyn FnMut(&str) -> bool,
+) -> Result<Option<String>, MarkError> {
     let (state_path, good_path) = (esp.join(STATE_ENV), esp.join(GOOD_ENV));
     let (state, good) = (read(&state_path)?, read(&good_path)?);
     let before = state
@@ -52,7 +59,12 @@ pub fn mark_good(esp: &Path, id: &str) -> Result<Option<String>, MarkError> {
         .or(good.as_ref())
         .map(BootState::from_env)
         .unwrap_or_default();
-    let (after, failed) = after_good_boot(&before, id);
+    let (mut after, failed) = after_good_boot(&before, id);
+    if let Some(failed) = &failed
+        && !record_failed(failed)
+    {
+        after.try_id.clone_from(&before.try_id);
+    }
     let block = |path: &Path, block: Result<EnvBlock, EnvError>| {
         block.map_err(|source| MarkError::Block {
             path: path.to_owned(),

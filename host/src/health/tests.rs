@@ -303,7 +303,7 @@ fn on(dir: &TempDir, file: &str) -> BootState {
 }
 
 fn check_once(system: &RecordingSystem, esp: &TempDir) -> HealthReport {
-    check(system, esp.path(), &mut || false)
+    check(system, esp.path(), &mut || false, &mut |_, _| true)
 }
 
 #[test]
@@ -535,6 +535,7 @@ fn what_is_late_is_waited_for_and_what_never_comes_is_not() {
             rounds += 1;
             rounds < 4
         },
+        &mut |_, _| true,
     );
     assert!(!report.passed);
     assert_eq!(rounds, 4);
@@ -618,15 +619,36 @@ fn damaged_blocks_are_written_anew_and_good_ones_left_alone() {
     let dir = esp(&state(Some(RUNNING), None, 0));
     let path = dir.path().join(STATE_ENV);
     let before = fs::metadata(&path).unwrap().modified().unwrap();
-    assert_eq!(mark_good(dir.path(), RUNNING).unwrap(), None);
+    assert_eq!(mark_good(dir.path(), RUNNING, &mut |_| true).unwrap(), None);
     assert_eq!(
         fs::metadata(&path).unwrap().modified().unwrap(),
         before,
         "nothing to write"
     );
     fs::write(&path, [0; 1024]).unwrap();
-    mark_good(dir.path(), RUNNING).unwrap();
+    mark_good(dir.path(), RUNNING, &mut |_| true).unwrap();
     assert_eq!(on(&dir, STATE_ENV), state(Some(RUNNING), None, 0));
+}
+
+#[test]
+fn a_failed_try_is_recorded_before_the_loader_forgets_it() {
+    let used_up = state(Some(RUNNING), Some(OTHER), 0);
+    let dir = esp(&used_up);
+    let mut seen = Vec::new();
+    mark_good(dir.path(), RUNNING, &mut |failed| {
+        seen.push((failed.to_owned(), on(&dir, STATE_ENV)));
+        true
+    })
+    .unwrap();
+    assert_eq!(seen, [(OTHER.to_owned(), used_up.clone())]);
+    assert_eq!(on(&dir, STATE_ENV), state(Some(RUNNING), None, 0));
+    // What could not be recorded is known at the next boot, too, and is not tried again meanwhile.
+    let dir = esp(&used_up);
+    for _ in 0..2 {
+        let failed = mark_good(dir.path(), RUNNING, &mut |_| false).unwrap();
+        assert_eq!(failed.as_deref(), Some(OTHER));
+        assert_eq!(on(&dir, STATE_ENV), used_up);
+    }
 }
 
 #[test]

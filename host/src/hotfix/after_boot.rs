@@ -24,8 +24,8 @@ pub enum Verdict {
 
 /// Records what the health check found. `before` is the state of the boot loader before the check changed it.
 ///
-/// Good: what runs is applied, what it replaced is superseded or was gone back from, and what was tried in vain has failed.
-/// Not good, and on trial: the host goes back.
+/// Good: what runs is applied, and what it replaced is superseded or was gone back from. (What was tried in vain is recorded
+/// before, by [`try_failed`].) Not good, and on trial: the host goes back.
 pub fn after_boot(
     site: &Site<'_>,
     boot: &BootRecord,
@@ -34,7 +34,7 @@ pub fn after_boot(
 ) -> Result<Verdict, XeError> {
     let id = boot.root.id();
     if report.passed {
-        settle(site, boot, report.failed_try.as_deref())?;
+        settle(site, boot)?;
         return Ok(Verdict::Stay);
     }
     let problems: Vec<_> = report
@@ -83,8 +83,32 @@ fn record_failure(site: &Site<'_>, id: &str, reason: &str) -> Result<(), XeError
     Ok(())
 }
 
+/// Records that the root `failed` was tried in vain before the root `running` was started again. What it changed in /etc goes with
+/// it, and is kept beside it for whoever wants to see why.
+///
+/// To be called before the boot loader forgets the try, so that a power cut between leaves it known; again after one, it does the
+/// same.
+pub fn try_failed(site: &Site<'_>, running: &str, failed: &str) -> Result<(), XeError> {
+    if failed == running {
+        return Ok(());
+    }
+    etc::renew(site, failed, running, Kept::Tried)?;
+    for mut record in PatchRecord::all(site.system, site.places)? {
+        let open = matches!(
+            record.state,
+            PatchState::RestartNeeded | PatchState::Applying
+        );
+        if open && record.root.id() == failed {
+            let reason = "it did not come up: it stopped before its health was checked, and the boot loader went back";
+            record.become_state(PatchState::Failed, reason, site.now);
+            record.save(site.system, site.places)?;
+        }
+    }
+    Ok(())
+}
+
 /// This boot is good.
-fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Result<(), XeError> {
+fn settle(site: &Site<'_>, boot: &BootRecord) -> Result<(), XeError> {
     let system = site.system;
     let id = boot.root.id();
     // An apply may have armed its try meanwhile, so the loader is asked again.
@@ -111,13 +135,7 @@ fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Resul
                 let reason = format!("{} took its place", boot.root.version);
                 record.become_state(PatchState::Superseded, reason, site.now);
             }
-            PatchState::RestartNeeded | PatchState::Applying
-                if failed_try == Some(record.root.id()) =>
-            {
-                let reason = "it did not come up: it stopped before its health was checked, and the boot loader went back";
-                record.become_state(PatchState::Failed, reason, site.now);
-            }
-            // The failure was found at a start before this one, which was broken off before it was recorded.
+            // The boot loader forgot the failure before it was recorded: its block was damaged, or written by an older release.
             PatchState::RestartNeeded
                 if other
                     && waits
@@ -130,10 +148,6 @@ fn settle(site: &Site<'_>, boot: &BootRecord, failed_try: Option<&str>) -> Resul
             _ => continue,
         }
         record.save(system, site.places)?;
-    }
-    if let Some(failed) = failed_try.filter(|failed| *failed != id) {
-        // What it changed in /etc goes with it, and is kept beside it for whoever wants to see why.
-        etc::renew(site, failed, id, Kept::Tried)?;
     }
     remember(site, boot)
 }

@@ -2,6 +2,7 @@
 //! first start: so that what is changed between applying and restarting comes along, and a try that is broken off begins
 //! anew.
 
+use super::upload::no_room;
 use super::{Site, internal};
 use crate::XeError;
 use release::beside::{self, remove_folder};
@@ -11,6 +12,8 @@ use steps::Command;
 
 /// What a release has in /etc.
 const UPPER: &str = "upper";
+/// In it: the definitions of guests.
+const GUESTS: &str = "libvirt/libxl";
 
 /// What that was, where the next start shall begin with the settings of another release. Of each release one of both is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,26 +63,69 @@ pub(super) fn renew(site: &Site<'_>, id: &str, from: &str, what: Kept) -> Result
     rename(site, &dir.join(UPPER), &kept)
 }
 
-/// Has root `id` start with the /etc that it had itself: as it is, or as it was kept. False where there is neither.
-pub(super) fn restore(site: &Site<'_>, id: &str) -> Result<bool, XeError> {
-    let Some(dir) = folder(site, id) else {
-        return Ok(false);
-    };
-    if site.system.exists(&dir.join(UPPER)) {
-        return Ok(true);
+/// What root `id` has in /etc; none where it has nothing of its own.
+pub(super) fn current(site: &Site<'_>, id: &str) -> Option<PathBuf> {
+    let upper = folder(site, id)?.join(UPPER);
+    site.system.exists(&upper).then_some(upper)
+}
+
+/// The /etc that root `id` had when it ran last: as it is, or as it was kept. What a try left is that only where its own settings were
+/// taken for it, and are nowhere else.
+pub(super) fn own(site: &Site<'_>, id: &str) -> Option<PathBuf> {
+    let dir = folder(site, id)?;
+    [UPPER, Kept::Own.name(), Kept::Tried.name()]
+        .into_iter()
+        .map(|name| dir.join(name))
+        .find(|path| site.system.exists(path))
+}
+
+/// Has root `id` start with its [`own`] /etc, where it has one.
+pub(super) fn restore(site: &Site<'_>, id: &str) -> Result<(), XeError> {
+    match (folder(site, id), own(site, id)) {
+        (Some(dir), Some(path)) if path != dir.join(UPPER) => rename(site, &path, &dir.join(UPPER)),
+        _ => Ok(()),
     }
-    let kept = dir.join(Kept::Own.name());
-    if !site.system.exists(&kept) {
-        return Ok(false);
-    }
-    rename(site, &kept, &dir.join(UPPER))?;
-    Ok(true)
 }
 
 fn rename(site: &Site<'_>, from: &Path, to: &Path) -> Result<(), XeError> {
-    let mv = Command::new("mv").arg("--no-target-directory").arg("--");
-    site.system
-        .run(&mv.arg(from).arg(to))
-        .map(drop)
-        .map_err(|e| internal(&e))
+    site.system.move_file(from, to).map_err(|e| internal(&e))
+}
+
+/// Refuses where the file system of the host has no room for a copy of `upper`: the start that makes it would fail.
+pub(super) fn require_room(site: &Site<'_>, upper: &Path) -> Result<(), XeError> {
+    let du = Command::new("du").args(["--summarize", "--block-size=1", "--one-file-system", "--"]);
+    let output = site
+        .system
+        .run(&du.arg(upper))
+        .map_err(|e| internal(&e))?
+        .text();
+    let size = output
+        .split_whitespace()
+        .next()
+        .and_then(|n| n.parse().ok());
+    let need = size.ok_or_else(|| {
+        XeError::failure(
+            "INTERNAL_ERROR",
+            format!("du does not say how large {} is", upper.display()),
+        )
+    })?;
+    let free = site
+        .machine
+        .free_space(&site.places.etc)
+        .map_err(|e| internal(&e))?;
+    no_room(site, "a copy of the settings in /etc", need, free).map_or(Ok(()), Err)
+}
+
+/// Names of the guests that are defined in the /etc `upper`.
+pub(super) fn guests(site: &Site<'_>, upper: &Path) -> Vec<String> {
+    let dir = upper.join(GUESTS);
+    let names = site.system.list_dir(&dir).unwrap_or_default();
+    // What was removed under a release is there as a device that cannot be read.
+    let is_there = |name: &&String| site.system.read_file(&dir.join(name)).is_ok();
+    names
+        .iter()
+        .filter(is_there)
+        .filter_map(|name| name.strip_suffix(".xml"))
+        .map(str::to_owned)
+        .collect()
 }

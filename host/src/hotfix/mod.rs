@@ -18,7 +18,7 @@ mod rollback;
 mod seen;
 mod upload;
 
-pub use after_boot::{Verdict, after_boot, deadline};
+pub use after_boot::{Verdict, after_boot, deadline, try_failed};
 use apply::tell_loaders;
 pub use apply::{Applied, apply};
 pub use clean::{clean, destroy};

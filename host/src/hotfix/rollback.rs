@@ -11,6 +11,7 @@ use release::BOOT_FILES;
 use slots::block::Access;
 use slots::verity::root_fits;
 use slots::{BootRecord, BootState, RootIdentity};
+use std::path::Path;
 
 const CANNOT: &str = "HOST_CANNOT_ROLL_BACK";
 
@@ -47,11 +48,16 @@ pub enum Settings {
 /// Goes back: takes back a hotfix that waits for a restart, or else has the next start try the release before this one, with
 /// the `settings` that are wanted.
 ///
-/// The way back is a try, too: should the old release not come up, the host returns to the one that runs now.
+/// The way back is a try, too: should the old release not come up, the host returns to the one that runs now. With
+/// [`Settings::Old`], `agree` is told what that means before anything changes, and ends it by an error.
 ///
 /// # Errors
 /// When there is nothing to go back to, it is not whole, or something cannot be written. The host then starts what it did.
-pub fn rollback(site: &Site<'_>, settings: Settings) -> Result<RolledBack, XeError> {
+pub fn rollback(
+    site: &Site<'_>,
+    settings: Settings,
+    agree: &mut dyn FnMut(&str) -> Result<(), XeError>,
+) -> Result<RolledBack, XeError> {
     let _lock = lock(site.places, "host-rollback")?;
     let cannot = |message: String| XeError::failure(CANNOT, message);
     let boot = boot_record_at(site.system, &site.places.boot_record)
@@ -66,7 +72,8 @@ pub fn rollback(site: &Site<'_>, settings: Settings) -> Result<RolledBack, XeErr
     if let Some(waiting) = state.try_id.clone().filter(|_| state.tries > 0) {
         return cancel(site, &state, &waiting);
     }
-    let Some(previous) = state.previous.clone() else {
+    let running = boot.root.id();
+    let Some(previous) = state.previous.clone().filter(|id| id != running) else {
         return Err(cannot(
             "There is no release to go back to: the other slot holds none that was good. Apply a hotfix, or install anew from \
              the medium."
@@ -74,15 +81,13 @@ pub fn rollback(site: &Site<'_>, settings: Settings) -> Result<RolledBack, XeErr
         ));
     };
     let root = whole(site, &boot, &previous)?;
+    if state.try_id.as_ref() == Some(&previous) {
+        // It was tried in vain, and that was not recorded: what it left is not what it had when it was good.
+        etc::renew(site, &previous, running, Kept::Tried)?;
+    }
     match settings {
-        Settings::Running => etc::renew(site, &previous, boot.root.id(), Kept::Own)?,
-        Settings::Old if etc::restore(site, &previous)? => {}
-        Settings::Old => {
-            return Err(cannot(format!(
-                "{} has no settings of its own any more; go back without settings=old.",
-                root.version
-            )));
-        }
+        Settings::Running => keep(site, running, &previous)?,
+        Settings::Old => old(site, &boot, &root, agree)?,
     }
     let (baseline, _) = Baseline::now(site.system, &previous);
     baseline.save(site.system, site.places)?;
@@ -94,6 +99,61 @@ pub fn rollback(site: &Site<'_>, settings: Settings) -> Result<RolledBack, XeErr
     })
 }
 
+/// The old root gets the settings of the running one.
+fn keep(site: &Site<'_>, running: &str, old: &str) -> Result<(), XeError> {
+    let upper = etc::current(site, running).ok_or_else(|| {
+        XeError::failure(
+            CANNOT,
+            "The settings of the release that runs are not where they should be.",
+        )
+        .with(
+            "folder",
+            site.places.etc.join(running).display().to_string(),
+        )
+    })?;
+    etc::require_room(site, &upper)?;
+    etc::renew(site, old, running, Kept::Own)
+}
+
+/// The old root gets its own settings again.
+fn old(
+    site: &Site<'_>,
+    boot: &BootRecord,
+    root: &RootIdentity,
+    agree: &mut dyn FnMut(&str) -> Result<(), XeError>,
+) -> Result<(), XeError> {
+    let own = etc::own(site, root.id()).ok_or_else(|| {
+        let message = format!(
+            "{} has no settings of its own any more; go back without settings=old.",
+            root.version
+        );
+        XeError::failure(CANNOT, message)
+    })?;
+    agree(&meaning(site, boot, root, &own))?;
+    etc::restore(site, root.id())
+}
+
+/// What an administrator must know before the settings of now are left behind.
+fn meaning(site: &Site<'_>, boot: &BootRecord, root: &RootIdentity, own: &Path) -> String {
+    let (old, new) = (&root.version, &boot.root.version);
+    let mut text = format!(
+        "{old} starts with /etc as it was when {old} ran last. What was set since under {new} is not in it: networks, passwords, \
+         ssh keys, lines of /etc/fstab, guests that were defined.\n"
+    );
+    let known = etc::guests(site, own);
+    let mut lost = etc::current(site, boot.root.id())
+        .map(|upper| etc::guests(site, &upper))
+        .unwrap_or_default();
+    lost.retain(|name| !known.contains(name));
+    if !lost.is_empty() {
+        text += &format!(
+            "Guests that {old} will not know (their disks stay): {}.\n",
+            lost.join(", ")
+        );
+    }
+    text
+}
+
 fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBack, XeError> {
     let next = BootState {
         try_id: None,
@@ -101,7 +161,9 @@ fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBac
         ..state.clone()
     };
     let warning = write(site, &next)?;
-    let mut version = waiting.to_owned();
+    // A way back that waits may have no record, but it was good once.
+    let mut version =
+        remembered(site, waiting).map_or_else(|| waiting.to_owned(), |root| root.version);
     for mut record in PatchRecord::all(site.system, site.places)? {
         if record.root.id() == waiting {
             version.clone_from(&record.root.version);
@@ -125,11 +187,8 @@ fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBac
 /// Everything of the root `id` that its start needs is there.
 fn whole(site: &Site<'_>, boot: &BootRecord, id: &str) -> Result<RootIdentity, XeError> {
     let cannot = |message: String| XeError::failure(CANNOT, message).with("root-id", id);
-    let json = site
-        .system
-        .read_file(&site.places.root(id))
-        .map_err(|_| cannot("Nothing is known about the release before this one.".to_owned()))?;
-    let root: RootIdentity = serde_json::from_slice(&json).map_err(|e| internal(&e))?;
+    let root = remembered(site, id)
+        .ok_or_else(|| cannot("Nothing is known about the release before this one.".to_owned()))?;
     let slots = slots(site.system, site.places, &boot.root_device)
         .map_err(|e| cannot(format!("The slots are not known: {e}")))?;
     let mut device = site
@@ -154,6 +213,12 @@ fn whole(site: &Site<'_>, boot: &BootRecord, id: &str) -> Result<RootIdentity, X
         ))),
         None => Ok(root),
     }
+}
+
+/// What is known about the root `id`, which was good on this host.
+fn remembered(site: &Site<'_>, id: &str) -> Option<RootIdentity> {
+    let json = site.system.read_file(&site.places.root(id)).ok()?;
+    serde_json::from_slice(&json).ok()
 }
 
 /// Tells the boot loader. Returns why the one of the other disk of a mirror is not told, if so.

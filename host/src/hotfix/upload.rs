@@ -140,10 +140,12 @@ pub(crate) fn take_fetched(
 /// Refuses where `need` bytes would not leave room enough in the store; the error says what to clean.
 pub(crate) fn require_room(site: &Site<'_>, need: u64) -> Result<(), XeError> {
     let free = free(site)?;
-    match need.saturating_add(RESERVE) > free {
-        true => Err(out_of_space(site, need, free)),
-        false => Ok(()),
-    }
+    no_room(site, "the hotfix", need, free).map_or(Ok(()), Err)
+}
+
+/// The error where `need` bytes for `what` would not leave room enough of the `free` ones.
+pub(super) fn no_room(site: &Site<'_>, what: &str, need: u64, free: u64) -> Option<XeError> {
+    (need.saturating_add(RESERVE) > free).then(|| says_what_to_clean(site, what, need, free))
 }
 
 pub(crate) fn free(site: &Site<'_>) -> Result<u64, XeError> {
@@ -156,6 +158,10 @@ pub(crate) fn free(site: &Site<'_>) -> Result<u64, XeError> {
 
 /// Says what to clean.
 pub(crate) fn out_of_space(site: &Site<'_>, need: u64, free: u64) -> XeError {
+    says_what_to_clean(site, "the hotfix", need, free)
+}
+
+fn says_what_to_clean(site: &Site<'_>, what: &str, need: u64, free: u64) -> XeError {
     let records = PatchRecord::all(site.system, site.places).unwrap_or_default();
     let kept: Vec<_> = records
         .iter()
@@ -176,7 +182,7 @@ pub(crate) fn out_of_space(site: &Site<'_>, need: u64, free: u64) -> XeError {
     };
     XeError::failure(
         "OUT_OF_SPACE",
-        "There is no room for the hotfix; nothing was changed. Clean what is not needed any more, and try again.",
+        format!("There is no room for {what}; nothing was changed. Clean what is not needed any more, and try again."),
     )
     .with("required", need.saturating_add(RESERVE).to_string())
     .with("free", free.to_string())

@@ -8,7 +8,7 @@ use crate::local::boot_record;
 use crate::mirror;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use slots::BootState;
+use slots::{BootRecord, BootState};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -92,7 +92,18 @@ pub fn main() -> anyhow::Result<ExitCode> {
             };
             // As the boot loader left it: the check changes it.
             let before = hotfix::boot_state(&esp).unwrap_or_default();
-            let mut report = health::check(&system, &esp, &mut retry);
+            let mut record_failed = |boot: &BootRecord, failed: &str| {
+                let places = Places {
+                    esp: esp.clone(),
+                    ..Places::default()
+                };
+                let recorded = hotfix::try_failed(&site(&system, &places), boot.root.id(), failed);
+                if let Err(e) = &recorded {
+                    eprintln!("that a release was tried in vain was not recorded: {e}");
+                }
+                recorded.is_ok()
+            };
+            let mut report = health::check(&system, &esp, &mut retry, &mut record_failed);
             print!("{report}");
             decide(&system, esp.clone(), &before, &report);
             if report.passed {

@@ -58,13 +58,20 @@ pub fn add_to_patches(system: &dyn System, records: &mut Vec<Record>) {
         .find(|record| record.text("uuid").as_deref() == Some(offered.uuid.as_str()));
     match own {
         Some(record) => {
-            let open = ["uploaded", "applying", "restart-needed"];
-            if record
-                .text("state")
-                .is_some_and(|state| open.contains(&state.as_str()))
-            {
-                *record = std::mem::take(record).with("reason", state.told.text);
-            }
+            let own = record.text("reason").unwrap_or_default();
+            let told = state.told.text;
+            let reason = match record.text("state").as_deref() {
+                // Why it waits; nothing else happened to it.
+                Some("uploaded") if !told.is_empty() => told,
+                // What happened to it since can be newer than what the last run of the timer said.
+                Some("applying" | "restart-needed") => [own, told]
+                    .into_iter()
+                    .filter(|text| !text.is_empty())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                _ => own,
+            };
+            *record = std::mem::take(record).with("reason", reason);
         }
         None => records.push(
             Record::new()
@@ -81,5 +88,40 @@ pub fn add_to_patches(system: &dyn System, records: &mut Vec<Record>) {
                 .with("cves", Value::Set(offered.cves.clone()))
                 .with("changed", clock::shown(offered.first_seen)),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steps::RecordingSystem;
+
+    #[test]
+    fn what_the_timer_said_hides_nothing_that_happened_to_a_hotfix() {
+        let json = r#"{"schema":1,"offered":{"version":"1.0.1","uuid":"u","kind":"security","notes":"","cves":[],"bytes":1,
+            "first_seen":1},"told":{"status":"waiting","text":"waits for the window","shown":true,"at":1}}"#;
+        let system = RecordingSystem::new().file(Places::default().update_state(), json);
+        for (state, own, shown) in [
+            ("uploaded", "", "waits for the window"),
+            ("uploaded", "1.0.2 was applied", "waits for the window"),
+            ("applying", "", "waits for the window"),
+            ("restart-needed", "written", "written; waits for the window"),
+            ("failed", "network: down", "network: down"),
+            ("applied", "", ""),
+        ] {
+            let mut records = vec![
+                Record::new()
+                    .with("uuid", "u")
+                    .with("state", state)
+                    .with("reason", own),
+            ];
+            add_to_patches(&system, &mut records);
+            assert_eq!(records.len(), 1);
+            assert_eq!(
+                records[0].text("reason").unwrap_or_default(),
+                shown,
+                "{state}"
+            );
+        }
     }
 }

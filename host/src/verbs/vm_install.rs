@@ -11,6 +11,7 @@ use crate::local::MANAGEMENT_BRIDGE;
 use crate::record::Record;
 use crate::selection::one;
 use crate::storage::{self, Disk, Kind as Storage, copy};
+use crate::terminal;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::path::Path;
 
@@ -388,14 +389,5 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 
 /// Asks for `yes`; where nobody can answer, `force=true` says it.
 pub(super) fn confirm(asked: &Asked<'_>, what: &str) -> Result<(), XeError> {
-    let question = format!("{what}Type 'yes' to continue: ");
-    match asked.around.terminal.ask(&question) {
-        Ok(Some(answer)) if answer == "yes" => Ok(()),
-        Ok(Some(_)) => Err(XeError::failure("CANCELED", "Nothing was done.")),
-        Ok(None) => Err(XeError::usage("nobody can be asked here: give force=true")),
-        Err(e) => Err(XeError::failure(
-            "INTERNAL_ERROR",
-            format!("the terminal cannot be read: {e}"),
-        )),
-    }
+    terminal::confirm(asked.around.terminal, what)
 }

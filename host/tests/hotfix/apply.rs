@@ -1,5 +1,6 @@
 //! Uploading and applying where nothing goes wrong, and where the host or the hotfix is not as it should be.
 
+use crate::going_back::rollback;
 use crate::maker;
 use crate::site::{Host, NOW};
 use host::XeError;
@@ -206,10 +207,7 @@ fn the_second_of_two_is_told() {
     assert_eq!(code(upload(&host.site(), &host.at("hotfix.hotfix"))), busy);
     assert_eq!(code(clean(&host.site(), &record.uuid)), busy);
     assert_eq!(code(destroy(&host.site(), &record.uuid)), busy);
-    assert_eq!(
-        code(host::hotfix::rollback(&host.site(), Settings::Running)),
-        busy
-    );
+    assert_eq!(code(rollback(&host, Settings::Running)), busy);
     drop(held);
     apply(&host.site(), &record.uuid, FanOut::new()).unwrap();
 }
@@ -242,7 +240,7 @@ fn cleaned_uploaded_again_and_destroyed() {
         code(destroy(&host.site(), &record.uuid)),
         "PATCH_IS_APPLIED"
     );
-    host::hotfix::rollback(&host.site(), Settings::Running).unwrap();
+    rollback(&host, Settings::Running).unwrap();
     destroy(&host.site(), &record.uuid).unwrap();
     assert_eq!(
         code(precheck(&host.site(), &record.uuid)),
@@ -301,4 +299,33 @@ fn a_slot_that_is_not_what_runs_is_no_base() {
     assert!(error.to_string().contains("base of the delta"), "{error}");
     let state = host.state();
     assert_eq!((state.try_id, state.tries), (None, 0));
+}
+
+#[test]
+fn what_waits_for_a_restart_waits_until_the_loader_forgets_it() {
+    let host = Host::new();
+    let waiting = uploaded(&host, false);
+    apply(&host.site(), &waiting.uuid, FanOut::new()).unwrap();
+    let next = maker::release(&host.at("1.0.2"), "1.0.2", 9);
+    let stamp = maker::stamp(next.manifest.epoch);
+    let repository = maker::repository(&host.keys, None, &next, true, stamp, &host.at("next"));
+    let record = upload(&host.site(), &maker::pack(&repository)).unwrap();
+    let folder = host.places.store.join(record.folder.clone().unwrap());
+    for entry in fs::read_dir(folder.join("repository/targets")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with("root.img") {
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[4096] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let state = |uuid: &str| {
+        let record = PatchRecord::find(&host.system, &host.places, uuid).unwrap();
+        record.state
+    };
+    let error = apply(&host.site(), &record.uuid, FanOut::new()).unwrap_err();
+    assert_eq!(error.code, "PATCH_APPLY_FAILED");
+    assert_eq!(state(&record.uuid), PatchState::Failed);
+    assert_eq!(state(&waiting.uuid), PatchState::RestartNeeded);
+    assert_eq!(host.next_start(), "1.0.1");
 }

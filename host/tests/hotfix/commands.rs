@@ -1,5 +1,6 @@
 //! The commands of `xe` on a host.
 
+use crate::going_back::updated;
 use crate::site::{Host, NOW};
 use host::XeError;
 use host::cmdline::Invocation;
@@ -55,7 +56,10 @@ fn wrong_use_and_failures() {
         ("patch-upload file=x", "WRONG_USE", 2),
         ("patch-apply", "WRONG_USE", 2),
         ("patch-apply uuid=x --json", "WRONG_USE", 2),
-        ("host-rollback force=true", "WRONG_USE", 2),
+        ("host-rollback settings=new", "WRONG_USE", 2),
+        ("host-rollback force=maybe", "WRONG_USE", 2),
+        ("host-rollback uuid=x", "WRONG_USE", 2),
+        ("host-rollback settings=old", "HOST_CANNOT_ROLL_BACK", 1),
         ("patch-apply uuid=x", "CANNOT_FIND_PATCH", 1),
         ("patch-destroy uuid=x", "CANNOT_FIND_PATCH", 1),
         ("patch-upload file-name=/nonexistent", "INVALID_PATCH", 1),
@@ -69,4 +73,27 @@ fn wrong_use_and_failures() {
             "{line}: {error}"
         );
     }
+}
+
+#[test]
+fn the_old_settings_are_taken_by_who_knows_what_that_means() {
+    let (host, _) = updated();
+    let error = xe(&host, "host-rollback settings=old").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let said = error.to_string();
+    assert!(
+        said.contains("will not know (their disks stay): web.") && said.contains("force=true"),
+        "{said}"
+    );
+    assert_eq!(host.next_start(), "1.0.1");
+    let said = xe(&host, "host-rollback settings=old --force").unwrap();
+    assert!(
+        said.contains("(their disks stay): web.") && said.contains("It gets its own settings back"),
+        "{said}"
+    );
+    assert_eq!(host.next_start(), "1.0.0");
+    let said = xe(&host, "host-rollback").unwrap();
+    assert!(said.contains("1.0.0 is taken back"), "{said}");
+    let said = xe(&host, "host-rollback").unwrap();
+    assert!(said.contains("the settings and guests of now"), "{said}");
 }

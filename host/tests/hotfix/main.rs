@@ -3,6 +3,7 @@
 
 mod apply;
 mod commands;
+mod going_back;
 mod hostile;
 mod maker;
 mod power_cut;

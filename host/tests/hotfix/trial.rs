@@ -1,16 +1,18 @@
 //! What comes of a try.
 
+use crate::going_back::rollback;
 use crate::site::Host;
 use host::health::{Check, HealthReport, after_good_boot, mark_good};
 use host::hotfix::{
-    PatchRecord, PatchState, RolledBack, Settings, Verdict, after_boot, apply, deadline, rollback,
-    upload,
+    PatchRecord, PatchState, RolledBack, Settings, Verdict, after_boot, apply, deadline,
+    try_failed, upload,
 };
 use slots::boot_state::BootState;
 use std::fs;
+use std::path::{Path, PathBuf};
 use steps::sink::FanOut;
 
-fn report(passed: bool, failed_try: Option<&str>) -> HealthReport {
+pub fn report(passed: bool, failed_try: Option<&str>) -> HealthReport {
     let mut checks = vec![Check::pass("xen", "it runs")];
     if !passed {
         checks.push(Check::fail("network", "xenbr0 is down"));
@@ -27,7 +29,7 @@ fn report(passed: bool, failed_try: Option<&str>) -> HealthReport {
 }
 
 /// Uploaded and applied; the boot loader took the try.
-fn tried() -> (Host, String) {
+pub fn tried() -> (Host, String) {
     let host = Host::new();
     let record = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
     apply(&host.site(), &record.uuid, FanOut::new()).unwrap();
@@ -36,12 +38,12 @@ fn tried() -> (Host, String) {
     (host, record.uuid)
 }
 
-fn record(host: &Host, uuid: &str) -> PatchRecord {
+pub fn record(host: &Host, uuid: &str) -> PatchRecord {
     PatchRecord::find(&host.system, &host.places, uuid).unwrap()
 }
 
 /// The health check of a boot of the new or old root.
-fn health(host: &Host, new: bool, passed: bool) -> Verdict {
+pub fn health(host: &Host, new: bool, passed: bool) -> Verdict {
     let (root, device) = match new {
         true => (&host.new.manifest.root, "sda4"),
         false => (&host.old.manifest.root, "sda3"),
@@ -49,24 +51,36 @@ fn health(host: &Host, new: bool, passed: bool) -> Verdict {
     host.boot(root, device);
     let before = host.state();
     let failed = match passed {
-        true => mark_good(&host.places.esp, root.id()).unwrap(),
+        true => mark_good(&host.places.esp, root.id(), &mut |failed| {
+            try_failed(&host.site(), root.id(), failed).unwrap();
+            true
+        })
+        .unwrap(),
         false => None,
     };
     let report = report(passed, failed.as_deref());
     after_boot(&host.site(), &host.record(), &before, &report).unwrap()
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => drop(fs::copy(&path, &to).unwrap()),
+        }
+    }
+}
+
 /// As the initrd does at the first start of a release.
-fn settings(host: &Host, id: &str) -> std::path::PathBuf {
+pub fn settings(host: &Host, id: &str) -> PathBuf {
     let folder = host.places.etc.join(id);
     if !folder.join("upper").exists() {
         let from = fs::read_to_string(folder.join("from")).unwrap();
         let from = host.places.etc.join(from.trim()).join("upper");
-        fs::create_dir_all(folder.join("upper")).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), folder.join("upper").join(entry.file_name())).unwrap();
-        }
+        copy(&from, &folder.join("upper"));
     }
     folder.join("upper")
 }
@@ -78,7 +92,7 @@ fn kept(host: &Host, id: &str, what: &str) -> String {
 }
 
 /// Both releases were good, and the new one runs.
-fn both_were_good() -> (Host, String) {
+pub fn both_were_good() -> (Host, String) {
     let (host, uuid) = tried();
     host.boot(&host.old.manifest.root, "sda3");
     let before = host.state();
@@ -148,9 +162,12 @@ fn one_that_is_not_healthy_goes_back_and_says_why() {
 fn one_that_never_came_so_far_has_failed_too() {
     let (host, uuid) = tried();
     settings(&host, host.new.id());
-    // A panic or a hang: the next thing that runs is the old one.
+    // A panic or a hang: the next thing that runs is the old one. The power goes before the boot loader forgets the try.
+    try_failed(&host.site(), host.old.id(), host.new.id()).unwrap();
+    let once = record(&host, &uuid);
     assert_eq!(health(&host, false, true), Verdict::Stay);
     let failed = record(&host, &uuid);
+    assert_eq!(failed, once, "it is recorded again and says the same");
     assert_eq!(failed.state, PatchState::Failed);
     assert!(
         failed.reason.contains("did not come up"),
@@ -211,7 +228,7 @@ fn back_by_hand_and_forth_again() {
     assert_eq!(old.good.as_deref(), Some(host.old.id()));
     fs::write(settings(&host, host.new.id()).join("hostname"), "node-2").unwrap();
 
-    let arranged = rollback(&host.site(), Settings::Running).unwrap();
+    let arranged = rollback(&host, Settings::Running).unwrap();
     assert_eq!(
         arranged,
         RolledBack::Arranged {
@@ -241,7 +258,7 @@ fn back_by_hand_and_forth_again() {
     assert_eq!(kept(&host, host.new.id(), "upper.own"), "node-2");
 
     fs::write(settings(&host, host.old.id()).join("hostname"), "node-3").unwrap();
-    rollback(&host.site(), Settings::Running).unwrap();
+    rollback(&host, Settings::Running).unwrap();
     assert_eq!(host.next_start(), "1.0.1");
     let upper = settings(&host, host.new.id());
     assert_eq!(
@@ -259,14 +276,14 @@ fn the_old_settings_come_back_where_that_is_wanted() {
     let (host, _) = both_were_good();
     fs::write(settings(&host, host.new.id()).join("hostname"), "spoilt").unwrap();
     // First with the settings of now, which did not help; then with its own.
-    rollback(&host.site(), Settings::Running).unwrap();
+    rollback(&host, Settings::Running).unwrap();
     let state = host.state();
     host.set_state(&BootState {
         try_id: None,
         tries: 0,
         ..state
     });
-    rollback(&host.site(), Settings::Old).unwrap();
+    rollback(&host, Settings::Old).unwrap();
     assert_eq!(host.next_start(), "1.0.0");
     assert_eq!(
         fs::read_to_string(settings(&host, host.old.id()).join("hostname")).unwrap(),
@@ -281,7 +298,7 @@ fn the_old_settings_come_back_where_that_is_wanted() {
     });
     let old = host.places.etc.join(host.old.id());
     fs::remove_dir_all(old.join("upper")).unwrap();
-    let error = rollback(&host.site(), Settings::Old).unwrap_err();
+    let error = rollback(&host, Settings::Old).unwrap_err();
     assert_eq!(error.code, "HOST_CANNOT_ROLL_BACK");
     assert!(error.message.contains("settings=old"), "{error}");
 }
@@ -290,14 +307,14 @@ fn the_old_settings_come_back_where_that_is_wanted() {
 fn the_old_settings_outlive_going_back_in_vain() {
     let (host, _) = both_were_good();
     fs::write(settings(&host, host.new.id()).join("hostname"), "spoilt").unwrap();
-    rollback(&host.site(), Settings::Running).unwrap();
+    rollback(&host, Settings::Running).unwrap();
     // The old release starts with what spoils it, and does not come up.
     settings(&host, host.old.id());
     let state = host.state();
     host.set_state(&BootState { tries: 0, ..state });
     assert_eq!(health(&host, true, true), Verdict::Stay);
     assert_eq!(kept(&host, host.old.id(), "upper.tried"), "spoilt");
-    rollback(&host.site(), Settings::Old).unwrap();
+    rollback(&host, Settings::Old).unwrap();
     assert_eq!(
         fs::read_to_string(settings(&host, host.old.id()).join("hostname")).unwrap(),
         "node-1"
@@ -323,8 +340,8 @@ fn a_failure_that_cannot_be_recorded_keeps_no_host() {
 #[test]
 fn a_failure_whose_start_was_broken_off_is_recorded_at_the_next_one() {
     let (host, uuid) = tried();
-    // The old release came up and told the boot loader so; then the power went.
-    mark_good(&host.places.esp, host.old.id()).unwrap();
+    // The old release came up and told the boot loader so before it was recorded.
+    mark_good(&host.places.esp, host.old.id(), &mut |_| true).unwrap();
     assert_eq!(record(&host, &uuid).state, PatchState::RestartNeeded);
     assert_eq!(health(&host, false, true), Verdict::Stay);
     let failed = record(&host, &uuid);
@@ -357,14 +374,14 @@ fn what_was_applied_during_the_start_waits_on() {
 #[test]
 fn what_waits_for_a_restart_is_taken_back() {
     let host = Host::new();
-    let code = rollback(&host.site(), Settings::Running).unwrap_err().code;
+    let code = rollback(&host, Settings::Running).unwrap_err().code;
     assert_eq!(
         code, "HOST_CANNOT_ROLL_BACK",
         "there is nothing to go back to"
     );
     let uploaded = upload(&host.site(), &host.hotfix("hotfix", false)).unwrap();
     apply(&host.site(), &uploaded.uuid, FanOut::new()).unwrap();
-    let canceled = rollback(&host.site(), Settings::Running).unwrap();
+    let canceled = rollback(&host, Settings::Running).unwrap();
     assert_eq!(
         canceled,
         RolledBack::Canceled {
@@ -383,11 +400,11 @@ fn an_old_slot_that_is_not_whole_is_not_gone_back_to() {
     let mut broken = kept.clone();
     broken[..4096].fill(0);
     fs::write(host.slot("sda3"), broken).unwrap();
-    let error = rollback(&host.site(), Settings::Running).unwrap_err();
+    let error = rollback(&host, Settings::Running).unwrap_err();
     assert!(error.to_string().contains("does not hold 1.0.0"), "{error}");
     fs::write(host.slot("sda3"), kept).unwrap();
     fs::remove_file(host.places.boot_files(host.old.id()).join("xen.gz")).unwrap();
-    let error = rollback(&host.site(), Settings::Running).unwrap_err();
+    let error = rollback(&host, Settings::Running).unwrap_err();
     assert!(error.to_string().contains("xen.gz"), "{error}");
     assert_eq!(host.next_start(), "1.0.1");
 }
