@@ -1,7 +1,8 @@
 //! Ctrl-C, a terminal that is gone, and `kill`: a long command takes back what it had made, as `task-cancel` has it, instead of
 //! ending where it stands.
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::unistd::Pid;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -29,6 +30,7 @@ pub fn note() -> nix::Result<()> {
         // It fails for no set of signals that exist.
         while let Ok(signal) = signals.wait() {
             if WANTED.swap(true, Ordering::SeqCst) {
+                kill_children();
                 std::process::exit(128 + signal as i32);
             }
             eprintln!(
@@ -37,6 +39,22 @@ pub fn note() -> nix::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Ends what this process started, with all that is in its group: with this process the locks go, and nobody may write to a disk
+/// without one. They inherit that the signals are blocked, so nothing less ends them.
+fn kill_children() {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    for thread in threads.flatten() {
+        // Linux Documentation/filesystems/proc.rst, section 3.7.
+        let children = std::fs::read_to_string(thread.path().join("children"));
+        for child in children.unwrap_or_default().split_whitespace() {
+            if let Ok(group) = child.parse() {
+                // It ended just now, or is no group of its own.
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
+        }
+    }
 }
 
 /// Lets `act` be ended by the signals as if nothing was noted: it waits for somebody.
@@ -71,6 +89,18 @@ fn heeded(status: &str) -> SigSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_was_started_lives_on() {
+        use std::os::unix::process::{CommandExt, ExitStatusExt};
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        kill_children();
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+    }
 
     #[test]
     fn what_is_ignored_stays_ignored() {

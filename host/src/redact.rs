@@ -25,7 +25,7 @@ const WORDS: [&str; 17] = [
     "community",
 ];
 /// The same where they stand alone: `bypass` and `passed` are none.
-const WHOLE_WORDS: [&str; 3] = ["pass", "pwd", "passcode"];
+const WHOLE_WORDS: [&str; 4] = ["pass", "pw", "pwd", "passcode"];
 /// How secrets begin that need no word before them, besides hashes of passwords: license tokens.
 const STARTS: [&str; 2] = ["v4.public.", "v4.local."];
 
@@ -35,8 +35,8 @@ enum End {
     PrivateKey,
     /// With the tag that closes the element.
     Tag,
-    /// With the next line.
-    Line,
+    /// With the last line that is indented deeper than this.
+    Block(usize),
 }
 
 /// The text without passwords, hashes of passwords, tokens and private keys. What could be one is taken for one.
@@ -53,16 +53,16 @@ pub fn redact(text: &str) -> String {
             continue;
         }
         match open {
-            None => {
+            Some(End::PrivateKey) if line.contains("-----END") => open = None,
+            Some(End::Tag) if line.contains("</") => open = None,
+            Some(End::PrivateKey | End::Tag) => {}
+            Some(End::Block(indent)) if line.trim().is_empty() || indent_of(line) > indent => {}
+            Some(End::Block(_)) | None => {
                 let (line, goes_on) = redact_line(line);
                 out.push_str(&line);
                 out.push_str(end);
                 open = goes_on;
             }
-            Some(End::PrivateKey) if line.contains("-----END") => open = None,
-            Some(End::Tag) if line.contains("</") => open = None,
-            Some(End::Line) => open = None,
-            Some(_) => {}
         }
     }
     out
@@ -87,26 +87,33 @@ fn redact_line(line: &str) -> (String, Option<End>) {
     };
     let goes_on = if before.ends_with('>') && !secret.contains("</") {
         Some(End::Tag)
-    } else if secret
-        .trim_matches([' ', '\t', '"', '\'', '|', '>', '\\'])
-        .is_empty()
-    {
-        Some(End::Line)
+    } else if secret.chars().all(|c| " \t\"'|>\\+-".contains(c)) {
+        Some(End::Block(indent_of(line)))
     } else {
         None
     };
     let before = without_logins(&without_tokens(before));
-    let line = format!("{before} {REMOVED}");
-    (line.trim_start().to_owned(), goes_on)
+    let line = match before.is_empty() {
+        true => REMOVED.to_owned(),
+        false => format!("{before} {REMOVED}"),
+    };
+    (line, goes_on)
 }
 
+fn indent_of(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// Words that stand alone, or at the end of a name with its value directly behind it.
 fn whole_words(lower: &str) -> impl Iterator<Item = (usize, &str)> {
     let part = |c: char| c.is_alphanumeric();
     WHOLE_WORDS
         .iter()
         .flat_map(|word| lower.match_indices(word))
         .filter(move |(at, word)| {
-            !lower[..*at].ends_with(part) && !lower[at + word.len()..].starts_with(part)
+            let (before, behind) = (&lower[..*at], &lower[at + word.len()..]);
+            let alone = !before.ends_with(part) && !behind.starts_with(part);
+            alone || (behind.starts_with(['=', ':']) && !before.ends_with("by"))
         })
 }
 
@@ -214,6 +221,11 @@ mod tests {
             "aws_access_key=S",
             "password:\n  S\nnext",
             "password: |\n  S",
+            "  password: |-\n    first\n\n    S\n  user: x",
+            "password: >+\n  S",
+            "DBPASS=S",
+            "rootpw=S",
+            "pw: S",
             "rocommunity=S",
             "snmp community: S",
             "-----BEGIN OPENSSH PRIVATE KEY-----\nS\n-----END OPENSSH PRIVATE KEY-----",
@@ -250,6 +262,10 @@ mod tests {
         assert_eq!(
             redact("a\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\nb\n"),
             "a\n(removed)\nb\n"
+        );
+        assert_eq!(
+            redact("a:\n  password: |\n    x\n    y\n  user: z\n"),
+            "a:\n  password: (removed)\n  user: z\n"
         );
         assert_eq!(
             redact("<a key='password'>x\ny</a>\n<b/>\n"),

@@ -39,7 +39,9 @@ fn an_export_that_is_interrupted_leaves_no_file() {
         let target = dir.path().join("target");
         // A /run of its own, whoever runs this.
         let script = "mount -t tmpfs none /run && exec \"$0\" \"$@\"";
-        let child = Command::new("unshare")
+        // Whoever started this may have them ignored, as nohup(1) does.
+        let mut child = Command::new("env")
+            .args(["--default-signal=INT,TERM,HUP", "unshare"])
             .args(["--map-root-user", "--mount", "sh", "-c", script])
             .arg(env!("CARGO_BIN_EXE_xe"))
             .args(["vdi-export", &format!("uuid={DISK}")])
@@ -65,6 +67,12 @@ fn an_export_that_is_interrupted_leaves_no_file() {
             .args([format!("-{signal}"), child.id().to_string()])
             .status()
             .unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(60) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        // It has ended, or never will.
+        let _ = child.kill();
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(begun && kill.success(), "{signal}: {stderr}");

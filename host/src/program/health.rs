@@ -64,13 +64,14 @@ enum Command {
     /// What is missing in the end is said; the exit status is 0 all the same: the other guests start.
     AwaitGuestNeeds {
         /// Seconds to wait.
-        #[arg(long, default_value_t = 180)]
+        #[arg(long, default_value_t = 90)]
         wait: u32,
     },
 }
 
-/// However many guests start: before `bedplate-trial.timer` goes back.
-const LONGEST: Duration = Duration::from_secs(6 * 60);
+/// However many guests start: before `bedplate-trial.timer` goes back, ten minutes after the start of the host, even where libvirt
+/// waited for what a guest needs.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// Between two rounds of checks.
 const PAUSE: Duration = Duration::from_secs(3);
 

@@ -77,7 +77,8 @@ fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
     let hidden = volumes.get(&format!("[{snapshot}]"));
     let shown = volumes.get(&snapshot);
     let origin = name(&pair.origin).and_then(|name| volumes.get(&name));
-    let is_open = |volume: &&Volume| !volume.lv_device_open.is_empty();
+    // Of a volume that is not active it is `unknown`.
+    let is_open = |volume: &&Volume| volume.lv_device_open == "open";
     Ok(State {
         has_origin: origin.is_some(),
         has_snapshot: shown.is_some(),
