@@ -223,7 +223,7 @@ mod tests {
             "password: |\n  S",
             "  password: |-\n    first\n\n    S\n  user: x",
             "password: >+\n  S",
-            "DBPASS=S",
+            "dbpass=S",
             "rootpw=S",
             "pw: S",
             "rocommunity=S",
