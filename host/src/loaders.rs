@@ -1,7 +1,7 @@
 //! The boot loaders on the disks of the host: brought up to date by a release that runs and is good, one thing at each good boot.
 //!
-//! [`plan`] decides, from what the release brings ([`shipped`]), what is on the disks ([`disk`], [`bios`]) and how the firmware
-//! came to this boot ([`firmware`]). Files are replaced by [`replace`]; [`record`] holds what was done. See
+//! [`mod@plan`] decides, from what the release brings (`shipped`), what is on the disks (`disk`, `bios`) and how the firmware
+//! came to this boot (`firmware`). Files are replaced by `replace`; `record` holds what was done. See
 //! `docs/adr/0032-boot-loaders-are-updated-after-good.md`.
 
 mod bios;
