@@ -53,7 +53,7 @@ pub(crate) fn is_unfinished(file: &Path) -> bool {
 ///
 /// Nothing here makes a boot bad: where something cannot be written, the loader that started the host is there still.
 pub fn after_good(site: &Site<'_>, boot: &BootRecord) -> Option<Check> {
-    let held = match lock(site.places, "boot loaders") {
+    let held = match lock(site.system, site.places, "boot loaders") {
         Ok(held) => held,
         Err(error) => {
             return Some(Check::pass(

@@ -45,7 +45,7 @@ impl Context<'_> {
 /// When it cannot be applied, or a step failed. The host then starts what it starts now, and applying it again begins from
 /// the start.
 pub fn apply(site: &Site<'_>, uuid: &str, sinks: FanOut) -> Result<Applied, XeError> {
-    let _lock = lock(site.places, "patch-apply")?;
+    let _lock = lock(site.system, site.places, "patch-apply")?;
     let prepared = precheck(site, uuid)?;
     let version = prepared.record.root.version.clone();
     let mut record = prepared.record.clone();

@@ -7,7 +7,7 @@ use crate::local::boot_record_at;
 
 /// Removes the files of a hotfix; its record stays. What the host runs does not need them.
 pub fn clean(site: &Site<'_>, uuid: &str) -> Result<(), XeError> {
-    let _lock = lock(site.places, "patch-clean")?;
+    let _lock = lock(site.system, site.places, "patch-clean")?;
     let mut record = PatchRecord::find(site.system, site.places, uuid)?;
     remove_files(site, &mut record)
 }
@@ -25,7 +25,7 @@ fn remove_files(site: &Site<'_>, record: &mut PatchRecord) -> Result<(), XeError
 
 /// Forgets a hotfix. Refused for one that the host runs or is about to try.
 pub fn destroy(site: &Site<'_>, uuid: &str) -> Result<(), XeError> {
-    let _lock = lock(site.places, "patch-destroy")?;
+    let _lock = lock(site.system, site.places, "patch-destroy")?;
     let mut record = PatchRecord::find(site.system, site.places, uuid)?;
     let runs = boot_record_at(site.system, &site.places.boot_record)
         .is_ok_and(|boot| boot.root == record.root);

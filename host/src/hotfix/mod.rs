@@ -23,7 +23,7 @@ use apply::tell_loaders;
 pub use apply::{Applied, apply};
 pub use clean::{clean, destroy};
 pub(crate) use disk::partition_name;
-pub use lock::{Lock, lock};
+pub use lock::lock;
 pub use machine::{Machine, RealMachine};
 pub use places::Places;
 pub(crate) use precheck::sources;

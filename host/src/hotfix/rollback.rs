@@ -49,7 +49,7 @@ pub enum Settings {
 /// the `settings` that are wanted.
 ///
 /// The way back is a try, too: should the old release not come up, the host returns to the one that runs now. With
-/// [`Settings::Old`], `agree` is told what that means before anything changes, and ends it by an error.
+/// [`Settings::Old`], `agree` is told what that means before the loader hears of it, and ends it by an error.
 ///
 /// # Errors
 /// When there is nothing to go back to, it is not whole, or something cannot be written. The host then starts what it did.
@@ -58,7 +58,7 @@ pub fn rollback(
     settings: Settings,
     agree: &mut dyn FnMut(&str) -> Result<(), XeError>,
 ) -> Result<RolledBack, XeError> {
-    let _lock = lock(site.places, "host-rollback")?;
+    let _lock = lock(site.system, site.places, "host-rollback")?;
     let cannot = |message: String| XeError::failure(CANNOT, message);
     let boot = boot_record_at(site.system, &site.places.boot_record)
         .map_err(|e| cannot(format!("The running release is not known: {e}")))?;

@@ -16,7 +16,7 @@ const RESERVE: u64 = 64 * 1024 * 1024;
 ///
 /// Whatever goes wrong, nothing is left of it, and nothing that was there before is touched.
 pub fn upload(site: &Site<'_>, path: &Path) -> Result<PatchRecord, XeError> {
-    let _lock = lock(site.places, "patch-upload")?;
+    let _lock = lock(site.system, site.places, "patch-upload")?;
     let unreadable = |source: io::Error| {
         XeError::failure(
             "INVALID_PATCH",
@@ -123,7 +123,7 @@ pub(crate) fn take_fetched(
     folder: &str,
     size: u64,
 ) -> Result<PatchRecord, XeError> {
-    let _lock = lock(site.places, "host-update")?;
+    let _lock = lock(site.system, site.places, "host-update")?;
     let info = release.hotfix.clone().unwrap_or(HotfixInfo {
         kind: HotfixKind::Feature,
         notes: String::new(),

@@ -234,6 +234,15 @@ mod tests {
     }
 
     #[test]
+    fn volumes_that_are_not_active_are_in_nobodys_use() {
+        let volumes = [
+            ("a", "unknown", "owi---s---"),
+            ("vdi-1", "unknown", "swi---s---"),
+        ];
+        check(&lvs(&volumes), &[pair()], false).unwrap();
+    }
+
+    #[test]
     fn what_is_open_is_refused_before_lvm_puts_it_off() {
         for volumes in [
             [("a", "open", "owi-aos---"), ("vdi-1", "", "swi-a-s---")],

@@ -6,13 +6,14 @@ use super::state::{Cleared, Told, UpdateState};
 use super::{Updater, fetch, repository, restart, tell};
 use crate::XeError;
 use crate::hotfix::{
-    self, Applied, Lock, PatchRecord, PatchState, Places, boot_state, is_older, remove_folder,
+    self, Applied, PatchRecord, PatchState, Places, boot_state, is_older, remove_folder,
 };
 use crate::local::{boot_record_at, host_uuid};
 use jiff::tz::TimeZone;
 use release::OpenRelease;
 use slots::BootRecord;
 use slots::boot_state::Choice;
+use steps::system::Held;
 
 /// Things that one run does at most: look, fetch, write, restart, and one to spare.
 const MOST: u32 = 5;
@@ -27,7 +28,7 @@ struct Run<'u, 'a> {
     /// What the repository gave in this run.
     release: Option<OpenRelease>,
     /// Held until the end.
-    _lock: Lock,
+    _lock: Held,
 }
 
 impl<'a> Updater<'a> {
@@ -45,7 +46,7 @@ impl<'a> Updater<'a> {
             lock: self.places.lock.with_file_name("updates.lock"),
             ..self.places.clone()
         };
-        let lock = hotfix::lock(&own, what)?;
+        let lock = hotfix::lock(self.system, &own, what)?;
         let mut state = UpdateState::read(self.system, &self.places.update_state());
         let say = |status: &str, text: String, shown: bool| Told {
             status: status.to_owned(),

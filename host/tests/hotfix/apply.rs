@@ -201,7 +201,7 @@ fn a_full_disk_breaks_nothing_and_says_what_to_clean() {
 fn the_second_of_two_is_told() {
     let host = Host::new();
     let record = uploaded(&host, false);
-    let held = lock(&host.places, "patch-apply").unwrap();
+    let held = lock(&host.system, &host.places, "patch-apply").unwrap();
     let busy = "OTHER_OPERATION_IN_PROGRESS";
     assert_eq!(code(apply(&host.site(), &record.uuid, FanOut::new())), busy);
     assert_eq!(code(upload(&host.site(), &host.at("hotfix.hotfix"))), busy);

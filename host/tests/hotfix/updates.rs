@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use steps::sink::FanOut;
-use steps::system::{FileError, Mount, MountError};
+use steps::system::{FileError, Held, Hold, LockError, Mount, MountError};
 use steps::{Command, Output, RealSystem, RecordingSystem, RunError, System};
 
 const XL: &str = "\
@@ -109,6 +109,9 @@ impl System for Mixed {
     }
     fn exists(&self, path: &Path) -> bool {
         self.of(path).exists(path)
+    }
+    fn lock(&self, path: &Path, hold: Hold, what: &str) -> Result<Held, LockError> {
+        self.of(path).lock(path, hold, what)
     }
     fn sync(&self, path: &Path) -> Result<(), FileError> {
         self.of(path).sync(path)
@@ -494,7 +497,7 @@ fn two_runs_at_once() {
         lock: site.host.places.lock.with_file_name("updates.lock"),
         ..site.host.places.clone()
     };
-    let held = host::hotfix::lock(&lock, "host-update").unwrap();
+    let held = host::hotfix::lock(&RealSystem::silent(), &lock, "host-update").unwrap();
     let error = site
         .with(&RealMachine, |updater| updater.run(&licensed()))
         .unwrap_err();
