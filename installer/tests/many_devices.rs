@@ -176,15 +176,7 @@ fn the_consent_to_lose_two_hundred_disks_fits_the_smallest_terminal() {
     }
     assert_eq!(player.app.draft.storage.len(), DISKS - 1);
     player.take_disk("/dev/sda");
-    player.keys(&[Key::Enter, Key::F(10)]);
-    player.fill_system();
-    player.keys(&[Key::F(10), Key::F(10)]);
-    assert_eq!(
-        player.app.screen,
-        Screen::Summary,
-        "{:?}",
-        player.app.message
-    );
+    player.finish_plan();
     player.key(Key::Enter);
     assert_eq!(player.app.screen, Screen::Confirm);
     for size in SIZES {

@@ -192,15 +192,7 @@ fn storage_on_more_disks_is_chosen_taken_back_and_its_loss_agreed_to() {
     // The disk that the host goes on is no storage of its own any more.
     player.take_disk("/dev/nvme0n1");
     assert_eq!(player.app.draft.storage, ["/dev/sdb"]);
-    player.keys(&[Key::Enter, Key::F(10)]);
-    player.fill_system();
-    player.keys(&[Key::F(10), Key::F(10)]);
-    assert_eq!(
-        player.app.screen,
-        Screen::Summary,
-        "{:?}",
-        player.app.message
-    );
+    player.finish_plan();
     player.key(Key::Enter);
     // The host's own disk is empty, and yet the whole word is asked for.
     player.text("yes");
@@ -262,15 +254,7 @@ fn a_mirror_is_marked_taken_back_and_planned() {
     assert_eq!(player.app.screen, Screen::Disks);
     assert!(player.app.message.is_some());
     player.take_disk("/dev/sda");
-    player.keys(&[Key::Enter, Key::F(10)]);
-    player.fill_system();
-    player.keys(&[Key::F(10), Key::F(10)]);
-    assert_eq!(
-        player.app.screen,
-        Screen::Summary,
-        "{:?}",
-        player.app.message
-    );
+    player.finish_plan();
     player.snapshot("09-summary-mirror");
     let plan = player.app.plan().unwrap();
     assert_eq!(plan.disk.mirror.as_ref().unwrap().identity.path, "/dev/sdb");
@@ -319,15 +303,7 @@ fn the_storage_repository_of_a_host_stays_unless_the_operator_wants_it_lost() {
     player.key(Key::Char('k'));
     player.take_disk("/dev/sda");
     player.snapshot("05-layout-keep");
-    player.keys(&[Key::Enter, Key::F(10)]);
-    player.fill_system();
-    player.keys(&[Key::F(10), Key::F(10)]);
-    assert_eq!(
-        player.app.screen,
-        Screen::Summary,
-        "{:?}",
-        player.app.message
-    );
+    player.finish_plan();
     player.snapshot("09-summary-keep");
     let plan = player.app.plan().unwrap();
     assert_eq!(plan.kept().len(), 1);

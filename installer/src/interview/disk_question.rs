@@ -2,12 +2,13 @@
 
 use super::prompt::PromptError;
 use super::questions::Interview;
-use crate::plan::{KeptStorage, contents, holds_bedplate, unusable, unusable_for_storage};
+use crate::plan::{
+    KeptStorage, contents, holds_bedplate, unpairable, unusable, unusable_for_storage,
+};
 use crate::tui::draft::{can_keep, needs_consent};
 use crate::tui::screens::disks::{ALL_LOST, HOST_LOST};
 use crate::tui::text::disk_line;
 use hcl_checker::facts::Disk;
-use slots::Layout;
 
 impl Interview<'_> {
     /// Which disk is installed on, of those that can be; what is on it is told, and what of it can stay is asked.
@@ -83,13 +84,7 @@ impl Interview<'_> {
         first: &Disk,
         good: &'d [Disk],
     ) -> Result<Option<&'d Disk>, PromptError> {
-        let place = |disk: &Disk| Some((*disk.size_bytes.value()?, *disk.logical_sector.value()?));
-        let fits = |disk: &&Disk| {
-            let pair = place(first).zip(place(disk));
-            disk.path != first.path
-                && pair
-                    .is_some_and(|(first, second)| Layout::plan_mirror(first, second, None).is_ok())
-        };
+        let fits = |disk: &&Disk| disk.path != first.path && unpairable(first, disk).is_none();
         let others: Vec<&Disk> = good.iter().filter(fits).collect();
         if others.is_empty() {
             return Ok(None);

@@ -378,6 +378,19 @@ pub fn unusable(disk: &Disk, medium: Option<&str>) -> Vec<String> {
     unusable_with(disk, medium, Layout::plan)
 }
 
+/// Why the two disks cannot hold the same host; none where they can.
+pub fn unpairable(first: &Disk, second: &Disk) -> Option<String> {
+    let place = |disk| identity_of(disk).map(|id| (id.size, id.sector_size));
+    let both = place(first).and_then(|first| Ok((first, place(second)?)));
+    match both {
+        Ok((first, second)) => {
+            let layouts = Layout::plan_mirror(first, second, None);
+            layouts.err().map(|error| error.to_string())
+        }
+        Err(unknown) => Some(unknown),
+    }
+}
+
 /// Why the disk cannot become a storage repository although an operator names it; empty when it can.
 pub fn unusable_for_storage(disk: &Disk, medium: Option<&str>) -> Vec<String> {
     unusable_with(disk, medium, Layout::plan_storage)

@@ -20,7 +20,7 @@ mod wish;
 
 pub use build::{Input, build};
 pub use contents::{contents, holds_bedplate};
-pub use disk::{identity_of, unusable, unusable_for_storage};
+pub use disk::{identity_of, unpairable, unusable, unusable_for_storage};
 pub use hcl::Judge;
 pub use hook::HookPlan;
 pub use keep::{KeptStorage, kept_storage};

@@ -164,6 +164,11 @@ impl<'s> Player<'s> {
     pub fn reach_summary(&mut self, path: &str) {
         self.reach_disks();
         self.take_disk(path);
+        self.finish_plan();
+    }
+
+    /// From the picture of the disk to the plan, with everything as it comes.
+    pub fn finish_plan(&mut self) {
         self.keys(&[Key::Enter, Key::F(10)]);
         assert_eq!(self.app.screen, Screen::System, "{:?}", self.app.message);
         self.fill_system();

@@ -6,9 +6,8 @@ use super::super::effects::Job;
 use super::super::key::Key;
 use super::super::page::Page;
 use super::super::text::disk_line;
-use crate::plan::{contents, holds_bedplate, unusable, unusable_for_storage};
+use crate::plan::{contents, holds_bedplate, unpairable, unusable, unusable_for_storage};
 use hcl_checker::facts::Disk;
-use slots::Layout;
 
 /// What F1 says.
 pub const HELP: &str = "Enter takes the disk and goes on. Below the list stands what is on it now. Everything on it will be lost, after you \
@@ -105,11 +104,7 @@ fn pair_problem(app: &App) -> Option<String> {
     let [first, second] = &app.draft.disks[..] else {
         return None;
     };
-    let place = |path| {
-        let disk = disk(path)?;
-        Some((*disk.size_bytes.value()?, *disk.logical_sector.value()?))
-    };
-    let error = Layout::plan_mirror(place(first)?, place(second)?, None).err()?;
+    let error = unpairable(disk(first)?, disk(second)?)?;
     Some(format!(
         "{first} and {second} cannot mirror each other: {error}."
     ))
