@@ -52,8 +52,31 @@ phase() {
     PHASES+=("$(printf '%6d s  %s' "$took" "$name")")
 }
 
+# beside NAME COMMAND ARGUMENTS...: starts it beside the phases that follow, until `joined`. For what keeps the network or one
+# processor busy while others compile.
+beside() {
+    BESIDE=$1
+    shift
+    rm -f target/beside.status
+    (set +e; "$@" >target/beside.log 2>&1; echo $? >target/beside.status) &
+    BESIDE_PID=$!
+}
+
+# The phase that waits for what `beside` started, and prints what it printed.
+joined() {
+    phase "$BESIDE (the rest)" rest_of "$BESIDE_PID"
+}
+
+# Watched, not waited for: a phase is a subshell, and this process is no child of it.
+rest_of() {
+    tail --pid="$1" --follow --lines=+1 target/beside.log
+    return "$(cat target/beside.status)"
+}
+
 # Printed at the end, however it ends.
 finish() {
+    # A build that is cut off in the middle would be in the way of the next.
+    wait
     echo
     [ "${#PHASES[@]}" -eq 0 ] || printf '%s\n' "${PHASES[@]}"
     printf '%6d s  in all\n' "$((SECONDS - STARTED))"

@@ -10,7 +10,7 @@ use crate::{
     driver_index, finish_tree, grub_images, initrd, kernel_options, limits, microcode, sbom,
     tools_root, xen_efi,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use release::{Artifact, ArtifactInfo, MANIFEST, Manifest, SIGNED_FOR_GRUB};
 use slots::grub_cfg::{GRUB_CFG_FILE, grub_cfg};
 use std::collections::BTreeMap;
@@ -110,8 +110,14 @@ pub fn root(paths: &Paths, order: &Order) -> Result<Manifest> {
     let trim_path = paths.workspace.join("image-build/trim.toml");
     let (list, trim) = (PackageList::read(&list_path)?, Trim::read(&trim_path)?);
     tools_root::ensure(paths)?;
-    base(paths, &list, &trim)?;
-    build_programs(paths, order.effort)?;
+    // Beside each other: dpkg keeps one processor busy, and so does the compiler over the one unit of the static checker.
+    let (tree, programs_built) = std::thread::scope(|scope| {
+        let tree = scope.spawn(|| base(paths, &list, &trim));
+        let built = build_programs(paths, order.effort);
+        (tree.join(), built)
+    });
+    tree.map_err(|_| anyhow!("the thread that makes the tree of the root image stopped"))??;
+    programs_built?;
     let checked = kernel_options::check(
         &paths.workspace.join("kernel-config/required.toml"),
         &paths.boot_parts().join("kernel.config"),

@@ -2,6 +2,7 @@
 //! host itself, another one by hand.
 
 use crate::case::Run;
+use crate::cases::updates::Offer;
 use crate::host::Host;
 use crate::host_checks;
 use crate::installation::{Entries, Hardware, Installation, ROOT_OPEN, Wishes, install};
@@ -19,13 +20,16 @@ const HOSTNAME: &str = "bp-hotfix";
 const DHCP_ADDRESS: &str = "10.0.2.15";
 /// The next release.
 pub(super) const NEXT: &str = "0.1.97";
+/// The release that a licensed host takes by itself.
+const LAST: &str = "0.1.99";
 /// The tested release.
 pub(super) const FIRST: &str = env!("CARGO_PKG_VERSION");
 const GUEST: &str = "tiny";
 /// Until the hypervisor restarts a host that hangs, from the initrd on (`slots::boot_options`).
 const WATCHDOG: Duration = Duration::from_secs(900);
 
-/// A good hotfix, with a guest that is back after it, and one whose toolstack does not start.
+/// The life of a host: a good hotfix, with a guest that is back after it; one whose toolstack does not start; a license, and
+/// the next good one comes by itself from a repository.
 ///
 /// # Errors
 /// What does not work.
@@ -36,12 +40,16 @@ pub fn run(run: &mut Run) -> Result<()> {
             &[
                 Next::good(NEXT).with_loaders(),
                 Next::bad("0.1.98", Defect::Toolstack),
+                Next::good(LAST),
             ],
         )
     })?;
-    let [good, broken] = &hotfixes[..] else {
-        anyhow::bail!("two hotfixes were to be made");
+    let [good, broken, last] = &hotfixes[..] else {
+        anyhow::bail!("three hotfixes were to be made");
     };
+    let offer = run.phase("publish the last release, issue a license", |run| {
+        Offer::publish(run, std::slice::from_ref(last), LAST)
+    })?;
     // By its entry: a boot through that is what the fallback path waits for.
     let mut host = first_boot(run, Entries::Kept)?;
     run.phase("start a guest that starts with the host", |run| {
@@ -97,6 +105,22 @@ pub fn run(run: &mut Run) -> Result<()> {
             )
         },
     )?;
+    // Whatever runs: the guests are shut down with the host, as at any restart.
+    offer.taken_by_itself(run, &mut host, "always")?;
+    run.phase("the last release came by itself and is good", |run| {
+        look(run, &host, LAST, "by-itself")?;
+        let states = host.ssh.run(
+            "xe patch-list params=version,state --minimal",
+            run.bench.limit(20),
+        )?;
+        run.note(states.trim());
+        expect_state(run, &host, &uuid, "superseded")?;
+        kept(run, &host)
+    })?;
+    run.phase("the guest is back once more", |run| {
+        host_checks::was_shut_down(run, &host.ssh, GUEST)?;
+        guest_runs(run, &host)
+    })?;
     host.power_off(run)
 }
 

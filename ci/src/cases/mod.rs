@@ -71,7 +71,7 @@ pub static ALL: &[Case] = &[
     },
     Case {
         name: "hotfix",
-        about: "UEFI: a hotfix applied with xe is tried and good, a guest is back; one without toolstack falls back by itself",
+        about: "UEFI: a hotfix applied with xe is good, a guest is back; one without toolstack falls back; licensed, the next comes by itself",
         long: true,
         run: hotfix::run,
     },

@@ -24,9 +24,9 @@ const NEXT: &str = "0.1.99";
 /// # Errors
 /// What does not work.
 pub fn run(run: &mut Run) -> Result<()> {
-    let (server, license) = run.phase("publish the next release, issue a license", |run| {
+    let offer = run.phase("publish the next release, issue a license", |run| {
         let hotfixes = next_release::hotfixes(run, &[Next::good(NEXT)])?;
-        Ok((publish(run, &hotfixes)?, license(run)?))
+        Offer::publish(run, &hotfixes, NEXT)
     })?;
     let hardware = Hardware {
         uefi: false,
@@ -47,32 +47,11 @@ pub fn run(run: &mut Run) -> Result<()> {
     run.phase("the host is good and runs the tested release", |run| {
         look(run, &host, FIRST, "first-boot")
     })?;
-    run.phase(
-        "without a license it is told, and fetches metadata alone",
-        |run| told(run, &host, &server),
-    )?;
-    run.phase("with a license it downloads and writes it", |run| {
-        let limit = run.bench.limit(20);
-        host.ssh.put(&license, "/root/license.token", limit)?;
-        let state = host.ssh.run(
-            "xe host-license-add license-file=/root/license.token",
-            limit,
-        )?;
-        run.note(state.trim());
-        host.machine.serial.skip();
-        host.ssh
-            .run("systemctl start --no-block bedplate-update.service", limit)
-            .map(drop)
-    })?;
-    host.comes_back(run, None, "the next release")?;
-    let asked = server.asked();
+    offer.taken_by_itself(run, &mut host, "no-guests")?;
     run.phase(
         "the next release is good, and nothing more is to do",
         |run| {
             look(run, &host, NEXT, "next-release")?;
-            let deltas = asked.iter().filter(|path| path.ends_with(".delta")).count();
-            run.note(&format!("{deltas} deltas were fetched"));
-            ensure!(deltas > 0, "no delta was fetched: {asked:?}");
             let limit = run.bench.limit(20);
             let states = host
                 .ssh
@@ -94,22 +73,115 @@ pub fn run(run: &mut Run) -> Result<()> {
     host.power_off(run)
 }
 
-/// The repository with the hotfixes, served.
-fn publish(run: &Run, hotfixes: &[PathBuf]) -> Result<WebServer> {
-    // Not in the folder of the case, which holds files alone.
-    let out = run.bench.workspace.target().join("update-repository");
-    if out.exists() {
-        std::fs::remove_dir_all(&out)
-            .with_context(|| format!("{} cannot be removed", out.display()))?;
+/// A release in a repository, and a license that has a host take it by itself.
+pub(super) struct Offer {
+    server: WebServer,
+    license: PathBuf,
+    version: &'static str,
+}
+
+impl Offer {
+    /// Serves a repository of the hotfixes, which lead to `version`.
+    pub(super) fn publish(run: &Run, hotfixes: &[PathBuf], version: &'static str) -> Result<Offer> {
+        // Not in the folder of the case, which holds files alone.
+        let out = run.bench.workspace.target().join("update-repository");
+        if out.exists() {
+            std::fs::remove_dir_all(&out)
+                .with_context(|| format!("{} cannot be removed", out.display()))?;
+        }
+        image_builder::run(run, |command| {
+            command
+                .arg("repository")
+                .arg("--out")
+                .arg(&out)
+                .args(hotfixes)
+        })?;
+        Ok(Offer {
+            server: WebServer::start(&out)?,
+            license: license(run)?,
+            version,
+        })
     }
-    image_builder::run(run, |command| {
-        command
-            .arg("repository")
-            .arg("--out")
-            .arg(&out)
-            .args(hotfixes)
-    })?;
-    WebServer::start(&out)
+
+    /// Without a license the host is told; with one it downloads, writes and starts the release, restarting as the policy
+    /// `restart` lets it.
+    pub(super) fn taken_by_itself(
+        &self,
+        run: &mut Run,
+        host: &mut Host,
+        restart: &str,
+    ) -> Result<()> {
+        run.phase(
+            "without a license it is told, and fetches metadata alone",
+            |run| self.told(run, host, restart),
+        )?;
+        run.phase("with a license it downloads and writes it", |run| {
+            let limit = run.bench.limit(20);
+            host.ssh.put(&self.license, "/root/license.token", limit)?;
+            let state = host.ssh.run(
+                "xe host-license-add license-file=/root/license.token",
+                limit,
+            )?;
+            run.note(state.trim());
+            host.machine.serial.skip();
+            host.ssh
+                .run("systemctl start --no-block bedplate-update.service", limit)
+                .map(drop)
+        })?;
+        host.comes_back(run, None, "the release of the repository")?;
+        let asked = self.server.asked();
+        let deltas = asked.iter().filter(|path| path.ends_with(".delta")).count();
+        run.note(&format!("{deltas} deltas were fetched"));
+        ensure!(deltas > 0, "no delta was fetched: {asked:?}");
+        Ok(())
+    }
+
+    fn told(&self, run: &Run, host: &Host, restart: &str) -> Result<()> {
+        let limit = run.bench.limit(20);
+        let url = self.server.url();
+        host.ssh.run(
+            &format!(
+                "xe host-update-policy-set repository={url} window=always wave=first restart={restart}"
+            ),
+            limit,
+        )?;
+        let status = update(run, host)?;
+        ensure!(status == "available", "the status is `{status}`");
+        let list = host.ssh.run("xe patch-list params=all", limit)?;
+        std::fs::write(run.file("patch-list.txt"), &list)
+            .context("patch-list.txt cannot be written")?;
+        for words in [
+            "available",
+            "xe host-update-now",
+            "CVE-2026-0001",
+            self.version,
+        ] {
+            ensure!(
+                list.contains(words),
+                "`xe patch-list` does not say {words}:\n{list}"
+            );
+        }
+        let motd = host.ssh.run("cat /run/motd.d/70-bedplate-updates", limit)?;
+        run.note(motd.trim());
+        ensure!(motd.contains("xe host-update-now"), "a login says:\n{motd}");
+        let issue = host
+            .ssh
+            .run("cat /run/issue.d/70-bedplate-updates.issue", limit)?;
+        ensure!(
+            issue.contains("xe host-update-now"),
+            "the console says:\n{issue}"
+        );
+        let asked = self.server.asked();
+        let fetched: Vec<_> = asked
+            .iter()
+            .filter(|path| path.starts_with("/targets/") && !path.ends_with("release.json"))
+            .collect();
+        ensure!(
+            fetched.is_empty() && !asked.is_empty(),
+            "an unlicensed host fetched {fetched:?} of {asked:?}"
+        );
+        Ok(())
+    }
 }
 
 /// A license for a site: a host that is not activated yet has 30 days in which it updates itself.
@@ -137,7 +209,7 @@ fn look(run: &Run, host: &Host, version: &'static str, name: &str) -> Result<()>
 }
 
 /// One run of what the timer starts; returns the status that it comes to.
-fn update(run: &Run, host: &Host) -> Result<String> {
+pub(super) fn update(run: &Run, host: &Host) -> Result<String> {
     let limit = run.bench.limit(60);
     host.ssh
         .run("systemctl start bedplate-update.service", limit)?;
@@ -146,46 +218,4 @@ fn update(run: &Run, host: &Host) -> Result<String> {
         limit,
     )?;
     Ok(status.trim().to_owned())
-}
-
-fn told(run: &Run, host: &Host, server: &WebServer) -> Result<()> {
-    let limit = run.bench.limit(20);
-    let url = server.url();
-    host.ssh.run(
-        &format!(
-            "xe host-update-policy-set repository={url} window=always wave=first restart=no-guests"
-        ),
-        limit,
-    )?;
-    let status = update(run, host)?;
-    ensure!(status == "available", "the status is `{status}`");
-    let list = host.ssh.run("xe patch-list params=all", limit)?;
-    std::fs::write(run.file("patch-list.txt"), &list)
-        .context("patch-list.txt cannot be written")?;
-    for words in ["available", "xe host-update-now", "CVE-2026-0001", NEXT] {
-        ensure!(
-            list.contains(words),
-            "`xe patch-list` does not say {words}:\n{list}"
-        );
-    }
-    let motd = host.ssh.run("cat /run/motd.d/70-bedplate-updates", limit)?;
-    run.note(motd.trim());
-    ensure!(motd.contains("xe host-update-now"), "a login says:\n{motd}");
-    let issue = host
-        .ssh
-        .run("cat /run/issue.d/70-bedplate-updates.issue", limit)?;
-    ensure!(
-        issue.contains("xe host-update-now"),
-        "the console says:\n{issue}"
-    );
-    let asked = server.asked();
-    let fetched: Vec<_> = asked
-        .iter()
-        .filter(|path| path.starts_with("/targets/") && !path.ends_with("release.json"))
-        .collect();
-    ensure!(
-        fetched.is_empty() && !asked.is_empty(),
-        "an unlicensed host fetched {fetched:?} of {asked:?}"
-    );
-    Ok(())
 }
