@@ -28,6 +28,9 @@ fn main() {
             std::process::exit(2);
         }
     }
+    if let Err(error) = mount_kernel("devtmpfs", "/dev") {
+        println!("bedplate-guest: no /dev, so that it cannot be asked to shut down: {error}");
+    }
     let kind = kind();
     let lifetime = lifetime(std::env::args().skip(1));
     let started = Instant::now();
@@ -70,16 +73,7 @@ fn lifetime(args: impl Iterator<Item = String>) -> Duration {
 
 /// `PV`, `PVH` or `HVM` as the kernel says under Xen, `bare` where there is no Xen, else what went wrong.
 fn kind() -> String {
-    if let Err(error) = std::fs::create_dir_all("/sys") {
-        return format!("unknown (/sys: {error})");
-    }
-    if let Err(error) = mount(
-        Some("sysfs"),
-        "/sys",
-        Some("sysfs"),
-        MsFlags::empty(),
-        None::<&str>,
-    ) {
+    if let Err(error) = mount_kernel("sysfs", "/sys") {
         return format!("unknown (sysfs: {error})");
     }
     match std::fs::read_to_string("/sys/hypervisor/guest_type") {
@@ -87,6 +81,14 @@ fn kind() -> String {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "bare".to_string(),
         Err(error) => format!("unknown (guest_type: {error})"),
     }
+}
+
+/// Mounts a file system of the kernel. Without `/dev/null` in a devtmpfs no Rust program starts that the kernel runs by itself:
+/// it has no standard streams, and the runtime of Rust opens that for them or aborts (`sanitize_standard_fds`).
+fn mount_kernel(kind: &str, at: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(at)?;
+    mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)?;
+    Ok(())
 }
 
 #[cfg(test)]
