@@ -200,9 +200,11 @@ pub fn by_hand(run: &mut Run) -> Result<()> {
             "the loaders are not known to be those of {NEXT}: `{shown}`"
         );
         kept(run, &host)?;
-        // As it was before: with what was written before the update, without what came after it.
+        // As it was before: with what was written before the update, without what came after it. The newer release has what it
+        // left aside too, so that the one that runs is named.
         let old = host.ssh.run(
-            "cd /state/etc/*/upper.own && cat kept && ls -d since 2> /dev/null || true",
+            "id=$(sed -n 's/.*\"root_id\": \"\\(.*\\)\".*/\\1/p' /run/bedplate/health.json) && \
+             cd /state/etc/$id/upper.own && cat kept && { ls -d since 2> /dev/null || true; }",
             run.bench.limit(10),
         )?;
         ensure!(
