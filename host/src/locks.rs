@@ -164,6 +164,24 @@ pub fn of_definition(system: &dyn System, guest: &str) -> Result<Vec<Held>, XeEr
     }
 }
 
+/// The same for whoever has time: none where another command works with the guest or its definition.
+pub fn of_idle_definition(system: &dyn System, guest: &str) -> Result<Option<Vec<Held>>, XeError> {
+    let what = definition_of(guest);
+    let all = [
+        (Path::new(FOLDER).join(guest_file(guest)), Hold::Shared),
+        (edit_file(&what), Hold::Alone),
+    ];
+    let mut held = Vec::new();
+    for (path, hold) in all {
+        match system.lock(&path, hold, &what) {
+            Ok(lock) => held.push(lock),
+            Err(LockError::Taken { .. }) => return Ok(None),
+            Err(LockError::File(error)) => return Err(XeError::system(&error)),
+        }
+    }
+    Ok(Some(held))
+}
+
 /// For a change of the fields of a snapshot: not while the guest goes back to it, which is noted there.
 pub fn of_snapshot(system: &dyn System, uuid: &str) -> Result<Vec<Held>, XeError> {
     let file = format!("snapshot-{uuid}");
@@ -180,7 +198,7 @@ pub fn new_disk(system: &dyn System, path: &Path) -> Result<Held, XeError> {
 
 /// For reading a file, changing what was read and writing it again. Waits for others that do the same.
 pub fn edit(system: &dyn System, what: &str) -> Result<Held, XeError> {
-    let path = Path::new(FOLDER).join(format!("edit-{}", key(what)));
+    let path = edit_file(what);
     let start = Instant::now();
     loop {
         match system.lock(&path, Hold::Alone, what) {
@@ -200,6 +218,19 @@ pub fn edit(system: &dyn System, what: &str) -> Result<Held, XeError> {
             }
         }
     }
+}
+
+fn edit_file(what: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("edit-{}", key(what)))
+}
+
+/// What is edited where a definition is changed.
+fn definition_of(guest: &str) -> String {
+    format!("the definition of {guest}")
+}
+
+fn guest_file(uuid: &str) -> String {
+    format!("vm-{uuid}")
 }
 
 /// The name of a file for something with any name.
@@ -255,7 +286,7 @@ impl<'a> Taker<'a> {
     }
 
     fn guest(&self, uuid: &str, hold: Hold) -> Result<Held, XeError> {
-        self.take(&format!("vm-{uuid}"), hold, ("vm", uuid))
+        self.take(&guest_file(uuid), hold, ("vm", uuid))
     }
 
     fn disk(&self, path: &Path, hold: Hold) -> Result<Held, XeError> {
@@ -287,7 +318,7 @@ impl<'a> Taker<'a> {
     fn definition(&self, uuid: &str) -> Result<Vec<Held>, XeError> {
         Ok(vec![
             self.guest(uuid, Hold::Shared)?,
-            edit(self.system, &format!("the definition of {uuid}"))?,
+            edit(self.system, &definition_of(uuid))?,
         ])
     }
 }
