@@ -3,7 +3,7 @@
 use super::disk::{destroy_disk, duplicate, name_disk};
 use super::owner;
 use super::uuid_of;
-use super::vm_install::{all_disks, confirm, name_in_use};
+use super::vm_install::{all_disks, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::GuestDisk;
@@ -30,13 +30,13 @@ pub(super) const VERBS: &[Verb] = &[
         name: "snapshot-revert",
         summary: "Brings a virtual machine back to a snapshot; what it did since is lost",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Each("snapshot", go_back),
+        run: Run::Agreed("snapshot", goes_back, go_back),
     },
     Verb {
         name: "snapshot-uninstall",
         summary: "Removes a snapshot with its disks",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Each("snapshot", uninstall),
+        run: Run::Agreed("snapshot", is_uninstalled, uninstall),
     },
     Verb {
         name: "snapshot-copy",
@@ -166,27 +166,60 @@ fn pairs(snapshot: &Domain) -> Vec<Pair> {
     snapshot.disks().into_iter().filter_map(pair).collect()
 }
 
-fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+/// A guest that goes back.
+struct Reverted {
+    snapshot: Domain,
+    vm: String,
+    /// Its definition as it is now.
+    current: Domain,
+    pairs: Vec<Pair>,
+    /// What was noted when it was begun before, and not finished.
+    begun: Option<String>,
+}
+
+/// Refuses what cannot go back.
+fn to_revert(asked: &Asked<'_>, record: &Record) -> Result<Reverted, XeError> {
     let system = asked.around.system;
-    let mut snapshot = snapshots::one(system, &uuid_of(record)?)?;
+    let snapshot = snapshots::one(system, &uuid_of(record)?)?;
     let vm = snapshot.own(snapshots::OF).unwrap_or_default();
-    let vm_record = one("vm", &vm, asked.around)?;
-    guest_in(&vm_record, &["halted"])?;
+    guest_in(&one("vm", &vm, asked.around)?, &["halted"])?;
     snapshots::refuse_reverting(system, &vm, &snapshot.uuid())?;
     let begun = snapshot.own(snapshots::REVERTING);
     let pairs = pairs(&snapshot);
     revert::check(system, &pairs, begun.is_some())?;
-    let current = libvirt::domain(system, &vm)?;
-    if !asked.flag("force")? {
-        confirm(
-            asked,
-            &format!(
-                "{} goes back to {:?}; what it did since is lost.\n",
-                current.name(),
-                snapshot.name()
-            ),
-        )?;
+    Ok(Reverted {
+        current: libvirt::domain(system, &vm)?,
+        snapshot,
+        vm,
+        pairs,
+        begun,
+    })
+}
+
+fn goes_back(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
+    let all = to_revert(asked, record)?;
+    let mut text = format!(
+        "VM : {} ({}) goes back to {:?} ({}); what it did since is lost.\n",
+        all.vm,
+        all.current.name(),
+        all.snapshot.name(),
+        all.snapshot.uuid()
+    );
+    for pair in &all.pairs {
+        text += &format!("VDI: {}\n", pair.origin.display());
     }
+    Ok(text)
+}
+
+fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let Reverted {
+        mut snapshot,
+        vm,
+        current,
+        pairs,
+        begun,
+    } = to_revert(asked, record)?;
     let auto = match &begun {
         Some(was) => was == AUTOSTART,
         None => libvirt::autostarted(system)?.contains(&vm),
@@ -236,7 +269,8 @@ pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError
     snapshots::forget(asked.around.system, &snapshot.uuid())
 }
 
-fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+/// The snapshot that is removed. Refuses the one that a guest is in the middle of going back to.
+fn to_uninstall(asked: &Asked<'_>, record: &Record) -> Result<Domain, XeError> {
     let snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
     if snapshot.own(snapshots::REVERTING).is_some() {
         let vm = snapshot.own(snapshots::OF).unwrap_or_default();
@@ -245,16 +279,24 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             snapshots::refuse_reverting(asked.around.system, &vm, "")?;
         }
     }
-    if !asked.flag("force")? {
-        confirm(
-            asked,
-            &format!(
-                "The snapshot {:?} and its disks are destroyed.\n",
-                snapshot.name()
-            ),
-        )?;
+    Ok(snapshot)
+}
+
+fn is_uninstalled(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
+    let snapshot = to_uninstall(asked, record)?;
+    let mut text = format!(
+        "The snapshot {:?} ({}) and its disks are destroyed.\n",
+        snapshot.name(),
+        snapshot.uuid()
+    );
+    for pair in pairs(&snapshot) {
+        text += &format!("VDI: {} ({})\n", pair.uuid, pair.volume.display());
     }
-    remove(asked, &snapshot)?;
+    Ok(text)
+}
+
+fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    remove(asked, &to_uninstall(asked, record)?)?;
     Ok(Outcome::Done)
 }
 

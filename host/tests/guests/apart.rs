@@ -9,7 +9,7 @@ use slots::env_block::{EnvBlock, EnvFileError};
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use steps::RecordingSystem;
 
 /// Runs other commands when the first disk is opened: in the middle of a copy.
@@ -230,18 +230,16 @@ fn the_host_does_not_go_down_under_a_command() {
     assert_eq!(error.code, "WRONG_USE", "nobody can be asked: {error}");
 }
 
-/// Runs other commands while it is asked.
-struct Asked<'a> {
-    system: &'a RecordingSystem,
-    lines: Vec<String>,
-    results: Mutex<Vec<Result<String, XeError>>>,
+/// Somebody who takes a while to answer.
+struct Slow<'a> {
+    meanwhile: &'a (dyn Fn() + Send + Sync),
+    answer: &'static str,
 }
 
-impl Terminal for Asked<'_> {
+impl Terminal for Slow<'_> {
     fn ask(&self, _: &str) -> io::Result<Option<String>> {
-        let results = self.lines.iter().map(|line| run(self.system, line));
-        self.results.lock().unwrap().extend(results);
-        Ok(Some("no".to_owned()))
+        (self.meanwhile)();
+        Ok(Some(self.answer.to_owned()))
     }
     fn hand_over(&self, _: &str, _: &[String]) -> io::Result<ExitStatus> {
         unreachable!("no console")
@@ -270,34 +268,145 @@ fn with_snapshot() -> (RecordingSystem, String) {
     (system, uuid.trim().to_owned())
 }
 
-#[test]
-fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_copy() {
+/// What becomes of commands.
+type Results = Arc<Mutex<Vec<Result<String, XeError>>>>;
+
+/// Others give these commands while the program whose command line starts with `command` runs.
+fn while_it_runs(
+    system: RecordingSystem,
+    command: &str,
+    lines: &[String],
+) -> (RecordingSystem, Results) {
+    let results = Results::default();
+    let (lines, told) = (lines.to_vec(), results.clone());
+    let system = system.meanwhile(command, move |system| {
+        let all = lines.iter().map(|line| run(system, line));
+        let all: Vec<_> = all.collect();
+        told.lock().unwrap().extend(all);
+    });
+    (system, results)
+}
+
+/// The same with somebody whose tasks are seen, and who asks for what needs an answer.
+fn asking() -> (RecordingSystem, [String; 3]) {
     let (system, snapshot) = with_snapshot();
-    let revert = format!("snapshot-revert uuid={snapshot}");
-    let remove = format!("snapshot-uninstall uuid={snapshot} force=true");
-    let export = format!("snapshot-export uuid={snapshot} filename=/new");
-    let rename = format!("snapshot-param-set uuid={snapshot} name-label=other");
-    let copies = [
-        "vm-export vm=web filename=/new".to_owned(),
-        "vm-clone vm=web new-name-label=two".to_owned(),
-        format!("vdi-export uuid={DISK} filename=/new"),
-        export.clone(),
-        format!("snapshot-copy uuid={snapshot} new-name-label=two"),
-        "vm-start vm=web".to_owned(),
-        "vm-snapshot vm=web new-name-label=after".to_owned(),
-        "vm-param-set vm=web name-description=x".to_owned(),
-        rename.clone(),
-        remove.clone(),
+    let own = format!("/proc/{}/stat", std::process::id());
+    let lines = [
+        format!("snapshot-revert uuid={snapshot}"),
+        format!("snapshot-uninstall uuid={snapshot}"),
+        "vm-uninstall vm=web".to_owned(),
     ];
-    for line in [&revert, "vm-uninstall vm=web"] {
-        let terminal = Asked {
-            system: &system,
-            lines: copies.to_vec(),
-            results: Mutex::default(),
+    (owned(system).file(own, ""), lines)
+}
+
+#[test]
+fn nothing_is_held_while_somebody_is_asked() {
+    for at in 0..3 {
+        let (system, lines) = asking();
+        let line = &lines[at];
+        let meanwhile = || {
+            let tasks = run(&system, "task-list params=name-label --minimal").unwrap();
+            assert_eq!(tasks.trim(), "", "{line}");
+            for other in [
+                "vm-param-set vm=web name-description=x".to_owned(),
+                lines[0].replace("revert", "param-set") + " name-description=x",
+                format!("vdi-resize uuid={DISK} disk-size=1GiB"),
+                "vm-start vm=web".to_owned(),
+            ] {
+                // Whatever else keeps it from its work.
+                if let Err(error) = run(&system, &other) {
+                    let code = error.code;
+                    assert_eq!(code, "VDI_HAS_SNAPSHOTS", "{line}: {other}: {error}");
+                }
+            }
+        };
+        let terminal = Slow {
+            meanwhile: &meanwhile,
+            answer: "no",
         };
         let error = run_with(&system, line, &terminal).unwrap_err();
         assert_eq!(error.code, "CANCELED", "{line}: {error}");
-        let results = terminal.results.into_inner().unwrap();
+    }
+}
+
+#[test]
+fn what_changes_while_somebody_is_asked_is_not_done() {
+    let lost = |system: &RecordingSystem| {
+        let mut all = changes(system);
+        all.retain(|line| {
+            ["lvconvert", "lvremove", "virsh undefine", "systemctl"]
+                .iter()
+                .any(|program| line.starts_with(program))
+        });
+        all
+    };
+    for at in 0..3 {
+        for changes in [true, false] {
+            let (system, lines) = asking();
+            let line = &lines[at];
+            let other = match at {
+                2 => "vm-snapshot vm=web new-name-label=late".to_owned(),
+                _ => lines[0].replace("revert", "param-set") + " name-label=other",
+            };
+            let meanwhile = || {
+                if changes {
+                    run(&system, &other).unwrap();
+                }
+            };
+            let terminal = Slow {
+                meanwhile: &meanwhile,
+                answer: "yes",
+            };
+            let result = run_with(&system, line, &terminal);
+            match changes {
+                true => {
+                    let error = result.unwrap_err();
+                    assert_eq!(error.code, "CHANGED_MEANWHILE", "{line}: {error}");
+                    assert_eq!(lost(&system), [""; 0], "{line}");
+                }
+                false => {
+                    result.unwrap();
+                    assert_ne!(lost(&system), [""; 0], "{line}");
+                }
+            }
+        }
+    }
+    // A command that began meanwhile would be cut off.
+    let (system, _) = asking();
+    run(&system, "host-disable").unwrap();
+    let meanwhile = || std::mem::forget(host::task::Task::begin(&system, "vm-snapshot", 7));
+    let terminal = Slow {
+        meanwhile: &meanwhile,
+        answer: "yes",
+    };
+    let error = run_with(&system, "host-reboot", &terminal).unwrap_err();
+    assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+    assert_eq!(lost(&system), [""; 0]);
+}
+
+#[test]
+fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_copy() {
+    let undefine = format!("{V} undefine");
+    for (line, command) in [
+        ("snapshot-revert uuid=SNAPSHOT force=true", "lvconvert"),
+        ("vm-uninstall vm=web force=true", undefine.as_str()),
+    ] {
+        let (system, snapshot) = with_snapshot();
+        let copies = [
+            "vm-export vm=web filename=/new".to_owned(),
+            "vm-clone vm=web new-name-label=two".to_owned(),
+            format!("vdi-export uuid={DISK} filename=/new"),
+            format!("snapshot-export uuid={snapshot} filename=/new"),
+            format!("snapshot-copy uuid={snapshot} new-name-label=two"),
+            "vm-start vm=web".to_owned(),
+            "vm-snapshot vm=web new-name-label=after".to_owned(),
+            "vm-param-set vm=web name-description=x".to_owned(),
+            format!("snapshot-param-set uuid={snapshot} name-label=other"),
+            format!("snapshot-uninstall uuid={snapshot} force=true"),
+        ];
+        let (system, results) = while_it_runs(system, command, &copies);
+        run(&system, &line.replace("SNAPSHOT", &snapshot)).unwrap();
+        let results = results.lock().unwrap();
         assert_eq!(results.len(), copies.len());
         for (result, copy) in results.iter().zip(&copies) {
             let error = result.as_ref().unwrap_err();
@@ -307,6 +416,11 @@ fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_
             assert!(error.to_string().contains(&by), "{copy}: {error}");
         }
     }
+    let (_, snapshot) = with_snapshot();
+    let revert = format!("snapshot-revert uuid={snapshot} force=true");
+    let remove = format!("snapshot-uninstall uuid={snapshot} force=true");
+    let export = format!("snapshot-export uuid={snapshot} filename=/new");
+    let rename = format!("snapshot-param-set uuid={snapshot} name-label=other");
     for (copy, refused) in [
         (
             "vm-export vm=web filename=/new",
@@ -331,7 +445,7 @@ fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_
             assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{line}: {error}");
         }
         results[2].as_ref().unwrap();
-        run(&system, &now(&format!("{revert} force=true"))).unwrap();
+        run(&system, &now(&revert)).unwrap();
     }
 }
 
