@@ -36,7 +36,7 @@ pub(super) const VERBS: &[Verb] = &[
         name: "snapshot-uninstall",
         summary: "Removes a snapshot with its disks",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Agreed("snapshot", is_uninstalled, uninstall),
+        run: Run::Agreed("snapshot", is_removed, uninstall),
     },
     Verb {
         name: "snapshot-copy",
@@ -269,21 +269,32 @@ pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError
     snapshots::forget(asked.around.system, &snapshot.uuid())
 }
 
-/// The snapshot that is removed. Refuses the one that a guest is in the middle of going back to.
-fn to_uninstall(asked: &Asked<'_>, record: &Record) -> Result<Domain, XeError> {
-    let snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
-    if snapshot.own(snapshots::REVERTING).is_some() {
-        let vm = snapshot.own(snapshots::OF).unwrap_or_default();
-        // Without the guest it is of use to nobody.
-        if libvirt::all(asked.around.system)?.contains(&vm) {
-            snapshots::refuse_reverting(asked.around.system, &vm, "")?;
-        }
-    }
-    Ok(snapshot)
+/// A snapshot that is removed.
+struct Removed {
+    snapshot: Domain,
+    /// The volume without which its guest does not come to the end of going back to it.
+    lost: Option<PathBuf>,
 }
 
-fn is_uninstalled(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
-    let snapshot = to_uninstall(asked, record)?;
+/// Refuses the snapshot that a guest is in the middle of going back to, as long as it can go on.
+fn to_remove(asked: &Asked<'_>, record: &Record) -> Result<Removed, XeError> {
+    let system = asked.around.system;
+    let snapshot = snapshots::one(system, &uuid_of(record)?)?;
+    let vm = snapshot.own(snapshots::OF).unwrap_or_default();
+    // Without the guest it is of use to nobody.
+    let holds = snapshot.own(snapshots::REVERTING).is_some() && libvirt::all(system)?.contains(&vm);
+    let lost = match holds {
+        true => revert::lost(system, &pairs(&snapshot))?,
+        false => None,
+    };
+    if holds && lost.is_none() {
+        snapshots::refuse_reverting(system, &vm, "")?;
+    }
+    Ok(Removed { snapshot, lost })
+}
+
+fn is_removed(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
+    let Removed { snapshot, lost } = to_remove(asked, record)?;
     let mut text = format!(
         "The snapshot {:?} ({}) and its disks are destroyed.\n",
         snapshot.name(),
@@ -292,12 +303,30 @@ fn is_uninstalled(asked: &Asked<'_>, record: &Record) -> Result<String, XeError>
     for pair in pairs(&snapshot) {
         text += &format!("VDI: {} ({})\n", pair.uuid, pair.volume.display());
     }
+    if let Some(lost) = lost {
+        text += &format!("{}\n", freed(&snapshot, &lost));
+    }
     Ok(text)
 }
 
+/// What it means for a guest that it is not held in the middle any more.
+fn freed(snapshot: &Domain, lost: &Path) -> String {
+    format!(
+        "{} ({}) was going back to it, which cannot be finished: {} is not there. It can be used as it is: its other disks may be of two \
+         moments, and it does not start with the host unless auto-poweron=true is set again.",
+        snapshot.own(snapshots::OF_NAME).unwrap_or_default(),
+        snapshot.own(snapshots::OF).unwrap_or_default(),
+        lost.display()
+    )
+}
+
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
-    remove(asked, &to_uninstall(asked, record)?)?;
-    Ok(Outcome::Done)
+    let Removed { snapshot, lost } = to_remove(asked, record)?;
+    remove(asked, &snapshot)?;
+    Ok(match lost {
+        Some(lost) => Outcome::Said(freed(&snapshot, &lost)),
+        None => Outcome::Done,
+    })
 }
 
 fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
