@@ -173,7 +173,8 @@ pub fn import(
                     .arg(path)
                     .arg(to)
                     .timeout(Duration::from_secs(24 * 3600))
-                    .stops_when(interrupt::flag()),
+                    .stops_when(interrupt::flag())
+                    .dies_with_us(),
             )
             .map(drop)
             .map_err(|e| {
@@ -257,7 +258,8 @@ pub fn zero_rest(
             &command
                 .arg(path)
                 .timeout(Duration::from_secs(24 * 3600))
-                .stops_when(interrupt::flag()),
+                .stops_when(interrupt::flag())
+                .dies_with_us(),
         )
         .map(drop)
         .map_err(|e| {
