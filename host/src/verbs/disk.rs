@@ -74,18 +74,20 @@ pub(super) const VERBS: &[Verb] = &[
     },
 ];
 
-/// The repository that an argument names, or the one that is taken by itself.
+/// The repository that an argument names, or the one that is taken by itself, to make a disk in it: it is there until the command
+/// ends.
 pub(super) fn repository(
     asked: &Asked<'_>,
     argument: &str,
 ) -> Result<storage::Repository, XeError> {
-    match asked.get(argument) {
-        Some(name) => storage::repository(
-            asked.around.system,
-            &uuid_of(&one("sr", name, asked.around)?)?,
-        ),
-        None => storage::default_repository(asked.around.system),
-    }
+    let system = asked.around.system;
+    let found = match asked.get(argument) {
+        Some(name) => storage::repository(system, &uuid_of(&one("sr", name, asked.around)?)?)?,
+        None => storage::default_repository(system)?,
+    };
+    asked.task.hold([locks::making_in(system, &found)?]);
+    // It may have gone before the lock was had.
+    storage::repository(system, &found.uuid)
 }
 
 /// Gives a new disk its name.

@@ -9,7 +9,7 @@ use slots::env_block::{EnvBlock, EnvFileError};
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use steps::RecordingSystem;
 
 /// Runs other commands when the first disk is opened: in the middle of a copy.
@@ -266,25 +266,6 @@ fn with_snapshot() -> (RecordingSystem, String) {
         .prints("lvs", &all)
         .prints("lvs --reportformat json --all", &states);
     (system, uuid.trim().to_owned())
-}
-
-/// What becomes of commands.
-type Results = Arc<Mutex<Vec<Result<String, XeError>>>>;
-
-/// Others give these commands while the program whose command line starts with `command` runs.
-fn while_it_runs(
-    system: RecordingSystem,
-    command: &str,
-    lines: &[String],
-) -> (RecordingSystem, Results) {
-    let results = Results::default();
-    let (lines, told) = (lines.to_vec(), results.clone());
-    let system = system.meanwhile(command, move |system| {
-        let all = lines.iter().map(|line| run(system, line));
-        let all: Vec<_> = all.collect();
-        told.lock().unwrap().extend(all);
-    });
-    (system, results)
 }
 
 /// The same with somebody whose tasks are seen, and who asks for what needs an answer.

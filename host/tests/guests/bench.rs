@@ -8,6 +8,7 @@ use host::hotfix::{Machine, Places, RealMachine};
 use host::terminal::{Nobody, Terminal};
 use std::io;
 use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
 use steps::RecordingSystem;
 
 pub const VM: &str = "11111111-2222-4333-8444-555555555555";
@@ -161,6 +162,24 @@ pub fn run_on(
 
 pub fn run(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
     run_with(system, line, &Nobody)
+}
+
+/// What becomes of commands.
+pub type Results = Arc<Mutex<Vec<Result<String, XeError>>>>;
+
+/// Others give these commands while the program whose command line starts with `command` runs.
+pub fn while_it_runs(
+    system: RecordingSystem,
+    command: &str,
+    lines: &[String],
+) -> (RecordingSystem, Results) {
+    let results = Results::default();
+    let (lines, told) = (lines.to_vec(), results.clone());
+    let system = system.meanwhile(command, move |system| {
+        let all: Vec<_> = lines.iter().map(|line| run(system, line)).collect();
+        told.lock().unwrap().extend(all);
+    });
+    (system, results)
 }
 
 /// The commands that change something.
