@@ -93,11 +93,10 @@ fn missing_disk(system: &dyn System, uuid: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::health::testing::*;
-    use crate::health::{Baseline, HealthReport, Outcome};
+    use crate::health::{HealthReport, Outcome};
     use std::time::Duration;
-    use steps::RecordingSystem;
+    use steps::{Command, RecordingSystem};
 
     const WEB: &str = "33333333-3333-4333-8333-333333333333";
     const DB: &str = "44444444-3333-4333-8333-333333333333";

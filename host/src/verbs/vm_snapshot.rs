@@ -187,6 +187,7 @@ fn to_revert(asked: &Asked<'_>, record: &Record) -> Result<Reverted, XeError> {
     let begun = snapshot.own(snapshots::REVERTING);
     let pairs = pairs(&snapshot);
     revert::check(system, &pairs, begun.is_some())?;
+    refuse_others(asked, &vm, &pairs)?;
     Ok(Reverted {
         current: libvirt::domain(system, &vm)?,
         snapshot,
@@ -194,6 +195,27 @@ fn to_revert(asked: &Asked<'_>, record: &Record) -> Result<Reverted, XeError> {
         pairs,
         begun,
     })
+}
+
+/// Refuses where another guest has one of the disks by now: it would be set back, too, and both would have it.
+fn refuse_others(asked: &Asked<'_>, vm: &str, pairs: &[Pair]) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let mut others = libvirt::domains(system)?;
+    others.retain(|domain| domain.uuid() != vm);
+    for other in others {
+        let disks = other.disks();
+        let has = |pair: &&Pair| disks.iter().any(|disk| disk.is_on(system, &pair.origin));
+        if let Some(pair) = pairs.iter().find(has) {
+            return Err(XeError::failure(
+                "VDI_IN_USE",
+                "Another virtual machine has a disk that would be set back, too; take it away there first (vbd-destroy).",
+            )
+            .with("location", pair.origin.display().to_string())
+            .with("vm", other.uuid())
+            .with("name-label", other.name()));
+        }
+    }
+    Ok(())
 }
 
 fn goes_back(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {

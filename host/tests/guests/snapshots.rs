@@ -89,26 +89,47 @@ fn going_back_that_was_cut_off_is_finished_by_running_it_again() {
     run(&system, "vm-start vm=web").unwrap();
 }
 
-/// A host on which the power went while its guest went back to a snapshot, and the UUID of that.
-fn cut_off() -> (RecordingSystem, String) {
+/// A host with a snapshot of its guest, and the UUID of that.
+fn with_snapshot() -> (RecordingSystem, String) {
     let system = system().prints(
         &format!("{V} list --uuid --all --autostart"),
         &format!("{VM}\n"),
     );
     let snapshot = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
-    let snapshot = snapshot.trim().to_owned();
     let made = changes(&system).remove(0);
     let (_, name) = made.split_once("--name ").unwrap();
     let name = name.split(' ').next().unwrap();
-    let system = system
-        .prints(ASKS, &volumes(&[&format!("vdi-{DISK}"), name]))
-        .fails("lvconvert", 5, "the power went");
-    run(
-        &system,
-        &format!("snapshot-revert uuid={snapshot} force=true"),
-    )
-    .unwrap_err();
+    let system = system.prints(ASKS, &volumes(&[&format!("vdi-{DISK}"), name]));
+    (system, snapshot.trim().to_owned())
+}
+
+/// The same where the power went while the guest went back.
+fn cut_off() -> (RecordingSystem, String) {
+    let (system, snapshot) = with_snapshot();
+    let system = system.fails("lvconvert", 5, "the power went");
+    let line = format!("snapshot-revert uuid={snapshot} force=true");
+    run(&system, &line).unwrap_err();
     (system, snapshot)
+}
+
+#[test]
+fn a_disk_that_another_guest_has_by_now_is_not_set_back() {
+    const OTHER: &str = "99999999-2222-4333-8444-555555555555";
+    let (system, snapshot) = with_snapshot();
+    let without = DEFINITION.replace("vdi-aaaaaaaa", "vdi-bbbbbbbb");
+    let other = DEFINITION.replace(VM, OTHER).replace(">web<", ">db<");
+    let system = system
+        .prints(
+            &format!("{V} list --uuid --all"),
+            &format!("{VM}\n{OTHER}\n"),
+        )
+        .prints(&format!("{V} 'dumpxml"), &(without.clone() + &other))
+        .prints(&format!("{V} dumpxml"), &without);
+    let line = format!("snapshot-revert uuid={snapshot} force=true");
+    let error = run(&system, &line).unwrap_err();
+    assert_eq!(error.code, "VDI_IN_USE", "{error}");
+    assert!(error.to_string().contains("name-label: db"), "{error}");
+    assert_eq!(changes(&system).len(), 1, "the snapshot alone was made");
 }
 
 #[test]
