@@ -117,10 +117,14 @@ pub(super) fn make_disk(
 
 /// Destroys a disk and forgets its name.
 pub(super) fn destroy_disk(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
-    let system = asked.around.system;
-    storage::destroy(system, disk)?;
+    storage::destroy(asked.around.system, disk)?;
+    forget_disk(asked, &disk.uuid)
+}
+
+/// Forgets the name of a disk that is gone.
+pub(super) fn forget_disk(asked: &Asked<'_>, uuid: &str) -> Result<(), XeError> {
     let clear = ["name-label", "name-description", "other-config", "tags"].map(Change::Clear);
-    labels::change(system, &disk.uuid, &clear)
+    labels::change(asked.around.system, uuid, &clear)
 }
 
 fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {

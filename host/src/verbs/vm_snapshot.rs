@@ -1,6 +1,6 @@
 //! Snapshots and copies of virtual machines.
 
-use super::disk::{destroy_disk, duplicate, name_disk};
+use super::disk::{destroy_disk, duplicate, forget_disk, name_disk};
 use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, name_in_use};
@@ -88,10 +88,12 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         libvirt::run(system, ["suspend", &vm])?;
     }
     let made = take(asked, &disks, name);
-    if runs {
-        libvirt::run(system, ["resume", &vm])?;
-    }
+    let resumed = match runs {
+        true => libvirt::run(system, ["resume", &vm]).map(drop),
+        false => Ok(()),
+    };
     let paths = made?;
+    resumed.inspect_err(|_| give_up(asked, &paths))?;
     let uuid = uuid::Uuid::new_v4().to_string();
     domain.set_uuid(&uuid);
     domain.set_name(name);
@@ -114,40 +116,42 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         record.text("name-label").as_deref(),
     );
     domain.set_entry("own", snapshots::TIME, Some(&asked.around.now.to_string()));
-    snapshots::keep(system, &domain)?;
+    snapshots::keep(system, &domain).inspect_err(|_| give_up(asked, &paths))?;
     Ok(Outcome::Made(uuid))
 }
 
-/// Snapshots of these disks: by the path of the disk, path and UUID of the snapshot. All or none.
-fn take(
-    asked: &Asked<'_>,
-    disks: &[Disk],
-    name: &str,
-) -> Result<BTreeMap<String, (String, String)>, XeError> {
-    let system = asked.around.system;
-    let mut made = BTreeMap::new();
-    for disk in disks {
+/// Snapshots of disks: by the path of the disk, path and UUID of the snapshot.
+type Taken = BTreeMap<String, (String, String)>;
+
+/// Removes snapshots of disks that no snapshot of a guest has: nobody would know what they are for, and the disks could neither be made
+/// larger nor be destroyed.
+fn give_up(asked: &Asked<'_>, taken: &Taken) {
+    for (path, uuid) in taken.values() {
+        // The error that is told is the first one.
+        let _ = lvm::remove_volume(asked.around.system, Path::new(path));
+        let _ = forget_disk(asked, uuid);
+    }
+}
+
+/// Snapshots of these disks. All or none.
+fn take(asked: &Asked<'_>, disks: &[Disk], name: &str) -> Result<Taken, XeError> {
+    let mut taken = Taken::new();
+    let result = disks.iter().try_for_each(|disk| {
         let uuid = uuid::Uuid::new_v4().to_string();
-        match lvm::snapshot(system, &disk.path, &uuid) {
-            Ok(path) => {
-                made.insert(
-                    disk.path.to_string_lossy().into_owned(),
-                    (path.to_string_lossy().into_owned(), uuid),
-                );
-            }
-            Err(error) => {
-                for (path, _) in made.values() {
-                    // The error that is told is the first one.
-                    let _ = lvm::remove_volume(system, Path::new(path));
-                }
-                return Err(error);
-            }
-        }
-    }
-    for (_, uuid) in made.values() {
-        name_disk(asked, uuid, name)?;
-    }
-    Ok(made)
+        let path = lvm::snapshot(asked.around.system, &disk.path, &uuid)?;
+        taken.insert(
+            disk.path.to_string_lossy().into_owned(),
+            (path.to_string_lossy().into_owned(), uuid),
+        );
+        Ok(())
+    });
+    result
+        .and_then(|()| {
+            let mut uuids = taken.values().map(|(_, uuid)| uuid);
+            uuids.try_for_each(|uuid| name_disk(asked, uuid, name))
+        })
+        .inspect_err(|_| give_up(asked, &taken))?;
+    Ok(taken)
 }
 
 /// The volumes of a snapshot with what they are snapshots of, by what was written down when it was taken: in the middle of

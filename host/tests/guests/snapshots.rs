@@ -169,3 +169,33 @@ fn a_guest_whose_disk_is_gone_in_the_middle_of_going_back_is_freed() {
         assert_eq!(rest.trim(), "");
     }
 }
+
+#[test]
+fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
+    let two = DEFINITION.replace(
+        "<interface",
+        "<disk type='block' device='disk'><source dev='/dev/bedplate/vdi-bbbbbbbb-1111-4111-8111-111111111111'/>\
+         <target dev='xvdb' bus='xen'/></disk><interface",
+    );
+    let with_both = |system: RecordingSystem| {
+        system
+            .prints(&format!("{V} 'dumpxml --inactive"), &two)
+            .prints(&format!("{V} dumpxml --inactive"), &two)
+    };
+    let second = "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-";
+    let ways: [&dyn Fn(RecordingSystem) -> RecordingSystem; 3] = [
+        &|system| system.fails(&format!("{V} resume"), 1, "it does not go on"),
+        &|system| system.breaks("/var/lib/bedplate/xe/snapshots"),
+        &|system| system.breaks("/var/lib/bedplate/xe/labels"),
+    ];
+    for fail in ways {
+        let system = fail(with_both(running()));
+        run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+        let changes = changes(&system);
+        let made = changes.iter().filter(|line| line.starts_with(second));
+        let gone = changes.iter().filter(|line| line.starts_with("lvremove"));
+        assert_eq!((made.count(), gone.count()), (2, 2), "{changes:?}");
+        let resumed = format!("virsh resume {VM}");
+        assert!(changes.contains(&resumed), "{changes:?}");
+    }
+}
