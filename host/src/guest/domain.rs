@@ -31,6 +31,11 @@ impl Virtualization {
     }
 }
 
+/// Whether libvirt takes this as the name of a guest: it is the name of a file, too.
+pub fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(['/', '\n'])
+}
+
 /// A definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Domain {

@@ -6,7 +6,7 @@ use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::{GuestDisk, GuestNic, is_mac};
 use crate::guest::template::{Template, Wishes, build};
-use crate::guest::{Domain, Virtualization, libvirt, snapshots};
+use crate::guest::{Domain, Virtualization, is_name, libvirt, snapshots};
 use crate::local::MANAGEMENT_BRIDGE;
 use crate::record::Record;
 use crate::selection::one;
@@ -124,11 +124,7 @@ fn install(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let template = Template::find(asked.needed("template")?)?;
     let name = asked.needed("new-name-label")?;
     let hvm = template.virtualization == Virtualization::Hvm;
-    if name.trim().is_empty() || name.contains('/') {
-        return Err(XeError::usage(
-            "new-name-label: a name is not empty and has no slash",
-        ));
-    }
+    check_name(name)?;
     if hvm && asked.get("kernel").is_some() {
         return Err(XeError::usage(
             "kernel= is for PV and PVH guests; this template boots like a real machine",
@@ -207,6 +203,16 @@ fn file_argument(name: &str) -> &'static str {
         "kernel" => "kernel",
         "ramdisk" => "ramdisk",
         _ => "import-file",
+    }
+}
+
+/// Refuses what libvirt would not take, before disks are made and copied.
+pub(super) fn check_name(name: &str) -> Result<(), XeError> {
+    match is_name(name) {
+        true => Ok(()),
+        false => Err(XeError::usage(
+            "new-name-label: a name is not empty and has no slash",
+        )),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::disk::{destroy_disk, duplicate, forget_disk, name_disk};
 use super::owner;
 use super::uuid_of;
-use super::vm_install::{all_disks, name_in_use};
+use super::vm_install::{all_disks, check_name, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::GuestDisk;
@@ -136,7 +136,7 @@ fn give_up(asked: &Asked<'_>, taken: &Taken) {
 /// Snapshots of these disks. All or none.
 fn take(asked: &Asked<'_>, disks: &[Disk], name: &str) -> Result<Taken, XeError> {
     let mut taken = Taken::new();
-    let result = disks.iter().try_for_each(|disk| {
+    let result: Result<(), XeError> = disks.iter().try_for_each(|disk| {
         let uuid = uuid::Uuid::new_v4().to_string();
         let path = lvm::snapshot(asked.around.system, &disk.path, &uuid)?;
         taken.insert(
@@ -371,6 +371,7 @@ fn clone_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
 fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let name = asked.needed("new-name-label")?;
+    check_name(name)?;
     if libvirt::domains(system)?
         .iter()
         .any(|other| other.name() == name)

@@ -223,3 +223,20 @@ fn snapshots_stay_where_the_guest_stays() {
         .collect();
     assert_eq!(lost, [""; 0]);
 }
+
+#[test]
+fn a_name_that_libvirt_would_not_take_is_refused_before_disks_are_copied() {
+    let slash = diskless().replace(">evil<", ">../evil<");
+    for (line, definition) in [
+        ("vm-clone vm=web new-name-label=a/b", diskless()),
+        ("vm-copy vm=web new-name-label=\" \"", diskless()),
+        ("vm-import filename=FILE new-name-label=a/b", diskless()),
+        ("vm-import filename=FILE", slash),
+    ] {
+        let system = system();
+        let (_dir, file) = export_of(&system, definition);
+        let error = run(&system, &line.replace("FILE", &file)).unwrap_err();
+        assert!(error.usage && error.message.contains("slash"), "{error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
+}
