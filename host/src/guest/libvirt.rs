@@ -130,7 +130,7 @@ fn dump(system: &dyn System, uuids: &[String], command: &str) -> Result<Vec<Doma
     if script.is_empty() {
         return Ok(Vec::new());
     }
-    let text = run(system, [script.join("; ").as_str()])?;
+    let text = run_within(system, [script.join("; ").as_str()], ANSWER_TIMEOUT)?;
     split(&text).map(Domain::parse).collect()
 }
 
@@ -208,6 +208,8 @@ mod tests {
                 &format!("{PVH}\nDomain not found\n{other}"),
             );
         let all = domains(&system).unwrap();
+        let waits: Vec<_> = system.commands().iter().map(Command::limit).collect();
+        assert_eq!(waits, [ANSWER_TIMEOUT; 2]);
         let uuids: Vec<_> = all.iter().map(Domain::uuid).collect();
         assert_eq!(
             uuids,
