@@ -305,17 +305,17 @@ impl Domain {
         }
     }
 
-    /// Takes the media whose path fits out of the optical drives, and those that are no path.
+    /// Takes the media whose path fits out of the optical drives, and those that are no path. Of drives with another medium nothing
+    /// stays but what was looked at.
     pub fn eject(&mut self, fits: impl Fn(&str) -> bool) {
         for node in &mut child(&mut self.root, "devices").children {
             if let XMLNode::Element(device) = node
                 && device.name == "disk"
                 && let Some(drive) = GuestDisk::read(device)
                 && drive.cdrom
-                && drive.source.as_deref().is_none_or(&fits)
             {
                 *device = GuestDisk {
-                    source: None,
+                    source: drive.source.filter(|path| !fits(path)),
                     ..drive
                 }
                 .to_xml();

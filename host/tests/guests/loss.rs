@@ -207,6 +207,40 @@ fn an_import_reads_no_file_of_the_host_in_an_optical_drive() {
             "{source} {trust}"
         );
     }
+    // What libvirt reads is what is looked at, whatever else stands beside it.
+    for (kind, source) in [
+        (
+            "file",
+            "<source dev='/srv/iso/debian.iso' file='/boot/vmlinuz'/>",
+        ),
+        (
+            "block",
+            "<source file='/srv/iso/debian.iso' dev='/dev/sda'/>",
+        ),
+        (
+            "dir",
+            "<source file='/srv/iso/debian.iso' dir='/boot/vmlinuz'/>",
+        ),
+        (
+            "file",
+            "<source file='/srv/iso/debian.iso'/><backingStore type='file'><source file='/boot/vmlinuz'/></backingStore>",
+        ),
+    ] {
+        let system = system();
+        let definition = diskless()
+            .replace(
+                "<disk type='file' device='cdrom'>",
+                &format!("<disk type='{kind}' device='cdrom'>"),
+            )
+            .replace("<target dev='hdd'", &format!("{source}<target dev='hdd'"));
+        let (_dir, file) = export_of(&system, definition);
+        run(&system, &format!("vm-import filename={file}")).unwrap();
+        let text = defined(&system).print();
+        assert!(
+            !text.contains("vmlinuz") && !text.contains("/dev/sda"),
+            "{kind}: {text}"
+        );
+    }
 }
 
 #[test]
