@@ -81,7 +81,12 @@ fn an_export_that_is_interrupted_leaves_no_file() {
             format!("filename={}", target.display()),
         ];
         let mut child = xe(dir.path(), &args);
-        let begun = comes(|| target.exists());
+        let half = dir.path().join("target.incomplete");
+        let begun = comes(|| half.exists());
+        assert!(
+            !target.exists(),
+            "{signal}: what is not whole looks like it"
+        );
         let killed = kill(&format!("-{signal}"), &child.id().to_string());
         comes(|| child.try_wait().unwrap().is_some());
         // It has ended, or never will.
@@ -91,7 +96,10 @@ fn an_export_that_is_interrupted_leaves_no_file() {
         assert!(begun && killed, "{signal}: {stderr}");
         assert!(stderr.contains("TASK_CANCELLED"), "{signal}: {stderr}");
         assert_eq!(output.status.code(), Some(1), "{signal}: {stderr}");
-        assert!(!target.exists(), "{signal}: half a file stays");
+        assert!(
+            !target.exists() && !half.exists(),
+            "{signal}: half a file stays"
+        );
     }
 }
 

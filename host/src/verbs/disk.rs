@@ -328,20 +328,38 @@ fn export(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     if system.exists(path) {
         return Err(file_exists(path));
     }
-    let made = storage::make_file(system, path, disk.size).and_then(|()| {
-        copy::copy(
-            asked.around.machine,
-            (&disk.path, path),
-            disk.size,
-            true,
-            asked.task,
-        )
-    });
+    let begun = incomplete(path);
+    // What a command left that was killed: zeros are not written over it.
+    system
+        .remove_file(&begun)
+        .map_err(|e| XeError::system(&e))?;
+    let made = storage::make_file(system, &begun, disk.size)
+        .and_then(|()| {
+            copy::copy(
+                asked.around.machine,
+                (&disk.path, &begun),
+                disk.size,
+                true,
+                asked.task,
+            )
+        })
+        .and_then(|()| {
+            system
+                .move_file(&begun, path)
+                .map_err(|e| XeError::system(&e))
+        });
     made.inspect_err(|_| {
         // The error that is told is the first one.
-        let _ = system.remove_file(path);
+        let _ = system.remove_file(&begun);
     })?;
     Ok(Outcome::Done)
+}
+
+/// The name of a file until it is whole: it has its size from the beginning.
+fn incomplete(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".incomplete");
+    PathBuf::from(name)
 }
 
 fn copy_disk(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
