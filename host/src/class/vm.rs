@@ -208,7 +208,7 @@ fn write(around: &Surroundings<'_>, record: &Record, changes: &[Change]) -> Resu
             "The control domain is set up by the installation and the answers, not here.",
         ));
     }
-    let old = libvirt::domain(system, &uuid)?;
+    let old = libvirt::whole_domain(system, &uuid)?;
     let mut new = old.clone();
     let mut auto = None;
     for change in changes {

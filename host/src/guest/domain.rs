@@ -338,6 +338,17 @@ impl Domain {
         }
     }
 
+    /// Takes the passwords of its screens away, as libvirt does where nobody asks for them.
+    pub fn forget_secrets(&mut self) {
+        for node in &mut child(&mut self.root, "devices").children {
+            if let XMLNode::Element(device) = node
+                && device.name == "graphics"
+            {
+                device.attributes.remove("passwd");
+            }
+        }
+    }
+
     fn notes(&self) -> Option<&Element> {
         let metadata = find(&self.root, &["metadata"])?;
         children(metadata, "vm").find(|vm| vm.namespace.as_deref() == Some(NAMESPACE))

@@ -84,6 +84,15 @@ pub fn domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
     Domain::parse(&text)
 }
 
+/// The same with its secrets, as the password of its screen: for whoever gives it back to libvirt, which forgets what is left out.
+pub fn whole_domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
+    let command = virsh(["dumpxml", "--inactive", "--security-info", uuid]);
+    let output = system
+        .run(&command.timeout(ANSWER_TIMEOUT).secret_stdout())
+        .map_err(|e| failure(&e))?;
+    Domain::parse(&output.text())
+}
+
 /// UUIDs and names of the guests that `virsh list` prints with these arguments; dom0 is none.
 pub fn named(system: &dyn System, args: &[&str]) -> Result<Vec<(String, String)>, XeError> {
     let list = ["list", "--uuid", "--name"];
@@ -186,7 +195,7 @@ fn with_file(
         .into_iter()
         .chain(options.iter().copied());
     system
-        .run(&virsh(args).stdin(xml))
+        .run(&virsh(args).secret_stdin(xml))
         .map(drop)
         .map_err(|e| failure(&e))
 }

@@ -77,6 +77,7 @@ fn export_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeErro
         snapshot.set_name(&name);
     }
     snapshots::clear(&mut snapshot);
+    snapshot.forget_secrets();
     export(asked, snapshot)
 }
 

@@ -72,7 +72,7 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
     snapshots::refuse_reverting(system, &vm, "")?;
-    let mut domain = libvirt::domain(system, &vm)?;
+    let mut domain = libvirt::whole_domain(system, &vm)?;
     let disks = all_disks(asked, &mut domain)?;
     if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
         return Err(XeError::failure(
@@ -364,7 +364,7 @@ fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError>
 fn clone_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let vm = guest_in(record, &["halted"])?;
     snapshots::refuse_reverting(asked.around.system, &vm, "")?;
-    another(asked, libvirt::domain(asked.around.system, &vm)?)
+    another(asked, libvirt::whole_domain(asked.around.system, &vm)?)
 }
 
 /// A new guest like this one, with copies of its disks.

@@ -249,26 +249,9 @@ impl Terminal for Slow<'_> {
     }
 }
 
-/// A host with a snapshot of the guest, which `lvs` shows, and the UUID of the snapshot.
+/// A host with a snapshot of its guest, and the UUID of that.
 fn with_snapshot() -> (RecordingSystem, String) {
-    let system = system();
-    let uuid = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
-    let made = changes(&system).remove(0);
-    let (_, name) = made.split_once("--name ").unwrap();
-    let name = name.split(' ').next().unwrap();
-    let volume = format!(
-        r#"{{"lv_uuid":"s", "lv_name":"{name}", "lv_size":"67108864", "origin":"vdi-{DISK}", "origin_size":"67108864",
-            "lv_path":"/dev/bedplate/{name}"}}]}}]}}"#
-    );
-    let all = LVS.replace("}]}]}", &format!("}},{volume}"));
-    let states = format!(
-        r#"{{"report":[{{"lv":[{{"lv_name":"vdi-{DISK}","lv_device_open":"","lv_attr":"owi-a-s---"}},
-            {{"lv_name":"{name}","lv_device_open":"","lv_attr":"swi-a-s---"}}]}}]}}"#
-    );
-    let system = system
-        .prints("lvs", &all)
-        .prints("lvs --reportformat json --all", &states);
-    (system, uuid.trim().to_owned())
+    snapshot_of(system())
 }
 
 /// The same with somebody whose tasks are seen, and who asks for what needs an answer.

@@ -91,16 +91,10 @@ fn going_back_that_was_cut_off_is_finished_by_running_it_again() {
 
 /// A host with a snapshot of its guest, and the UUID of that.
 fn with_snapshot() -> (RecordingSystem, String) {
-    let system = system().prints(
+    snapshot_of(system().prints(
         &format!("{V} list --uuid --all --autostart"),
         &format!("{VM}\n"),
-    );
-    let snapshot = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
-    let made = changes(&system).remove(0);
-    let (_, name) = made.split_once("--name ").unwrap();
-    let name = name.split(' ').next().unwrap();
-    let system = system.prints(ASKS, &volumes(&[&format!("vdi-{DISK}"), name]));
-    (system, snapshot.trim().to_owned())
+    ))
 }
 
 /// The same where the power went while the guest went back.
@@ -198,4 +192,23 @@ fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
         let resumed = format!("virsh resume {VM}");
         assert!(changes.contains(&resumed), "{changes:?}");
     }
+}
+
+#[test]
+fn a_guest_keeps_the_password_of_its_screen() {
+    for line in [
+        "vm-param-set vm=web name-description=x",
+        "vm-param-set vm=web name-label=db",
+        "vm-memory-set vm=web memory=1GiB",
+        "vm-memory-limits-set vm=web static-max=1GiB",
+    ] {
+        let system = with_password(system());
+        run(&system, line).unwrap();
+        let text = defined(&system).print();
+        assert!(text.contains("hunter2"), "{line}: {text}");
+    }
+    let (system, snapshot) = snapshot_of(with_password(system()));
+    let line = format!("snapshot-revert uuid={snapshot} force=true");
+    run(&system, &line).unwrap();
+    assert!(defined(&system).print().contains("hunter2"));
 }
