@@ -70,11 +70,15 @@ fn finish_one(system: &dyn System, name: &str) -> Result<(), XeError> {
     }
     if !is_defined(system, uuid)? {
         let bytes = system.read_file(&path).map_err(|e| XeError::system(&e))?;
-        define(
-            system,
-            &Domain::parse(&String::from_utf8_lossy(&bytes))?,
-            auto,
-        )?;
+        let mut domain = Domain::parse(&String::from_utf8_lossy(&bytes))?;
+        match define(system, &domain, auto) {
+            // Somebody gave the name to another one meanwhile. Nothing that lists guests would work until this one has a name.
+            Err(error) if error.code == "VM_NAME_IN_USE" => {
+                domain.set_name(&format!("{}-{uuid}", domain.name()));
+                define(system, &domain, auto)?;
+            }
+            result => result?,
+        }
     } else if auto {
         libvirt::run(system, ["autostart", uuid])?;
     }
@@ -202,5 +206,23 @@ mod tests {
         // Its file was listed, and is gone.
         finish_one(&system, &format!("{AUTO}{UUID}")).unwrap();
         assert!(system.command_lines().is_empty());
+    }
+
+    #[test]
+    fn one_whose_name_was_taken_meanwhile_comes_back_under_another() {
+        let (old, _) = definitions();
+        let taken = "error: domain 'lab pvh' is already defined with uuid 1";
+        let system = RecordingSystem::new()
+            .prints(&format!("{V} list --uuid --all"), "\n")
+            .file(file(UUID, false), old.print())
+            .fails(&format!("{V} define"), 1, taken)
+            .prints_for(
+                &format!("{V} define"),
+                &format!("<name>lab pvh-{UUID}</name>"),
+                "",
+            );
+        finish(&system).unwrap();
+        assert_eq!(changes(&system).len(), 2);
+        assert!(!system.exists(&file(UUID, false)));
     }
 }
