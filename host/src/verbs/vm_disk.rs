@@ -333,6 +333,9 @@ fn of_vbd(system: &dyn System, record: &Record) -> Result<(String, GuestDisk), X
 fn vbd_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let (vm, disk) = of_vbd(asked.around.system, record)?;
     let state = state_of(asked, &vm)?;
+    // Where it is unplugged, only the definition has it.
+    let attached = record.text("currently-attached").as_deref() == Some("true");
+    let state = state.filter(|_| attached);
     detach(asked, &vm, &disk.to_xml(), state.as_deref())?;
     let system = asked.around.system;
     let all = storage::disks(system, &storage::repositories(system)?)?;

@@ -48,6 +48,20 @@ fn disks_and_interfaces_are_records() {
 }
 
 #[test]
+fn a_disk_that_is_unplugged_can_be_taken_away_while_the_guest_runs() {
+    let without = DEFINITION.replace("dev='xvda'", "dev='xvdz'");
+    let system = running()
+        .prints(&format!("{V} dumpxml {VM}"), &without)
+        .prints(&format!("{V} 'dumpxml {VM}"), &without);
+    let vbd = run(&system, "vbd-list device=xvda --minimal").unwrap();
+    run(&system, &format!("vbd-destroy uuid={}", vbd.trim())).unwrap();
+    assert_eq!(
+        changes(&system),
+        [format!("virsh detach-device {VM} /dev/stdin --config")]
+    );
+}
+
+#[test]
 fn a_snapshot_keeps_definition_and_disks_and_can_be_gone_back_to() {
     let system = running();
     let uuid = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
