@@ -169,6 +169,30 @@ pub(super) fn refuse_users(asked: &Asked<'_>, places: &[PathBuf]) -> Result<(), 
     }
 }
 
+/// Refuses where a guest other than `vm` has one of these disks.
+pub(super) fn refuse_other_guests<'p>(
+    asked: &Asked<'_>,
+    vm: &str,
+    paths: impl IntoIterator<Item = &'p Path>,
+) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let mut others = libvirt::domains(system)?;
+    others.retain(|domain| domain.uuid() != vm);
+    for path in paths {
+        let has = |domain: &&Domain| domain.disks().iter().any(|disk| disk.is_on(system, path));
+        if let Some(other) = others.iter().find(has) {
+            return Err(XeError::failure(
+                "VDI_IN_USE",
+                "Another virtual machine has this disk as well; take it away there first (vbd-destroy).",
+            )
+            .with("location", path.display().to_string())
+            .with("vm", other.uuid())
+            .with("name-label", other.name()));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses where a guest has the disk that runs, or that is suspended: it goes on with what it knows of the disk.
 fn refuse_running(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
     let system = asked.around.system;

@@ -1,6 +1,6 @@
 //! Snapshots and copies of virtual machines.
 
-use super::disk::{destroy_disk, duplicate, forget_disk, name_disk};
+use super::disk::{destroy_disk, duplicate, forget_disk, name_disk, refuse_other_guests};
 use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, check_name, name_in_use};
@@ -191,7 +191,8 @@ fn to_revert(asked: &Asked<'_>, record: &Record) -> Result<Reverted, XeError> {
     let begun = snapshot.own(snapshots::REVERTING);
     let pairs = pairs(&snapshot);
     revert::check(system, &pairs, begun.is_some())?;
-    refuse_others(asked, &vm, &pairs)?;
+    // It would be set back, too, and both would have the disk.
+    refuse_other_guests(asked, &vm, pairs.iter().map(|pair| pair.origin.as_path()))?;
     Ok(Reverted {
         current: libvirt::domain(system, &vm)?,
         snapshot,
@@ -199,27 +200,6 @@ fn to_revert(asked: &Asked<'_>, record: &Record) -> Result<Reverted, XeError> {
         pairs,
         begun,
     })
-}
-
-/// Refuses where another guest has one of the disks by now: it would be set back, too, and both would have it.
-fn refuse_others(asked: &Asked<'_>, vm: &str, pairs: &[Pair]) -> Result<(), XeError> {
-    let system = asked.around.system;
-    let mut others = libvirt::domains(system)?;
-    others.retain(|domain| domain.uuid() != vm);
-    for other in others {
-        let disks = other.disks();
-        let has = |pair: &&Pair| disks.iter().any(|disk| disk.is_on(system, &pair.origin));
-        if let Some(pair) = pairs.iter().find(has) {
-            return Err(XeError::failure(
-                "VDI_IN_USE",
-                "Another virtual machine has a disk that would be set back, too; take it away there first (vbd-destroy).",
-            )
-            .with("location", pair.origin.display().to_string())
-            .with("vm", other.uuid())
-            .with("name-label", other.name()));
-        }
-    }
-    Ok(())
 }
 
 fn goes_back(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {

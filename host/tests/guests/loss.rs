@@ -244,6 +244,21 @@ fn an_import_reads_no_file_of_the_host_in_an_optical_drive() {
 }
 
 #[test]
+fn a_disk_that_another_guest_has_as_well_is_not_taken_away_by_half() {
+    const OTHER: &str = "99999999-2222-4333-8444-555555555555";
+    let both = DEFINITION.to_owned() + &DEFINITION.replace(VM, OTHER).replace(">web<", ">db<");
+    let system = system()
+        .prints(
+            &format!("{V} list --uuid --all"),
+            &format!("{VM}\n{OTHER}\n"),
+        )
+        .prints(&format!("{V} 'dumpxml"), &both);
+    let error = run(&system, "vm-disk-remove vm=web device=0").unwrap_err();
+    assert_eq!(error.code, "VDI_IN_USE", "{error}");
+    assert_eq!(changes(&system), [""; 0]);
+}
+
+#[test]
 fn snapshots_stay_where_the_guest_stays() {
     let system = system();
     let snapshot = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
