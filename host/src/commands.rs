@@ -12,8 +12,8 @@ use crate::query::{self, nearest};
 use crate::record::{Field, Record};
 use crate::selection::{Unsaid, select};
 use crate::task::Task;
-use crate::terminal::Terminal;
-use crate::verb::{Arg, Asked, Outcome, Run, Verb};
+use crate::terminal::{self, Terminal};
+use crate::verb::{Arg, Asked, Outcome, Question, Run, Verb};
 use crate::{XeError, help, verbs, xenserver_args};
 use serde_json::json;
 use steps::System;
@@ -148,10 +148,7 @@ impl Command {
     pub fn class(&self) -> Option<Class> {
         match self {
             Command::Param(_, class) => Some(*class),
-            Command::Verb(Verb {
-                run: Run::Each(class, _),
-                ..
-            }) => Class::named(class),
+            Command::Verb(verb) => verb.run.class().and_then(Class::named),
             _ => None,
         }
     }
@@ -193,21 +190,23 @@ fn run_verb(
     around: &Surroundings<'_>,
 ) -> Result<String, XeError> {
     verb.check(line)?;
-    let task = match verbs::is_long(verb) {
+    let begin = || match verbs::is_long(verb) {
         true => Task::begin(around.system, verb.name, around.now),
         false => Task::short(around.system),
     };
-    let asked = Asked {
-        line,
-        around,
-        task: &task,
-    };
-    let (class, run) = match verb.run {
+    let (class, question, run) = match verb.run {
         Run::Once(run) => {
+            let task = begin();
+            let asked = Asked {
+                line,
+                around,
+                task: &task,
+            };
             let _held = locks::of_line(&asked, verb.name)?;
             return run(&asked).map(|outcome| told(&[outcome], line.json));
         }
-        Run::Each(class, run) => (class, run),
+        Run::Each(class, run) => (class, None, run),
+        Run::Agreed(class, question, run) => (class, Some(question), run),
     };
     let class = Class::named(class).ok_or_else(|| {
         XeError::failure("INTERNAL_ERROR", format!("there is no class {class:?}"))
@@ -221,17 +220,32 @@ fn run_verb(
     let listed = class.fields.iter().filter(|field| field.listed);
     let wanted: Vec<_> = listed.map(|field| field.name).collect();
     let records = select(line, &args, class, around, wanted.clone(), Unsaid::Refused)?;
+    // Somebody may take hours for an answer: nothing is held meanwhile, and no task keeps the host from going down.
+    let mut agreed = agree(question, line, around, &records)?.into_iter();
+    let task = begin();
+    let asked = Asked {
+        line,
+        around,
+        task: &task,
+    };
     let (outcomes, failures) = on_each(&records, |record| {
+        let agreed = agreed.next().transpose()?.flatten();
         let held = locks::of_record(&asked, verb.name, record)?;
-        if held.is_empty() {
-            return run(&asked, record);
-        }
         // Another command may have changed it before the lock was had.
-        let uuid = record.text("uuid").unwrap_or_default();
-        let args = [("uuid".to_owned(), uuid)];
-        let records = select(line, &args, class, around, wanted.clone(), Unsaid::Refused)?;
-        let outcome = records.iter().map(|record| run(&asked, record)).next();
-        outcome.unwrap_or(Ok(Outcome::Done))
+        let again = match held.is_empty() {
+            true => Vec::new(),
+            false => {
+                let args = [("uuid".to_owned(), record.text("uuid").unwrap_or_default())];
+                select(line, &args, class, around, wanted.clone(), Unsaid::Refused)?
+            }
+        };
+        let record = again.first().unwrap_or(record);
+        if let (Some(question), Some(agreed)) = (question, agreed)
+            && question(&asked, record)? != agreed
+        {
+            return Err(terminal::outdated());
+        }
+        run(&asked, record)
     });
     let printed = told(&outcomes, line.json);
     match records.len() {
@@ -239,6 +253,30 @@ fn run_verb(
         1 => failures.into_iter().next().map_or(Ok(printed), Err),
         _ => XeError::several(failures, printed.clone()).map_or(Ok(printed), Err),
     }
+}
+
+/// Has somebody agree to what is going to be done with each record: what was said, or why it is not done. None where nothing is to
+/// be asked.
+fn agree(
+    question: Option<Question>,
+    line: &Invocation,
+    around: &Surroundings<'_>,
+    records: &[Record],
+) -> Result<Vec<Result<Option<String>, XeError>>, XeError> {
+    let asked = Asked {
+        line,
+        around,
+        task: &Task::short(around.system),
+    };
+    let force = asked.flag("force")?;
+    let agree = |record: &Record| match question {
+        Some(question) if !force => {
+            let text = question(&asked, record)?;
+            terminal::confirm(around.terminal, &text).map(|()| Some(text))
+        }
+        _ => Ok(None),
+    };
+    Ok(records.iter().map(agree).collect())
 }
 
 /// Acts on all of them, whatever fails with some: what went well, and the failures with the UUIDs of what they are about. Somebody

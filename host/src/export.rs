@@ -216,7 +216,8 @@ pub fn read(
     begin: impl FnOnce(&Manifest) -> Result<Vec<(Box<dyn BlockDevice + Send>, bool)>, XeError>,
 ) -> Result<Manifest, XeError> {
     let mut archive = tar::Archive::new(file);
-    let mut entries = archive.entries().map_err(|e| unreadable(&e))?;
+    // Names are short and files whole: what tar has for others would be read into memory, whatever its size.
+    let mut entries = archive.entries().map_err(|e| unreadable(&e))?.raw(true);
     let mut sum = Sum::default();
     let mut next = || -> Result<(String, Vec<u8>), XeError> {
         let mut entry = entries
@@ -465,6 +466,20 @@ mod tests {
         let without = [&file[..first], &file[first + chunk..]].concat();
         let error = import(&without, true).unwrap_err();
         assert!(error.message.contains("checksum"), "{error}");
+    }
+
+    #[test]
+    fn an_archive_has_no_long_names() {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_path("././@LongLink").unwrap();
+        header.set_size(MANIFEST.len() as u64 + 1);
+        header.set_cksum();
+        let mut name = [MANIFEST.as_bytes(), &[0]].concat();
+        name.resize(512, 0);
+        let long = [header.as_bytes().as_slice(), &name, &file()].concat();
+        let error = import(&long, true).unwrap_err();
+        assert_eq!(error.code, "IMPORT_ERROR_CORRUPT", "{error}");
     }
 
     #[test]

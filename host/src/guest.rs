@@ -10,4 +10,4 @@ pub mod snapshots;
 pub mod template;
 mod xml;
 
-pub use domain::{Domain, Virtualization};
+pub use domain::{Domain, Virtualization, is_name};

@@ -172,4 +172,6 @@ fn uptime_ms(system: &dyn System) -> Option<u64> {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ pub fn note() -> nix::Result<()> {
 }
 
 /// Ends what this process started, with all that is in its group: with this process the locks go, and nobody may write to a disk
-/// without one. They inherit that the signals are blocked, so nothing less ends them.
+/// without one. Nobody waits for what they would do at a milder signal.
 fn kill_children() {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
     for thread in threads.flatten() {

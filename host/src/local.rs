@@ -47,6 +47,31 @@ pub fn boot_record_at(system: &dyn System, path: &Path) -> Result<BootRecord, St
         .map_err(|e| format!("{} cannot be understood: {e}", path.display()))
 }
 
+/// What the initrd records of an ordinary boot of the release `version` from the root `device`.
+#[cfg(test)]
+pub(crate) fn boot_of(version: &str, device: &str) -> BootRecord {
+    BootRecord {
+        mode: slots::Mode::Host,
+        root: slots::RootIdentity {
+            version: version.into(),
+            image_name: "x.root.img".into(),
+            image_size: 8192,
+            image_sha256: "a".repeat(64),
+            verity: slots::Verity {
+                data_blocks: 1,
+                salt: String::new(),
+                root_hash: "a".repeat(64),
+            },
+        },
+        root_device: device.into(),
+        medium: None,
+        state_device: None,
+        mirror: None,
+        root_opened_ms: 900,
+        warnings: Vec::new(),
+    }
+}
+
 /// The identity of this installation: systemd's machine id, written as a UUID.
 pub fn host_uuid(system: &dyn System) -> Option<Uuid> {
     Uuid::parse_str(&short_text(system, "/etc/machine-id")?).ok()

@@ -10,6 +10,7 @@ use crate::guest::{Domain, libvirt, snapshots};
 use crate::local::derived_uuid;
 use crate::record::Record;
 use crate::selection::one;
+use crate::storage::{self, Repository};
 use crate::verb::Asked;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ enum Work {
     Connection,
     /// The definition of the guest of a device.
     Device,
+    /// The repository with everything in it.
+    Repository,
 }
 
 /// What a command works on; none where it spoils nothing, or where it ends a guest: that must work whatever else goes on.
@@ -69,6 +72,7 @@ fn work(verb: &str) -> Option<Work> {
         "snapshot-revert" => Work::Revert,
         "vbd-create" | "vbd-destroy" | "vbd-plug" | "vbd-unplug" => Work::Connection,
         "vif-create" | "vif-destroy" | "vif-plug" | "vif-unplug" => Work::Device,
+        "sr-destroy" | "sr-forget" => Work::Repository,
         _ => return None,
     })
 }
@@ -98,7 +102,7 @@ pub fn of_record(
         Work::Life => Ok(vec![taker.guest(&uuid, Hold::Alone)?]),
         Work::Definition => taker.definition(&uuid),
         Work::Disk(hold) => match record.text("location") {
-            Some(path) => Ok(vec![taker.disk(Path::new(&path), hold)?]),
+            Some(path) => taker.disk(Path::new(&path), hold),
             None => Ok(Vec::new()),
         },
         Work::Snapshot(hold) => taker.snapshot(&snapshots::one(taker.system, &uuid)?, hold),
@@ -123,9 +127,13 @@ pub fn of_record(
                 .text("location")
                 .filter(|path| is_disk && !path.is_empty())
             {
-                held.push(taker.disk(Path::new(&path), Hold::Alone)?);
+                held.extend(taker.disk(Path::new(&path), Hold::Alone)?);
             }
             Ok(held)
+        }
+        Work::Repository => {
+            let repository = storage::repository(taker.system, &uuid)?;
+            Ok(vec![taker.repository(&repository.folder(), Hold::Alone)?])
         }
     }
 }
@@ -151,7 +159,7 @@ pub fn of_line(asked: &Asked<'_>, verb: &'static str) -> Result<Vec<Held>, XeErr
         // Several guests may have one medium.
         && text("vdi", disk, "read-only")?.as_deref() != Some("true")
     {
-        held.push(taker.disk(Path::new(&path), Hold::Alone)?);
+        held.extend(taker.disk(Path::new(&path), Hold::Alone)?);
     }
     Ok(held)
 }
@@ -164,6 +172,24 @@ pub fn of_definition(system: &dyn System, guest: &str) -> Result<Vec<Held>, XeEr
     }
 }
 
+/// The same for whoever has time: none where another command works with the guest or its definition.
+pub fn of_idle_definition(system: &dyn System, guest: &str) -> Result<Option<Vec<Held>>, XeError> {
+    let what = definition_of(guest);
+    let all = [
+        (Path::new(FOLDER).join(guest_file(guest)), Hold::Shared),
+        (edit_file(&what), Hold::Alone),
+    ];
+    let mut held = Vec::new();
+    for (path, hold) in all {
+        match system.lock(&path, hold, &what) {
+            Ok(lock) => held.push(lock),
+            Err(LockError::Taken { .. }) => return Ok(None),
+            Err(LockError::File(error)) => return Err(XeError::system(&error)),
+        }
+    }
+    Ok(Some(held))
+}
+
 /// For a change of the fields of a snapshot: not while the guest goes back to it, which is noted there.
 pub fn of_snapshot(system: &dyn System, uuid: &str) -> Result<Vec<Held>, XeError> {
     let file = format!("snapshot-{uuid}");
@@ -174,13 +200,18 @@ pub fn of_snapshot(system: &dyn System, uuid: &str) -> Result<Vec<Held>, XeError
 }
 
 /// A disk that is made, until it is filled.
-pub fn new_disk(system: &dyn System, path: &Path) -> Result<Held, XeError> {
-    Taker::new(system, "making it").disk(path, Hold::Alone)
+pub fn new_disk(system: &dyn System, path: &Path) -> Result<Vec<Held>, XeError> {
+    Taker::new(system, "making a disk").disk(path, Hold::Alone)
+}
+
+/// A repository that a disk is made in, until somebody has that.
+pub fn making_in(system: &dyn System, repository: &Repository) -> Result<Held, XeError> {
+    Taker::new(system, "making a disk").repository(&repository.folder(), Hold::Shared)
 }
 
 /// For reading a file, changing what was read and writing it again. Waits for others that do the same.
 pub fn edit(system: &dyn System, what: &str) -> Result<Held, XeError> {
-    let path = Path::new(FOLDER).join(format!("edit-{}", key(what)));
+    let path = edit_file(what);
     let start = Instant::now();
     loop {
         match system.lock(&path, Hold::Alone, what) {
@@ -200,6 +231,19 @@ pub fn edit(system: &dyn System, what: &str) -> Result<Held, XeError> {
             }
         }
     }
+}
+
+fn edit_file(what: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("edit-{}", key(what)))
+}
+
+/// What is edited where a definition is changed.
+fn definition_of(guest: &str) -> String {
+    format!("the definition of {guest}")
+}
+
+fn guest_file(uuid: &str) -> String {
+    format!("vm-{uuid}")
 }
 
 /// The name of a file for something with any name.
@@ -236,6 +280,7 @@ impl<'a> Taker<'a> {
         let words = match kind {
             "vm" => "virtual machine",
             "vdi" => "virtual disk",
+            "sr" => "storage repository",
             _ => "snapshot",
         };
         let said = format!("{} of {object}", self.verb);
@@ -255,18 +300,32 @@ impl<'a> Taker<'a> {
     }
 
     fn guest(&self, uuid: &str, hold: Hold) -> Result<Held, XeError> {
-        self.take(&format!("vm-{uuid}"), hold, ("vm", uuid))
+        self.take(&guest_file(uuid), hold, ("vm", uuid))
     }
 
-    fn disk(&self, path: &Path, hold: Hold) -> Result<Held, XeError> {
-        let path = plain(self.system, path).display().to_string();
-        self.take(&format!("vdi-{}", key(&path)), hold, ("vdi", &path))
+    /// With the repository that it is in, which must not go meanwhile.
+    fn disk(&self, path: &Path, hold: Hold) -> Result<Vec<Held>, XeError> {
+        let path = plain(self.system, path);
+        let repository = path
+            .parent()
+            .map(|folder| self.repository(folder, Hold::Shared))
+            .transpose()?;
+        let path = path.display().to_string();
+        let disk = self.take(&format!("vdi-{}", key(&path)), hold, ("vdi", &path))?;
+        Ok(repository.into_iter().chain([disk]).collect())
+    }
+
+    /// By the folder that the paths of its disks start with.
+    fn repository(&self, folder: &Path, hold: Hold) -> Result<Held, XeError> {
+        let folder = plain(self.system, folder).display().to_string();
+        self.take(&format!("sr-{}", key(&folder)), hold, ("sr", &folder))
     }
 
     fn disks(&self, paths: &[PathBuf], hold: Hold) -> Result<Vec<Held>, XeError> {
         // Nobody keeps himself out.
         let paths: BTreeSet<_> = paths.iter().map(|path| plain(self.system, path)).collect();
-        paths.iter().map(|path| self.disk(path, hold)).collect()
+        let held: Result<Vec<_>, _> = paths.iter().map(|path| self.disk(path, hold)).collect();
+        Ok(held?.into_iter().flatten().collect())
     }
 
     fn guest_with_disks(&self, uuid: &str, hold: Hold) -> Result<Vec<Held>, XeError> {
@@ -287,7 +346,7 @@ impl<'a> Taker<'a> {
     fn definition(&self, uuid: &str) -> Result<Vec<Held>, XeError> {
         Ok(vec![
             self.guest(uuid, Hold::Shared)?,
-            edit(self.system, &format!("the definition of {uuid}"))?,
+            edit(self.system, &definition_of(uuid))?,
         ])
     }
 }
@@ -326,7 +385,7 @@ mod tests {
     #[test]
     fn every_command_that_is_kept_apart_is_one() {
         let working = crate::verbs::all().filter(|verb| work(verb.name).is_some());
-        assert_eq!(working.count(), 38, "a name of the list is no command");
+        assert_eq!(working.count(), 40, "a name of the list is no command");
     }
 
     #[test]

@@ -162,9 +162,22 @@ pub fn execute(
             command.suffix()
         )));
     }
-    let wanted = changes.iter().map(Change::field).collect();
-    let records = select(line, &args, class, around, wanted, Unsaid::Refused)?;
+    let wanted: Vec<_> = changes.iter().map(Change::field).collect();
+    let select = |args: &[_]| select(line, args, class, around, wanted.clone(), Unsaid::Refused);
+    let records = select(&args)?;
     let (_, mut failures) = on_each(&records, |record| {
+        let uuid = record.text("uuid").unwrap_or_default();
+        let held = match class.name {
+            "vm" => locks::of_definition(around.system, &uuid)?,
+            "snapshot" => locks::of_snapshot(around.system, &uuid)?,
+            _ => Vec::new(),
+        };
+        // Another command may have changed it before the lock was had.
+        let again = match held.is_empty() {
+            true => Vec::new(),
+            false => select(&[("uuid".to_owned(), uuid)])?,
+        };
+        let record = again.first().unwrap_or(record);
         change(command, class, around, record, &changes)
     });
     let printed = if line.json { "[]\n" } else { "" }.to_owned();
@@ -197,15 +210,12 @@ fn change(
             }
         }
     }
-    let uuid = record.text("uuid").unwrap_or_default();
-    let _held = match class.name {
-        "vm" => locks::of_definition(around.system, &uuid)?,
-        "snapshot" => locks::of_snapshot(around.system, &uuid)?,
-        _ => Vec::new(),
-    };
     match class.write {
         Some(write) => write(around, record, changes),
-        None => labels::change(around.system, &uuid, changes),
+        None => {
+            let uuid = record.text("uuid").unwrap_or_default();
+            labels::change(around.system, &uuid, changes)
+        }
     }
 }
 

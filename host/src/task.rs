@@ -82,12 +82,12 @@ impl<'a> Task<'a> {
         Some(act(&mut record))
     }
 
-    /// Keeps a lock until the command ends.
-    pub fn hold(&self, held: Held) {
+    /// Keeps locks until the command ends.
+    pub fn hold(&self, held: impl IntoIterator<Item = Held>) {
         self.held
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(held);
+            .extend(held);
     }
 
     /// Tells how far it is; an error where somebody wants it to end.

@@ -50,6 +50,15 @@ pub fn confirm(terminal: &dyn Terminal, what: &str) -> Result<(), XeError> {
     }
 }
 
+/// What was agreed to is not what would be done now.
+pub fn outdated() -> XeError {
+    XeError::failure(
+        "CHANGED_MEANWHILE",
+        "Something that the question was about changed while it waited for an answer. Nothing was done; give the command again and \
+         look at what it asks.",
+    )
+}
+
 /// Nobody: questions stay unanswered, programs are not started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nobody;

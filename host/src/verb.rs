@@ -106,10 +106,26 @@ pub enum Run {
     /// Once.
     Once(fn(&Asked<'_>) -> Result<Outcome, XeError>),
     /// On each record of this class that the other arguments select.
-    Each(
-        &'static str,
-        fn(&Asked<'_>, &Record) -> Result<Outcome, XeError>,
-    ),
+    Each(&'static str, Act),
+    /// The same, where somebody has to agree first, by `yes` or `force=true`: the class, what is asked, and what is then done.
+    Agreed(&'static str, Question, Act),
+}
+
+/// What is done with a record.
+pub type Act = fn(&Asked<'_>, &Record) -> Result<Outcome, XeError>;
+
+/// What is going to be done with a record: a line or more for the terminal, with everything in it that matters to whoever agrees. It
+/// refuses what cannot be done, and changes nothing.
+pub type Question = fn(&Asked<'_>, &Record) -> Result<String, XeError>;
+
+impl Run {
+    /// The class whose records are acted on.
+    pub fn class(&self) -> Option<&'static str> {
+        match self {
+            Run::Once(_) => None,
+            Run::Each(class, _) | Run::Agreed(class, ..) => Some(class),
+        }
+    }
 }
 
 /// A command that does something.
@@ -135,16 +151,13 @@ impl Verb {
     pub fn check(&self, line: &Invocation) -> Result<(), XeError> {
         for (name, value) in &line.args {
             let Some(arg) = self.args.iter().find(|arg| arg.matches(name)) else {
-                match self.run {
-                    Run::Each(..) => continue,
-                    Run::Once(_) => {
-                        return Err(XeError::usage(format!(
-                            "{} does not take {name:?}",
-                            self.name
-                        ))
-                        .with("usage", self.usage()));
-                    }
+                if self.run.class().is_some() {
+                    continue;
                 }
+                return Err(
+                    XeError::usage(format!("{} does not take {name:?}", self.name))
+                        .with("usage", self.usage()),
+                );
             };
             match arg.kind {
                 Kind::Flag => flag(name, value).map(drop)?,
@@ -174,14 +187,9 @@ impl Verb {
 
     /// The arguments as help shows them.
     pub fn usage(&self) -> String {
-        let selector = match self.run {
-            Run::Each(class, _) => Some(format!("uuid=UUID | {class}=NAME | FIELD=VALUE ...")),
-            Run::Once(_) => None,
-        };
-        let several = match self.run {
-            Run::Each(..) => Some("[--multiple]".to_owned()),
-            Run::Once(_) => None,
-        };
+        let class = self.run.class();
+        let selector = class.map(|class| format!("uuid=UUID | {class}=NAME | FIELD=VALUE ..."));
+        let several = class.map(|_| "[--multiple]".to_owned());
         let own = self.args.iter().map(Arg::usage);
         selector
             .into_iter()

@@ -1,5 +1,6 @@
 //! The system seam: every command, mount and file outside of block devices goes through it.
 
+mod child;
 mod command;
 mod files;
 mod lock;

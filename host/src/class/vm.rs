@@ -4,7 +4,7 @@ use super::{Class, Listed, Wanted};
 use crate::XeError;
 use crate::change::Change;
 use crate::commands::Surroundings;
-use crate::guest::{Domain, libvirt, rename, snapshots};
+use crate::guest::{Domain, is_name, libvirt, rename, snapshots};
 use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::host_uuid;
 use crate::record::{Field, Record, Value};
@@ -208,7 +208,7 @@ fn write(around: &Surroundings<'_>, record: &Record, changes: &[Change]) -> Resu
             "The control domain is set up by the installation and the answers, not here.",
         ));
     }
-    let old = libvirt::domain(system, &uuid)?;
+    let old = libvirt::whole_domain(system, &uuid)?;
     let mut new = old.clone();
     let mut auto = None;
     for change in changes {
@@ -246,9 +246,9 @@ pub(super) fn apply(domain: &mut Domain, change: &Change) -> Result<(), XeError>
     let memory_max = domain.memory_max().unwrap_or(0);
     let memory = domain.memory().unwrap_or(memory_max);
     match change {
-        Change::Set("name-label", name) => match name.trim().is_empty() || name.contains('/') {
-            true => return wrong("a name is not empty and has no slash"),
-            false => domain.set_name(name),
+        Change::Set("name-label", name) => match is_name(name) {
+            true => domain.set_name(name),
+            false => return wrong("a name is not empty and has no slash"),
         },
         Change::Set("name-description", text) => domain.set_description(text),
         Change::Clear("name-description") => domain.set_description(""),

@@ -1,5 +1,5 @@
 use super::*;
-use slots::{BootRecord, Mode, RootIdentity, Verity};
+use crate::local::boot_of;
 use steps::RecordingSystem;
 
 /// See `release/src/boot_signature.rs`.
@@ -46,34 +46,14 @@ fn what_kexec_does_not_say_is_an_error() {
 
 /// A host whose kernel and initrd are the word that was signed.
 fn host(kernel: &str) -> RecordingSystem {
-    let root = RootIdentity {
-        version: "0.1.0".into(),
-        image_name: "x.root.img".into(),
-        image_size: 8192,
-        image_sha256: "a".repeat(64),
-        verity: Verity {
-            data_blocks: 1,
-            salt: String::new(),
-            root_hash: "a".repeat(64),
-        },
-    };
-    let folder = Places::default().boot_files(root.id());
-    let record = BootRecord {
-        mode: Mode::Host,
-        root,
-        root_device: "/dev/sda3".into(),
-        medium: None,
-        state_device: None,
-        mirror: None,
-        root_opened_ms: 1,
-        warnings: Vec::new(),
-    };
+    let boot = boot_of("0.1.0", "/dev/sda3");
+    let folder = Places::default().boot_files(boot.root.id());
     RecordingSystem::new()
         .prints("kexec --print-ckr-size", "201326592\n")
         .prints("findmnt", "0c1d\n")
         .file(
             "/run/bedplate/boot.json",
-            serde_json::to_vec(&record).unwrap(),
+            serde_json::to_vec(&boot).unwrap(),
         )
         .file(
             "/proc/xen/xensyms",

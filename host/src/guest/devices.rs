@@ -15,7 +15,7 @@ pub struct GuestDisk {
     pub target: String,
     /// An optical drive.
     pub cdrom: bool,
-    /// The block device or file; none for a drive without a medium.
+    /// The block device or file; none for a drive without a medium, and for what is neither.
     pub source: Option<String>,
     /// The guest cannot write.
     pub read_only: bool,
@@ -40,9 +40,13 @@ fn device_uuid(guest: &str, kind: &str, device: &str) -> String {
 impl GuestDisk {
     /// From `<disk>`.
     pub(super) fn read(disk: &Element) -> Option<GuestDisk> {
-        let source = ["dev", "file"]
-            .iter()
-            .find_map(|name| attribute(disk, &["source"], name));
+        // What is not of the disk's type may be there as well, and is nothing to libvirt.
+        let of_type = disk.attributes.get("type").map(String::as_str);
+        let source = match of_type {
+            Some("block") => attribute(disk, &["source"], "dev"),
+            Some("file") | None => attribute(disk, &["source"], "file"),
+            Some(_) => None,
+        };
         Some(GuestDisk {
             target: attribute(disk, &["target"], "dev")?,
             cdrom: disk

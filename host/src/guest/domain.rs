@@ -31,6 +31,11 @@ impl Virtualization {
     }
 }
 
+/// Whether libvirt takes this as the name of a guest: it is the name of a file, too.
+pub fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(['/', '\n'])
+}
+
 /// A definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Domain {
@@ -300,17 +305,17 @@ impl Domain {
         }
     }
 
-    /// Takes the media whose path fits out of the optical drives, and those that are no path.
+    /// Takes the media whose path fits out of the optical drives, and those that are no path. Of drives with another medium nothing
+    /// stays but what was looked at.
     pub fn eject(&mut self, fits: impl Fn(&str) -> bool) {
         for node in &mut child(&mut self.root, "devices").children {
             if let XMLNode::Element(device) = node
                 && device.name == "disk"
                 && let Some(drive) = GuestDisk::read(device)
                 && drive.cdrom
-                && drive.source.as_deref().is_none_or(&fits)
             {
                 *device = GuestDisk {
-                    source: None,
+                    source: drive.source.filter(|path| !fits(path)),
                     ..drive
                 }
                 .to_xml();
@@ -329,6 +334,17 @@ impl Domain {
                     .insert("address".into(), new_mac());
                 // The name of dom0's end: two of the same name cannot be.
                 remove(device, |element| element.name == "target");
+            }
+        }
+    }
+
+    /// Takes the passwords of its screens away, as libvirt does where nobody asks for them.
+    pub fn forget_secrets(&mut self) {
+        for node in &mut child(&mut self.root, "devices").children {
+            if let XMLNode::Element(device) = node
+                && device.name == "graphics"
+            {
+                device.attributes.remove("passwd");
             }
         }
     }

@@ -84,6 +84,15 @@ pub fn domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
     Domain::parse(&text)
 }
 
+/// The same with its secrets, as the password of its screen: for whoever gives it back to libvirt, which forgets what is left out.
+pub fn whole_domain(system: &dyn System, uuid: &str) -> Result<Domain, XeError> {
+    let command = virsh(["dumpxml", "--inactive", "--security-info", uuid]);
+    let output = system
+        .run(&command.timeout(ANSWER_TIMEOUT).secret_stdout())
+        .map_err(|e| failure(&e))?;
+    Domain::parse(&output.text())
+}
+
 /// UUIDs and names of the guests that `virsh list` prints with these arguments; dom0 is none.
 pub fn named(system: &dyn System, args: &[&str]) -> Result<Vec<(String, String)>, XeError> {
     let list = ["list", "--uuid", "--name"];
@@ -130,7 +139,7 @@ fn dump(system: &dyn System, uuids: &[String], command: &str) -> Result<Vec<Doma
     if script.is_empty() {
         return Ok(Vec::new());
     }
-    let text = run(system, [script.join("; ").as_str()])?;
+    let text = run_within(system, [script.join("; ").as_str()], ANSWER_TIMEOUT)?;
     split(&text).map(Domain::parse).collect()
 }
 
@@ -186,7 +195,7 @@ fn with_file(
         .into_iter()
         .chain(options.iter().copied());
     system
-        .run(&virsh(args).stdin(xml))
+        .run(&virsh(args).secret_stdin(xml))
         .map(drop)
         .map_err(|e| failure(&e))
 }
@@ -208,6 +217,8 @@ mod tests {
                 &format!("{PVH}\nDomain not found\n{other}"),
             );
         let all = domains(&system).unwrap();
+        let waits: Vec<_> = system.commands().iter().map(Command::limit).collect();
+        assert_eq!(waits, [ANSWER_TIMEOUT; 2]);
         let uuids: Vec<_> = all.iter().map(Domain::uuid).collect();
         assert_eq!(
             uuids,

@@ -7,6 +7,7 @@
 use super::{Domain, libvirt};
 use crate::XeError;
 use crate::local::names_in;
+use crate::locks;
 use std::path::{Path, PathBuf};
 use steps::System;
 
@@ -41,30 +42,47 @@ pub fn rename(system: &dyn System, old: &Domain, new: &Domain) -> Result<(), XeE
     renamed
 }
 
-/// Brings back guests whose renaming was cut off.
+/// Brings back guests whose renaming was cut off. One that goes on now is left to who does it.
 ///
 /// # Errors
 /// When libvirt does not take one back. The file stays for the next time.
 pub fn finish(system: &dyn System) -> Result<(), XeError> {
-    for name in names_in(system, FOLDER, ".xml")? {
-        let path = Path::new(FOLDER).join(format!("{name}.xml"));
-        let (auto, uuid) = match name.strip_prefix(AUTO) {
-            Some(uuid) => (true, uuid),
-            None => (false, name.as_str()),
-        };
-        if !is_defined(system, uuid)? {
-            let bytes = system.read_file(&path).map_err(|e| XeError::system(&e))?;
-            define(
-                system,
-                &Domain::parse(&String::from_utf8_lossy(&bytes))?,
-                auto,
-            )?;
-        } else if auto {
-            libvirt::run(system, ["autostart", uuid])?;
-        }
-        system.remove_file(&path).map_err(|e| XeError::system(&e))?;
+    names_in(system, FOLDER, ".xml")?
+        .iter()
+        .try_for_each(|name| finish_one(system, name))
+}
+
+/// The same for one, by the name of its file.
+fn finish_one(system: &dyn System, name: &str) -> Result<(), XeError> {
+    let (auto, uuid) = match name.strip_prefix(AUTO) {
+        Some(uuid) => (true, uuid),
+        None => (false, name),
+    };
+    // Between the steps of a renaming that goes on the guest is not defined. To bring it back would keep its new definition out, and
+    // without the file a power cut would lose both.
+    let Some(_held) = locks::of_idle_definition(system, uuid)? else {
+        return Ok(());
+    };
+    let path = file(uuid, auto);
+    // It was done before the lock was had.
+    if !system.exists(&path) {
+        return Ok(());
     }
-    Ok(())
+    if !is_defined(system, uuid)? {
+        let bytes = system.read_file(&path).map_err(|e| XeError::system(&e))?;
+        let mut domain = Domain::parse(&String::from_utf8_lossy(&bytes))?;
+        match define(system, &domain, auto) {
+            // Somebody gave the name to another one meanwhile. Nothing that lists guests would work until this one has a name.
+            Err(error) if error.code == "VM_NAME_IN_USE" => {
+                domain.set_name(&format!("{}-{uuid}", domain.name()));
+                define(system, &domain, auto)?;
+            }
+            result => result?,
+        }
+    } else if auto {
+        libvirt::run(system, ["autostart", uuid])?;
+    }
+    system.remove_file(&path).map_err(|e| XeError::system(&e))
 }
 
 fn define(system: &dyn System, domain: &Domain, auto: bool) -> Result<(), XeError> {
@@ -165,5 +183,46 @@ mod tests {
         let none = RecordingSystem::new();
         finish(&none).unwrap();
         assert!(none.command_lines().is_empty(), "it costs nothing else");
+    }
+
+    #[test]
+    fn a_renaming_that_goes_on_is_left_alone() {
+        let (old, _) = definitions();
+        let system = RecordingSystem::new()
+            .prints(&format!("{V} list --uuid --all"), "\n")
+            .file(file(UUID, true), old.print());
+        let renaming = locks::of_definition(&system, UUID).unwrap();
+        finish(&system).unwrap();
+        assert_eq!(changes(&system), [""; 0], "undefined, and not yet defined");
+        assert!(system.exists(&file(UUID, true)));
+        drop(renaming);
+        finish(&system).unwrap();
+        assert!(!system.exists(&file(UUID, true)), "it was cut off there");
+    }
+
+    #[test]
+    fn a_renaming_that_was_done_before_the_lock_was_had_is_done() {
+        let system = RecordingSystem::new().prints(&format!("{V} list --uuid --all"), "\n");
+        // Its file was listed, and is gone.
+        finish_one(&system, &format!("{AUTO}{UUID}")).unwrap();
+        assert!(system.command_lines().is_empty());
+    }
+
+    #[test]
+    fn one_whose_name_was_taken_meanwhile_comes_back_under_another() {
+        let (old, _) = definitions();
+        let taken = "error: domain 'lab pvh' is already defined with uuid 1";
+        let system = RecordingSystem::new()
+            .prints(&format!("{V} list --uuid --all"), "\n")
+            .file(file(UUID, false), old.print())
+            .fails(&format!("{V} define"), 1, taken)
+            .prints_for(
+                &format!("{V} define"),
+                &format!("<name>lab pvh-{UUID}</name>"),
+                "",
+            );
+        finish(&system).unwrap();
+        assert_eq!(changes(&system).len(), 2);
+        assert!(!system.exists(&file(UUID, false)));
     }
 }

@@ -47,10 +47,19 @@ fn file(uuid: &str) -> PathBuf {
 /// All of them, the oldest first.
 pub fn all(system: &dyn System) -> Result<Vec<Domain>, XeError> {
     let read = |uuid: &String| {
-        let bytes = system
-            .read_file(&file(uuid))
-            .map_err(|e| XeError::system(&e))?;
-        Domain::parse(&String::from_utf8_lossy(&bytes))
+        let path = file(uuid);
+        let bytes = system.read_file(&path).map_err(|e| XeError::system(&e))?;
+        // A guest may be in the middle of going back to it, so none is started without it being known.
+        Domain::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
+            XeError::failure(
+                error.code,
+                format!(
+                    "{}; correct this file of a snapshot, or move it elsewhere to go on without the snapshot",
+                    error.message
+                ),
+            )
+            .with("file", path.display().to_string())
+        })
     };
     let mut all: Vec<_> = names_in(system, FOLDER, ".xml")?
         .iter()
@@ -141,5 +150,15 @@ mod tests {
         forget(&system, "2").unwrap();
         assert_eq!(one(&system, "2").unwrap_err().code, "UUID_INVALID");
         assert_eq!(one(&system, "1").unwrap().uuid(), "1");
+    }
+
+    #[test]
+    fn one_that_is_damaged_is_named() {
+        let system = RecordingSystem::new().file(file("1"), "<domain");
+        let error = all(&system).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("file: {FOLDER}/1.xml")) && error.contains("move it"),
+            "{error}"
+        );
     }
 }

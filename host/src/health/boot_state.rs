@@ -109,3 +109,81 @@ fn read(path: &Path) -> Result<Option<EnvBlock>, MarkError> {
         Err(e) => Err(e.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::testing::*;
+    use std::fs;
+
+    #[test]
+    fn the_state_after_a_good_boot() {
+        // The root under trial came up.
+        let (after, failed) = after_good_boot(&state(Some(OTHER), Some(RUNNING), 1), RUNNING);
+        assert_eq!(
+            (after, failed),
+            (
+                BootState {
+                    previous: Some(OTHER.into()),
+                    ..state(Some(RUNNING), None, 0)
+                },
+                None
+            )
+        );
+        // The last good root runs again after the tries of another one were used up.
+        let (after, failed) = after_good_boot(&state(Some(RUNNING), Some(OTHER), 0), RUNNING);
+        assert_eq!(
+            (after, failed),
+            (state(Some(RUNNING), None, 0), Some(OTHER.to_owned()))
+        );
+        // A root is set up for the next boot: its try stays.
+        let pending = state(Some(RUNNING), Some(OTHER), 1);
+        assert_eq!(after_good_boot(&pending, RUNNING), (pending.clone(), None));
+        // Nothing changes on an ordinary boot.
+        let ordinary = BootState {
+            previous: Some(OTHER.into()),
+            ..state(Some(RUNNING), None, 0)
+        };
+        assert_eq!(
+            after_good_boot(&ordinary, RUNNING),
+            (ordinary.clone(), None)
+        );
+    }
+
+    #[test]
+    fn damaged_blocks_are_written_anew_and_good_ones_left_alone() {
+        let dir = esp(&state(Some(RUNNING), None, 0));
+        let path = dir.path().join(STATE_ENV);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        assert_eq!(mark_good(dir.path(), RUNNING, &mut |_| true).unwrap(), None);
+        assert_eq!(
+            fs::metadata(&path).unwrap().modified().unwrap(),
+            before,
+            "nothing to write"
+        );
+        fs::write(&path, [0; 1024]).unwrap();
+        mark_good(dir.path(), RUNNING, &mut |_| true).unwrap();
+        assert_eq!(on(&dir, STATE_ENV), state(Some(RUNNING), None, 0));
+    }
+
+    #[test]
+    fn a_failed_try_is_recorded_before_the_loader_forgets_it() {
+        let used_up = state(Some(RUNNING), Some(OTHER), 0);
+        let dir = esp(&used_up);
+        let mut seen = Vec::new();
+        mark_good(dir.path(), RUNNING, &mut |failed| {
+            seen.push((failed.to_owned(), on(&dir, STATE_ENV)));
+            true
+        })
+        .unwrap();
+        assert_eq!(seen, [(OTHER.to_owned(), used_up.clone())]);
+        assert_eq!(on(&dir, STATE_ENV), state(Some(RUNNING), None, 0));
+        // What could not be recorded is known at the next boot, too, and is not tried again meanwhile.
+        let dir = esp(&used_up);
+        for _ in 0..2 {
+            let failed = mark_good(dir.path(), RUNNING, &mut |_| false).unwrap();
+            assert_eq!(failed.as_deref(), Some(OTHER));
+            assert_eq!(on(&dir, STATE_ENV), used_up);
+        }
+    }
+}

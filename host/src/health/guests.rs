@@ -90,3 +90,154 @@ fn missing_disk(system: &dyn System, uuid: &str) -> Option<String> {
     let mut sources = domain.disks().into_iter().filter_map(|disk| disk.source);
     sources.find(|source| !system.exists(Path::new(source)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::health::testing::*;
+    use crate::health::{HealthReport, Outcome};
+    use std::time::Duration;
+    use steps::{Command, RecordingSystem};
+
+    const WEB: &str = "33333333-3333-4333-8333-333333333333";
+    const DB: &str = "44444444-3333-4333-8333-333333333333";
+    const V: &str = "virsh -q -c xen:///system";
+
+    /// The same host with two guests that start with it, of which these run.
+    fn with_guests(running: &[&str]) -> RecordingSystem {
+        let line = |uuid: &&str| format!("{uuid} {}\n", if *uuid == WEB { "web" } else { "db 1" });
+        let lines = |uuids: &[&str]| uuids.iter().map(line).collect::<String>();
+        let disk = "/dev/bedplate/vdi-d5a35e3c-4a0e-4d1e-9f2d-0e6a0c1c2b3a";
+        let definition = format!(
+            "<domain type='xen'><name>web</name><uuid>{WEB}</uuid><devices>\
+             <disk type='block' device='disk'><source dev='{disk}'/><target dev='xvda'/></disk></devices></domain>"
+        );
+        good_host()
+            .prints(
+                &format!("{V} list --uuid --name --all --autostart"),
+                &lines(&[WEB, DB]),
+            )
+            .prints(
+                &format!("{V} list --uuid --name --autostart"),
+                &lines(running),
+            )
+            .prints(&format!("{V} dumpxml"), &definition)
+            .file("/etc/libvirt/libxl/web.xml", "web, as it is")
+            .file("/etc/libvirt/libxl/db 1.xml", "db, as it is")
+            .file(disk, "")
+    }
+
+    fn guests_of(report: &HealthReport) -> (Outcome, String) {
+        let check = report.checks.iter().find(|check| check.name == "guests");
+        check
+            .map(|check| (check.outcome, check.reason.clone()))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_release_that_cannot_start_the_guests_of_the_host_goes_back() {
+        let kept = before(&with_guests(&[WEB]));
+        let on_trial = esp(&state(Some(OTHER), Some(RUNNING), 0));
+        let cannot = with_guests(&[])
+            .fails(
+                &format!("{V} start"),
+                1,
+                "error: libxenlight failed\nno such hypercall",
+            )
+            .file(BEFORE, kept.clone());
+        let report = check_once(&cannot, &on_trial);
+        assert!(!report.passed, "{report}");
+        let (outcome, reason) = guests_of(&report);
+        assert_eq!(outcome, Outcome::Fail);
+        assert!(
+            reason.starts_with("web ran before this release and does not start: ")
+                && reason.contains("no such hypercall"),
+            "{reason}"
+        );
+        assert!(!reason.contains("db"), "it did not run before: {reason}");
+        // It only has to be asked once more.
+        let late = with_guests(&[DB])
+            .prints(&format!("{V} start {WEB}"), "")
+            .file(BEFORE, kept);
+        let report = check_once(&late, &on_trial);
+        assert!(report.passed, "{report}");
+        assert_eq!(guests_of(&report).0, Outcome::Pass);
+    }
+
+    /// Where all of them hang, the verdict must still come before `bedplate-health.service` is ended after nine minutes: six of
+    /// them are for waiting.
+    #[test]
+    fn no_command_of_the_check_may_hang_for_long() {
+        let kept = before(&with_guests(&[WEB]));
+        let system = with_guests(&[])
+            .prints(&format!("{V} start"), "")
+            .file(BEFORE, kept);
+        check_once(&system, &esp(&state(Some(OTHER), Some(RUNNING), 0)));
+        let commands = system.commands();
+        let longest: Duration = commands.iter().map(Command::limit).sum();
+        assert!(
+            commands
+                .iter()
+                .any(|command| command.to_string().contains("start"))
+        );
+        assert!(
+            longest <= Duration::from_secs(5 * 60),
+            "{longest:?}: {commands:?}"
+        );
+    }
+
+    #[test]
+    fn a_guest_that_its_administrator_broke_makes_no_release_fall_back() {
+        let kept = before(&with_guests(&[WEB]));
+        let trial = state(Some(OTHER), Some(RUNNING), 0);
+        let cannot = || with_guests(&[DB]).fails(&format!("{V} start"), 1, "error: no");
+        let other_root = String::from_utf8(kept.clone())
+            .unwrap()
+            .replace(RUNNING, OTHER);
+        let no_disk = String::from_utf8(kept.clone()).unwrap();
+        for (name, system, state, words) in [
+            ("nothing is known about before", cannot(), trial.clone(), "running: web"),
+            ("what is known is about another try", cannot().file(BEFORE, other_root), trial.clone(), "running: web"),
+            (
+                "it was changed meanwhile",
+                cannot().file(BEFORE, kept.clone()).file("/etc/libvirt/libxl/web.xml", "web, changed"),
+                trial.clone(),
+                "web (changed since the hotfix was applied)",
+            ),
+            (
+                "its disk is gone",
+                cannot().file(BEFORE, no_disk).prints(
+                    &format!("{V} dumpxml"),
+                    "<domain type='xen'><name>web</name><uuid>3</uuid><devices><disk type='file' device='disk'>\
+                     <source file='/srv/gone.raw'/><target dev='xvda'/></disk></devices></domain>",
+                ),
+                trial,
+                "web (/srv/gone.raw is not there)",
+            ),
+            (
+                "nothing is on trial",
+                cannot().file(BEFORE, kept),
+                state(Some(RUNNING), None, 0),
+                "running: web",
+            ),
+        ] {
+            let report = check_once(&system, &esp(&state));
+            assert!(report.passed, "{name}: {report}");
+            let (outcome, reason) = guests_of(&report);
+            assert_eq!(outcome, Outcome::Warn, "{name}: {report}");
+            assert!(reason.contains(words), "{name}: {reason}");
+            let started = system.command_lines().iter().any(|line| line.contains(" start "));
+            assert!(!started, "{name}: nobody asked for it to be started");
+        }
+        let all = check_once(
+            &with_guests(&[WEB, DB]),
+            &esp(&state(Some(RUNNING), None, 0)),
+        );
+        assert_eq!(
+            guests_of(&all),
+            (
+                Outcome::Pass,
+                "all 2 guests that start with the host run".to_owned()
+            )
+        );
+    }
+}

@@ -126,3 +126,41 @@ pub fn write_issue(system: &dyn System) -> Result<(), steps::system::FileError> 
     let _ = system.run(&Command::new("agetty").arg("--reload"));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::testing::*;
+
+    #[test]
+    fn the_login_prompt_shows_what_an_administrator_needs() {
+        let system = good_host()
+            .file(
+                "/etc/ssh/ssh_host_ed25519_key.pub",
+                "ssh-ed25519 AAAA root@x\n",
+            )
+            .prints(
+                "ssh-keygen -l -f",
+                "256 SHA256:abc/def root@x y (ED25519)\n",
+            )
+            .prints("agetty", "");
+        write_issue(&system).unwrap();
+        let text = String::from_utf8(system.content(ISSUE_FILE).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "  Release     0.1.0 (aaaaaaaaaaaaaaaa)\n  \
+             Management  xenbr0 \\4{xenbr0} \\6{xenbr0}\n  \
+             SSH key     SHA256:abc/def (ED25519)\n  \
+             Storage     19.9 GiB of 19.9 GiB free\n  \
+             Health      not checked\n\n"
+        );
+        let failed = good_host().fails("virsh -c", 1, "no");
+        check_once(&failed, &esp(&state(None, None, 0)));
+        assert!(issue_text(&failed).contains("NOT GOOD: libvirt (see /run/bedplate/health.json)"));
+        // The rescue system says what it is, and nothing of what it cannot know.
+        let rescue = failed.file("/run/bedplate/boot.json", record(Mode::Rescue));
+        let text = issue_text(&rescue);
+        assert!(text.contains("  Mode        rescue: bare Linux"), "{text}");
+        assert!(!text.contains("Health"), "{text}");
+    }
+}

@@ -83,3 +83,49 @@ pub(super) fn free(all: &[Repository]) -> String {
     };
     all.iter().filter_map(line).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::health::issue_text;
+    use crate::health::testing::*;
+
+    #[test]
+    fn all_storage_that_was_installed_is_looked_at_and_shown() {
+        let (system, esp) = (more_storage(), esp(&state(None, Some(RUNNING), 0)));
+        let report = check_once(&system, &esp);
+        assert!(report.passed, "{report}");
+        let free = "local: 1.0 GiB of 2.0 GiB free, fast: 3.0 GiB of 4.0 GiB free, archive: 4.0 GiB of 8.0 GiB free";
+        let check = report.checks.iter().find(|check| check.name == "storage");
+        assert_eq!(check.unwrap().reason, free);
+        assert!(issue_text(&system).contains(free));
+        // On an ordinary boot a disk that died is told, and no reason to call the release bad.
+        let missing = more_storage().prints("vgs", crate::storage::lvm::VGS);
+        let report = check_once(&missing, &esp);
+        assert!(report.passed, "{report}");
+        assert!(
+            report.to_string().contains(
+                "there is no volume group bedplate-fast: bring its disk back, or take the repository out by xe sr-forget"
+            ),
+            "{report}"
+        );
+        let shown = issue_text(&missing);
+        assert!(shown.contains("good, but look at: storage"), "{shown}");
+    }
+
+    #[test]
+    fn storage_that_was_gone_before_makes_no_release_fall_back() {
+        let trial = || esp(&state(Some(OTHER), Some(RUNNING), 0));
+        let gone = || more_storage().prints("vgs", crate::storage::lvm::VGS);
+        let lacks_driver = gone().file(BEFORE, before(&more_storage()));
+        let report = check_once(&lacks_driver, &trial());
+        assert!(!report.passed, "{report}");
+        let died_before = gone().file(BEFORE, before(&gone()));
+        let report = check_once(&died_before, &trial());
+        assert!(report.passed, "{report}");
+        assert!(report.to_string().contains("WARN     storage"), "{report}");
+        // The disk of the host itself is no matter of before.
+        let none = good_host().prints("vgs", r#"{"report":[{"vg":[]}]}"#);
+        let report = check_once(&none.file(BEFORE, before(&gone())), &trial());
+        assert!(!report.passed, "{report}");
+    }
+}

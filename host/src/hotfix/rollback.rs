@@ -7,11 +7,11 @@ use super::{PatchRecord, PatchState, Site, etc, internal, lock, tell_loaders};
 use crate::XeError;
 use crate::health::Baseline;
 use crate::local::boot_record_at;
+use crate::terminal::outdated;
 use release::BOOT_FILES;
 use slots::block::Access;
 use slots::verity::root_fits;
 use slots::{BootRecord, BootState, RootIdentity};
-use std::path::Path;
 
 const CANNOT: &str = "HOST_CANNOT_ROLL_BACK";
 
@@ -49,7 +49,8 @@ pub enum Settings {
 /// the `settings` that are wanted.
 ///
 /// The way back is a try, too: should the old release not come up, the host returns to the one that runs now. With
-/// [`Settings::Old`], `agree` is told what that means before the loader hears of it, and ends it by an error.
+/// [`Settings::Old`], `agree` is told what that means, and ends it by an error. It may take hours: others may change hotfixes
+/// meanwhile, and where what it was told is not true any more, nothing is done.
 ///
 /// # Errors
 /// When there is nothing to go back to, it is not whole, or something cannot be written. The host then starts what it did.
@@ -58,7 +59,56 @@ pub fn rollback(
     settings: Settings,
     agree: &mut dyn FnMut(&str) -> Result<(), XeError>,
 ) -> Result<RolledBack, XeError> {
+    let agreed = match settings {
+        Settings::Running => None,
+        Settings::Old => {
+            let _lock = lock(site.system, site.places, "host-rollback")?;
+            match way(site)? {
+                Way::Canceled { .. } => None,
+                Way::Back { boot, root, .. } => Some(meaning(site, &boot, &root)?),
+            }
+        }
+    };
+    if let Some(meaning) = &agreed {
+        agree(meaning)?;
+    }
     let _lock = lock(site.system, site.places, "host-rollback")?;
+    let (boot, state, root) = match way(site)? {
+        Way::Canceled { .. } if agreed.is_some() => return Err(outdated()),
+        Way::Canceled { state, waiting } => return cancel(site, &state, &waiting),
+        Way::Back { boot, state, root } => (boot, state, root),
+    };
+    match settings {
+        Settings::Running => keep(site, boot.root.id(), root.id())?,
+        Settings::Old if agreed == Some(meaning(site, &boot, &root)?) => {
+            etc::restore(site, root.id())?;
+        }
+        Settings::Old => return Err(outdated()),
+    }
+    let (baseline, _) = Baseline::now(site.system, root.id());
+    baseline.save(site.system, site.places)?;
+    let warning = write(site, &state.trying_once(root.id()))?;
+    Ok(RolledBack::Arranged {
+        version: root.version,
+        settings,
+        warning,
+    })
+}
+
+/// What going back would be.
+enum Way {
+    /// What waits for a restart waits no more.
+    Canceled { state: BootState, waiting: String },
+    /// The release before the one that runs, which is whole.
+    Back {
+        boot: BootRecord,
+        state: BootState,
+        root: RootIdentity,
+    },
+}
+
+/// Finds the way back, and refuses where there is none.
+fn way(site: &Site<'_>) -> Result<Way, XeError> {
     let cannot = |message: String| XeError::failure(CANNOT, message);
     let boot = boot_record_at(site.system, &site.places.boot_record)
         .map_err(|e| cannot(format!("The running release is not known: {e}")))?;
@@ -70,7 +120,7 @@ pub fn rollback(
         ));
     }
     if let Some(waiting) = state.try_id.clone().filter(|_| state.tries > 0) {
-        return cancel(site, &state, &waiting);
+        return Ok(Way::Canceled { state, waiting });
     }
     let running = boot.root.id();
     let Some(previous) = state.previous.clone().filter(|id| id != running) else {
@@ -85,18 +135,7 @@ pub fn rollback(
         // It was tried in vain, and that was not recorded: what it left is not what it had when it was good.
         etc::renew(site, &previous, running, Kept::Tried)?;
     }
-    match settings {
-        Settings::Running => keep(site, running, &previous)?,
-        Settings::Old => old(site, &boot, &root, agree)?,
-    }
-    let (baseline, _) = Baseline::now(site.system, &previous);
-    baseline.save(site.system, site.places)?;
-    let warning = write(site, &state.trying_once(&previous))?;
-    Ok(RolledBack::Arranged {
-        version: root.version,
-        settings,
-        warning,
-    })
+    Ok(Way::Back { boot, state, root })
 }
 
 /// The old root gets the settings of the running one.
@@ -115,32 +154,19 @@ fn keep(site: &Site<'_>, running: &str, old: &str) -> Result<(), XeError> {
     etc::renew(site, old, running, Kept::Own)
 }
 
-/// The old root gets its own settings again.
-fn old(
-    site: &Site<'_>,
-    boot: &BootRecord,
-    root: &RootIdentity,
-    agree: &mut dyn FnMut(&str) -> Result<(), XeError>,
-) -> Result<(), XeError> {
+/// What an administrator must know before the settings of now are left behind. Refuses where the old root has none of its own.
+fn meaning(site: &Site<'_>, boot: &BootRecord, root: &RootIdentity) -> Result<String, XeError> {
+    let (old, new) = (&root.version, &boot.root.version);
     let own = etc::own(site, root.id()).ok_or_else(|| {
-        let message = format!(
-            "{} has no settings of its own any more; go back without settings=old.",
-            root.version
-        );
+        let message =
+            format!("{old} has no settings of its own any more; go back without settings=old.");
         XeError::failure(CANNOT, message)
     })?;
-    agree(&meaning(site, boot, root, &own))?;
-    etc::restore(site, root.id())
-}
-
-/// What an administrator must know before the settings of now are left behind.
-fn meaning(site: &Site<'_>, boot: &BootRecord, root: &RootIdentity, own: &Path) -> String {
-    let (old, new) = (&root.version, &boot.root.version);
     let mut text = format!(
         "{old} starts with /etc as it was when {old} ran last. What was set since under {new} is not in it: networks, passwords, \
          ssh keys, lines of /etc/fstab, guests that were defined.\n"
     );
-    let known = etc::guests(site, own);
+    let known = etc::guests(site, &own);
     let mut lost = etc::current(site, boot.root.id())
         .map(|upper| etc::guests(site, &upper))
         .unwrap_or_default();
@@ -151,7 +177,7 @@ fn meaning(site: &Site<'_>, boot: &BootRecord, root: &RootIdentity, own: &Path) 
             lost.join(", ")
         );
     }
-    text
+    Ok(text)
 }
 
 fn cancel(site: &Site<'_>, state: &BootState, waiting: &str) -> Result<RolledBack, XeError> {

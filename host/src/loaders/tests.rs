@@ -1,45 +1,26 @@
 use super::testing::{Bench, boot_img, boots_by, core_img, efi, lay_down};
 use super::*;
 use crate::health::Outcome;
+use crate::local::boot_of;
 use slots::block::{BlockDevice, MemoryDevice};
 use slots::boot_state::{GOOD_ENV, STATE_ENV};
 use slots::grub::{BOOT_CODE, core_places, core_start, grub_bios_embed};
 use slots::layout::MIB;
 use slots::names::EFI_VENDOR_PATH;
-use slots::{MirrorBoot, Mode, Partition, PartitionKind, RootIdentity, Verity};
+use slots::{Partition, PartitionKind};
 use std::sync::{Arc, Mutex};
 use steps::{RecordingSystem, System};
 
+mod mirror;
+mod power_cut;
+mod refused;
+
 const ESP: &str = "/boot/efi";
-const OTHER_ESP: &str = "/run/bedplate/other-esp";
 const BIOS: Partition = Partition {
     kind: PartitionKind::Bios,
     start: 1025 * MIB,
     size: MIB,
 };
-
-fn boot_of(version: &str, device: &str) -> BootRecord {
-    BootRecord {
-        mode: Mode::Host,
-        root: RootIdentity {
-            version: version.into(),
-            image_name: "x.root.img".into(),
-            image_size: 8192,
-            image_sha256: "a".repeat(64),
-            verity: Verity {
-                data_blocks: 1,
-                salt: String::new(),
-                root_hash: "a".repeat(64),
-            },
-        },
-        root_device: device.into(),
-        medium: None,
-        state_device: None,
-        mirror: None,
-        root_opened_ms: 900,
-        warnings: vec![],
-    }
-}
 
 /// An ESP as an install of the release `which` leaves it.
 fn esp(system: RecordingSystem, at: &str, which: &[u8]) -> RecordingSystem {
@@ -288,209 +269,6 @@ fn going_back_does_not_take_the_loaders_back() {
     );
     assert!(told.reason.contains("those of 1.0.2"), "{}", told.reason);
     assert_eq!(LoaderRecord::read(&bench).release.as_deref(), Some("1.0.2"));
-}
-
-#[test]
-fn what_another_key_signed_or_another_system_wrote_stays() {
-    let boot = boot_of("1.0.1", "/dev/sda3");
-    let bench = bench(&Way::Vendor);
-    let vendor = Path::new(ESP).join(EFI_VENDOR);
-    bench
-        .files
-        .write_file(&vendor, b"of another key", 0o600)
-        .unwrap();
-    let told = start(&bench, 1, &boot);
-    assert_eq!(
-        (sda(&bench).as_str(), told.outcome),
-        ("?ooo", Outcome::Warn)
-    );
-    assert!(
-        told.reason.contains("not signed by the key"),
-        "{}",
-        told.reason
-    );
-    assert_eq!(LoaderRecord::read(&bench).state, State::Held);
-
-    let bench = self::bench(&Way::Bios);
-    bench.disks[Path::new("/dev/sda")]
-        .lock()
-        .unwrap()
-        .write_at(0, &[0xeb; 0x60])
-        .unwrap();
-    let told = start(&bench, 1, &boot);
-    assert_eq!(
-        (sda(&bench).as_str(), told.outcome),
-        ("oo?o", Outcome::Warn)
-    );
-    assert!(
-        told.reason.contains("boot code for BIOS of sda stays"),
-        "{}",
-        told.reason
-    );
-}
-
-#[test]
-fn without_room_nothing_is_written_and_it_is_told() {
-    let boot = boot_of("1.0.1", "/dev/sda3");
-    let mut bench = bench(&Way::Vendor);
-    bench.free = 1000;
-    let told = start(&bench, 1, &boot);
-    assert_eq!(
-        (sda(&bench).as_str(), told.outcome),
-        ("oooo", Outcome::Warn)
-    );
-    assert!(told.reason.contains("1000 bytes free"), "{}", told.reason);
-
-    // A partition in which one core image takes more than half of the place.
-    let bench = self::bench(&Way::Bios);
-    let size = Path::new("/sys/class/block/sda2/size");
-    bench.files.write_file(size, b"10\n", 0o444).unwrap();
-    let told = start(&bench, 1, &boot);
-    assert_eq!(
-        (sda(&bench).as_str(), told.outcome),
-        ("oooo", Outcome::Warn)
-    );
-    assert!(
-        told.reason.contains("room for two of 2560 only"),
-        "{}",
-        told.reason
-    );
-}
-
-#[test]
-fn two_names_of_one_file_are_left_to_the_check_of_the_file_system() {
-    let bench = bench(&Way::Vendor);
-    let new = Path::new(ESP).join("EFI/bedplate/grubx64.new");
-    bench.files.write_file(&new, &efi(b"old"), 0o600).unwrap();
-    let told = start(&bench, 1, &boot_of("1.0.1", "/dev/sda3"));
-    assert!(told.reason.contains("fsck.vfat"), "{}", told.reason);
-    assert_eq!(bench.files.content(&new), Some(efi(b"old")));
-    assert_eq!(sda(&bench), "oooo");
-}
-
-/// The host of each way with the power cut within each write of each start: what starts it is whole, and later starts finish.
-#[test]
-fn power_cuts_within_every_write() {
-    for way in [Way::Vendor, Way::Bios] {
-        for torn in [false, true] {
-            cut_everywhere(&way, torn);
-        }
-    }
-}
-
-fn cut_everywhere(way: &Way, torn: bool) {
-    let boot = boot_of("1.0.1", "/dev/sda3");
-    for at_start in 1..=3 {
-        for writes in 0.. {
-            let mut bench = bench(way);
-            (1..at_start).for_each(|number| drop(start(&bench, number, &boot)));
-            let before = sda(&bench);
-            bench.cut_after(writes, torn);
-            let told = start(&bench, at_start, &boot);
-            let after = sda(&bench);
-            let context =
-                format!("{way:?} torn {torn} start {at_start} writes {writes}: {before} {after}");
-            assert!(!after.contains('?'), "{context}");
-            // A path that was not this start's to change is as it was.
-            match (way, at_start) {
-                (Way::Vendor, 1) => assert_eq!(after[1..], before[1..], "{context}"),
-                (Way::Bios, 1) => assert_eq!(after[..2], before[..2], "{context}"),
-                _ => {}
-            }
-            bench.cut_after(i64::MAX, false);
-            let aliased = [EFI_VENDOR, EFI_FALLBACK, GRUB_CFG].iter().any(|file| {
-                let path = Path::new(ESP).join(file);
-                let new = bench.files.content(replace::beside(&path));
-                new.is_some() && new == bench.files.content(path)
-            });
-            for number in 5..9 {
-                start(&bench, number, &boot);
-            }
-            assert_eq!(
-                sda(&bench),
-                "nnnn",
-                "{context}, aliased {aliased}: {}",
-                told.reason
-            );
-            if !told.reason.contains("power is cut") {
-                assert!(writes > 2, "{context}");
-                break;
-            }
-        }
-    }
-}
-
-/// A host on two disks, `sda` and `sdb`.
-fn mirror() -> (Bench, BootRecord) {
-    let mut files = sys(esp(RecordingSystem::new(), OTHER_ESP, b"old"), "sdb");
-    for kind in PartitionKind::MIRRORED {
-        let array = format!("/sys/class/block/{}", kind.array_name());
-        files = files
-            .file(format!("{array}/md/degraded"), "0\n")
-            .file(format!("{array}/md/sync_action"), "idle\n");
-        for disk in ["sda", "sdb"] {
-            files = files.file(
-                format!("{array}/slaves/{disk}{}/size", kind.number()),
-                "8\n",
-            );
-        }
-    }
-    let mut bench = Bench::new(host(files, &Way::Vendor));
-    bench.disks.insert("/dev/sda".into(), disk(b"old"));
-    bench.disks.insert("/dev/sdb".into(), disk(b"old"));
-    let mut boot = boot_of("1.0.1", "/dev/md3");
-    boot.mirror = Some(MirrorBoot {
-        booted: "sda".into(),
-        kept: "sda".into(),
-        esp: String::new(),
-    });
-    (bench, boot)
-}
-
-fn sdb(bench: &Bench) -> String {
-    on_disk(bench, OTHER_ESP, "/dev/sdb")
-}
-
-#[test]
-fn of_a_mirror_the_other_disk_follows_when_the_first_one_started_the_host_with_all_of_it() {
-    let (bench, boot) = mirror();
-    let expected = [
-        ("nooo", "oooo"),
-        ("nnno", "oooo"),
-        ("nnnn", "oooo"),
-        ("nnnn", "nnnn"),
-        ("nnnn", "nnnn"),
-    ];
-    for (number, (first, other)) in (1..).zip(expected) {
-        let told = start(&bench, number, &boot);
-        assert_eq!((sda(&bench).as_str(), sdb(&bench).as_str()), (first, other));
-        assert_eq!(told.outcome, Outcome::Pass, "{}", told.reason);
-    }
-    assert!(bench.files.mounted().is_empty());
-    assert_eq!(LoaderRecord::read(&bench).state, State::Current);
-}
-
-#[test]
-fn of_a_mirror_that_is_not_whole_nothing_is_touched() {
-    let (bench, boot) = mirror();
-    let degraded = Path::new("/sys/class/block/md5/md/degraded");
-    bench.files.write_file(degraded, b"1\n", 0o444).unwrap();
-    let told = start(&bench, 1, &boot);
-    assert_eq!(sda(&bench), "oooo");
-    assert!(
-        told.reason.contains("until the mirror is whole"),
-        "{}",
-        told.reason
-    );
-
-    let (bench, mut boot) = mirror();
-    boot.mirror.as_mut().unwrap().kept = "sdb".into();
-    let told = start(&bench, 1, &boot);
-    assert_eq!(
-        (sda(&bench).as_str(), sdb(&bench).as_str()),
-        ("oooo", "oooo")
-    );
-    assert!(told.reason.contains("restart it"), "{}", told.reason);
 }
 
 #[test]

@@ -173,14 +173,23 @@ pub fn import(
                     .arg(path)
                     .arg(to)
                     .timeout(Duration::from_secs(24 * 3600))
-                    .stops_when(interrupt::flag()),
+                    .stops_when(interrupt::flag())
+                    .dies_with_us(),
             )
-            .map(drop)
             .map_err(|e| {
                 let error = XeError::failure("VDI_IMPORT_FAILED", XeError::system(&e).message);
                 ended_or(task, size, error)
-            }),
+            })
+            // It leaves it to the kernel when that is on the disk (qemu-img(1), `-t unsafe`).
+            .and_then(|_| settle(machine, to)),
     }
+}
+
+/// Has on the disk what programs wrote, before anybody is told that it is there.
+fn settle(machine: &dyn Machine, path: &Path) -> Result<(), XeError> {
+    open(machine, path, Access::Write)?
+        .flush()
+        .map_err(|e| failed(path, &e))
 }
 
 /// Why a program failed: where somebody ended the task, that is the reason.
@@ -257,9 +266,9 @@ pub fn zero_rest(
             &command
                 .arg(path)
                 .timeout(Duration::from_secs(24 * 3600))
-                .stops_when(interrupt::flag()),
+                .stops_when(interrupt::flag())
+                .dies_with_us(),
         )
-        .map(drop)
         .map_err(|e| {
             ended_or(
                 task,
@@ -267,6 +276,7 @@ pub fn zero_rest(
                 XeError::failure("VDI_IO_ERROR", XeError::system(&e).message),
             )
         })
+        .and_then(|_| settle(machine, path))
 }
 
 /// Whether there is nothing in it.
@@ -278,7 +288,45 @@ pub fn is_zero(chunk: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::hotfix::RealMachine;
-    use steps::RealSystem;
+    use slots::block::{FaultyDevice, MemoryDevice, OpenError};
+    use slots::env_block::{EnvBlock, EnvFileError};
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use steps::{RealSystem, RecordingSystem};
+
+    /// A machine with one disk.
+    struct One(Arc<Mutex<FaultyDevice<MemoryDevice>>>);
+
+    impl Machine for One {
+        fn open(&self, _: &Path, _: Access) -> Result<Box<dyn BlockDevice + Send>, OpenError> {
+            Ok(Box::new(self.0.clone()))
+        }
+        fn write_env(&self, _: &Path, _: &EnvBlock) -> Result<(), EnvFileError> {
+            unreachable!("not of a boot loader")
+        }
+        fn free_space(&self, _: &Path) -> io::Result<u64> {
+            unreachable!("not asked for")
+        }
+    }
+
+    #[test]
+    fn what_programs_wrote_is_on_the_disk_when_it_is_told() {
+        let disk = FaultyDevice::new(MemoryDevice::new(4 * CHUNK as u64), None);
+        let machine = One(Arc::new(Mutex::new(disk)));
+        let flushes = || machine.0.lock().unwrap().flushes();
+        let (system, path) = (RecordingSystem::new(), Path::new("/dev/x/y"));
+        let task = Task::short(&system);
+        let image = (
+            Path::new("/image.qcow2"),
+            Format::Other("qcow2"),
+            CHUNK as u64,
+        );
+        import(&system, &machine, image, path, Kind::Ext, &task).unwrap();
+        assert_eq!((flushes(), system.command_lines().len()), (1, 1));
+        let disk = (path, Kind::Lvm);
+        zero_rest(&system, &machine, disk, CHUNK as u64, &task).unwrap();
+        assert_eq!((flushes(), system.command_lines().len()), (2, 2));
+    }
 
     #[test]
     fn formats_are_told_by_their_bytes() {
@@ -292,7 +340,7 @@ mod tests {
     #[test]
     fn an_image_that_takes_content_from_files_of_the_host_is_refused() {
         let look = |info: &str| {
-            let system = steps::RecordingSystem::new().prints("qemu-img info", info);
+            let system = RecordingSystem::new().prints("qemu-img info", info);
             image_size(&system, Path::new("/root/a.img"), "qcow2")
         };
         let data = |data: &str| {

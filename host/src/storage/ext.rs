@@ -225,7 +225,8 @@ pub fn make(system: &dyn System, device: &Path, uuid: &str) -> Result<(), XeErro
     // Without -F it refuses a device that is in use.
     run(Command::new("mkfs.ext4")
         .args(["-q", "-m", "0", "-U", uuid])
-        .arg(device))?;
+        .arg(device)
+        .dies_with_us())?;
     let folder = format!("{MOUNTS}/{uuid}");
     system
         .create_dir_all(Path::new(&folder))

@@ -51,19 +51,24 @@ struct State {
     merging: bool,
 }
 
+fn name(path: &Path) -> Option<String> {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+}
+
+/// The volume group of a pair.
+fn group(pair: &Pair) -> String {
+    pair.origin.parent().and_then(name).unwrap_or_default()
+}
+
 fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
-    let name = |path: &Path| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
-    let group = pair.origin.parent().and_then(name).unwrap_or_default();
     // The name of a volume that is not there would be an error, so all are listed.
     let output = lvm::run(
         system,
         Command::new("lvs")
             .args(["--reportformat", "json", "--all"])
             .args(["-o", "lv_name,lv_device_open,lv_attr"])
-            .arg(&group),
+            .arg(group(pair)),
     )?;
     let report: Report<Volumes> = serde_json::from_slice(&output.stdout)
         .map_err(|e| XeError::failure("INTERNAL_ERROR", format!("`lvs` printed no report: {e}")))?;
@@ -90,27 +95,47 @@ fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
     })
 }
 
+/// The first volume that would go back and is not there, if any, be it alone or with its volume group: going back is not finished
+/// before somebody brings it back.
+pub fn lost(system: &dyn System, pairs: &[Pair]) -> Result<Option<PathBuf>, XeError> {
+    let groups = lvm::volume_groups(system)?;
+    for pair in pairs {
+        let is_its = |found: &lvm::VolumeGroup| found.name == group(pair);
+        // The name of a group that is not there would be an error for lvs.
+        if !groups.iter().any(is_its) || !state(system, pair)?.has_origin {
+            return Ok(Some(pair.origin.clone()));
+        }
+    }
+    Ok(None)
+}
+
 /// Refuses what cannot go back now. `begun`: going back was begun before and not finished, so snapshots may be used up.
 pub fn check(system: &dyn System, pairs: &[Pair], begun: bool) -> Result<(), XeError> {
+    let missing = |path: &Path, advice: &str| {
+        XeError::failure(
+            "VDI_MISSING",
+            format!(
+                "A volume that is needed to go back is not there: somebody removed it, or its disk is gone. {advice}"
+            ),
+        )
+        .with("location", path.display().to_string())
+    };
+    if let Some(origin) = lost(system, pairs)? {
+        return Err(missing(
+            &origin,
+            match begun {
+                true => {
+                    "The virtual machine stays in the middle: bring the volume back, or give the snapshot up by snapshot-uninstall, which \
+                     lets it be used as it is."
+                }
+                false => "Nothing was changed.",
+            },
+        ));
+    }
     for pair in pairs {
         let state = state(system, pair)?;
-        let gone = match state {
-            State {
-                has_origin: false, ..
-            } => Some(&pair.origin),
-            State {
-                has_snapshot: false,
-                merging: false,
-                ..
-            } if !begun => Some(&pair.volume),
-            _ => None,
-        };
-        if let Some(gone) = gone {
-            return Err(XeError::failure(
-                "VDI_MISSING",
-                "A volume that is needed to go back is not there: somebody removed it. Nothing was changed.",
-            )
-            .with("location", gone.display().to_string()));
+        if !(state.has_snapshot || state.merging || begun) {
+            return Err(missing(&pair.volume, "Nothing was changed."));
         }
         if state.open {
             return Err(in_use(pair));
@@ -216,12 +241,14 @@ mod tests {
             })
             .collect();
         let text = format!(r#"{{"report":[{{"lv":[{}]}}]}}"#, volumes.join(","));
-        RecordingSystem::new().prints("lvs", &text)
+        RecordingSystem::new()
+            .prints("vgs", lvm::VGS)
+            .prints("lvs", &text)
     }
 
     fn changes(system: &RecordingSystem) -> Vec<String> {
         let mut lines = system.command_lines();
-        lines.retain(|line| !line.starts_with("lvs"));
+        lines.retain(|line| !line.starts_with("lvs") && !line.starts_with("vgs"));
         lines
     }
 
@@ -278,5 +305,28 @@ mod tests {
         let nothing = lvs(&[("vdi-1", "", "swi-a-s---")]);
         let error = check(&nothing, &[pair()], true).unwrap_err();
         assert!(error.to_string().contains("location: /dev/bedplate/a"));
+        assert!(error.to_string().contains("snapshot-uninstall"), "{error}");
+    }
+
+    #[test]
+    fn what_is_gone_with_its_group_is_lost() {
+        let there = || lvs(&[("a", "", "owi-a-s---"), ("vdi-1", "", "swi-a-s---")]);
+        assert_eq!(lost(&there(), &[pair()]).unwrap(), None);
+        let origin = Some(PathBuf::from("/dev/bedplate/a"));
+        let alone = lvs(&[("vdi-1", "", "swi-a-s---")]);
+        assert_eq!(lost(&alone, &[pair()]).unwrap(), origin);
+        let group = there().prints("vgs", r#"{"report":[{"vg":[]}]}"#).fails(
+            "lvs",
+            5,
+            "  Volume group \"bedplate\" not found",
+        );
+        assert_eq!(lost(&group, &[pair()]).unwrap(), origin);
+        assert_eq!(
+            check(&group, &[pair()], true).unwrap_err().code,
+            "VDI_MISSING"
+        );
+        // Where it cannot be told, nothing is taken for lost.
+        let broken = there().fails("vgs", 5, "no locking");
+        assert!(lost(&broken, &[pair()]).is_err());
     }
 }

@@ -74,18 +74,20 @@ pub(super) const VERBS: &[Verb] = &[
     },
 ];
 
-/// The repository that an argument names, or the one that is taken by itself.
+/// The repository that an argument names, or the one that is taken by itself, to make a disk in it: it is there until the command
+/// ends.
 pub(super) fn repository(
     asked: &Asked<'_>,
     argument: &str,
 ) -> Result<storage::Repository, XeError> {
-    match asked.get(argument) {
-        Some(name) => storage::repository(
-            asked.around.system,
-            &uuid_of(&one("sr", name, asked.around)?)?,
-        ),
-        None => storage::default_repository(asked.around.system),
-    }
+    let system = asked.around.system;
+    let found = match asked.get(argument) {
+        Some(name) => storage::repository(system, &uuid_of(&one("sr", name, asked.around)?)?)?,
+        None => storage::default_repository(system)?,
+    };
+    asked.task.hold([locks::making_in(system, &found)?]);
+    // It may have gone before the lock was had.
+    storage::repository(system, &found.uuid)
 }
 
 /// Gives a new disk its name.
@@ -115,10 +117,14 @@ pub(super) fn make_disk(
 
 /// Destroys a disk and forgets its name.
 pub(super) fn destroy_disk(asked: &Asked<'_>, disk: &Disk) -> Result<(), XeError> {
-    let system = asked.around.system;
-    storage::destroy(system, disk)?;
+    storage::destroy(asked.around.system, disk)?;
+    forget_disk(asked, &disk.uuid)
+}
+
+/// Forgets the name of a disk that is gone.
+pub(super) fn forget_disk(asked: &Asked<'_>, uuid: &str) -> Result<(), XeError> {
     let clear = ["name-label", "name-description", "other-config", "tags"].map(Change::Clear);
-    labels::change(system, &disk.uuid, &clear)
+    labels::change(asked.around.system, uuid, &clear)
 }
 
 fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
@@ -161,6 +167,30 @@ pub(super) fn refuse_users(asked: &Asked<'_>, places: &[PathBuf]) -> Result<(), 
         .with("name-label", domain.name())),
         None => Ok(()),
     }
+}
+
+/// Refuses where a guest other than `vm` has one of these disks.
+pub(super) fn refuse_other_guests<'p>(
+    asked: &Asked<'_>,
+    vm: &str,
+    paths: impl IntoIterator<Item = &'p Path>,
+) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let mut others = libvirt::domains(system)?;
+    others.retain(|domain| domain.uuid() != vm);
+    for path in paths {
+        let has = |domain: &&Domain| domain.disks().iter().any(|disk| disk.is_on(system, path));
+        if let Some(other) = others.iter().find(has) {
+            return Err(XeError::failure(
+                "VDI_IN_USE",
+                "Another virtual machine has this disk as well; take it away there first (vbd-destroy).",
+            )
+            .with("location", path.display().to_string())
+            .with("vm", other.uuid())
+            .with("name-label", other.name()));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses where a guest has the disk that runs, or that is suspended: it goes on with what it knows of the disk.
@@ -322,20 +352,38 @@ fn export(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     if system.exists(path) {
         return Err(file_exists(path));
     }
-    let made = storage::make_file(system, path, disk.size).and_then(|()| {
-        copy::copy(
-            asked.around.machine,
-            (&disk.path, path),
-            disk.size,
-            true,
-            asked.task,
-        )
-    });
+    let begun = incomplete(path);
+    // What a command left that was killed: zeros are not written over it.
+    system
+        .remove_file(&begun)
+        .map_err(|e| XeError::system(&e))?;
+    let made = storage::make_file(system, &begun, disk.size)
+        .and_then(|()| {
+            copy::copy(
+                asked.around.machine,
+                (&disk.path, &begun),
+                disk.size,
+                true,
+                asked.task,
+            )
+        })
+        .and_then(|()| {
+            system
+                .move_file(&begun, path)
+                .map_err(|e| XeError::system(&e))
+        });
     made.inspect_err(|_| {
         // The error that is told is the first one.
-        let _ = system.remove_file(path);
+        let _ = system.remove_file(&begun);
     })?;
     Ok(Outcome::Done)
+}
+
+/// The name of a file until it is whole: it has its size from the beginning.
+fn incomplete(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".incomplete");
+    PathBuf::from(name)
 }
 
 fn copy_disk(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {

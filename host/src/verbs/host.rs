@@ -1,7 +1,6 @@
 //! The host itself.
 
 use super::disk::file_exists;
-use super::vm_install::confirm;
 use crate::XeError;
 use crate::guest::libvirt;
 use crate::licensing::{self, EDITION, EDITIONS};
@@ -48,13 +47,21 @@ pub(super) const VERBS: &[Verb] = &[
         name: "host-reboot",
         summary: "Restarts the host; it must be disabled, and no guest may run",
         args: &[FORCE],
-        run: Run::Each("host", |asked, host| stop(asked, host, "reboot")),
+        run: Run::Agreed(
+            "host",
+            |asked, _| goes_down(asked, "reboot"),
+            |asked, _| stop(asked, "reboot"),
+        ),
     },
     Verb {
         name: "host-shutdown",
         summary: "Switches the host off; it must be disabled, and no guest may run",
         args: &[FORCE],
-        run: Run::Each("host", |asked, host| stop(asked, host, "poweroff")),
+        run: Run::Agreed(
+            "host",
+            |asked, _| goes_down(asked, "poweroff"),
+            |asked, _| stop(asked, "poweroff"),
+        ),
     },
     Verb {
         name: "host-all-editions",
@@ -164,36 +171,40 @@ pub(crate) fn disable(system: &dyn System) -> Result<(), XeError> {
         .map_err(|e| XeError::system(&e))
 }
 
-fn stop(asked: &Asked<'_>, _: &Record, command: &str) -> Result<Outcome, XeError> {
+/// Refuses to stop the host under guests and commands.
+fn goes_down(asked: &Asked<'_>, command: &str) -> Result<String, XeError> {
     let system = asked.around.system;
-    if !asked.flag("force")? {
-        if !system.exists(Path::new(DISABLED)) {
-            return Err(XeError::failure(
-                "HOST_NOT_DISABLED",
-                "Disable the host first, so that no guest is started meanwhile: host-disable.",
-            ));
-        }
-        if let Some(task) = task::all(system)?.first() {
-            return Err(XeError::failure(
-                "OTHER_OPERATION_IN_PROGRESS",
-                "A command runs that would be cut off; wait for its end, end it by `xe task-cancel`, or give force=true.",
-            )
-            .with("task", task.uuid.clone())
-            .with("name-label", task.name.clone()));
-        }
-        let running = libvirt::running(system)?;
-        if let Some(domain) = running.first() {
-            return Err(XeError::failure(
-                "HOST_HAS_RESIDENT_VMS",
-                "Guests run on this host; shut them down or suspend them first, or give force=true.",
-            )
-            .with("vm", domain.uuid())
-            .with("name-label", domain.name()));
-        }
-        confirm(asked, &format!("The host goes down ({command}).\n"))?;
+    if !system.exists(Path::new(DISABLED)) {
+        return Err(XeError::failure(
+            "HOST_NOT_DISABLED",
+            "Disable the host first, so that no guest is started meanwhile: host-disable.",
+        ));
     }
+    if let Some(task) = task::all(system)?.first() {
+        return Err(XeError::failure(
+            "OTHER_OPERATION_IN_PROGRESS",
+            "A command runs that would be cut off; wait for its end, end it by `xe task-cancel`, or give force=true.",
+        )
+        .with("task", task.uuid.clone())
+        .with("name-label", task.name.clone()));
+    }
+    let running = libvirt::running(system)?;
+    if let Some(domain) = running.first() {
+        return Err(XeError::failure(
+            "HOST_HAS_RESIDENT_VMS",
+            "Guests run on this host; shut them down or suspend them first, or give force=true.",
+        )
+        .with("vm", domain.uuid())
+        .with("name-label", domain.name()));
+    }
+    Ok(format!("The host goes down ({command}).\n"))
+}
+
+fn stop(asked: &Asked<'_>, command: &str) -> Result<Outcome, XeError> {
     // The service libvirt-guests shuts down what runs.
-    system
+    asked
+        .around
+        .system
         .run(&Command::new("systemctl").arg(command))
         .map(|_| Outcome::Done)
         .map_err(|e| XeError::system(&e))

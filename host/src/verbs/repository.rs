@@ -4,11 +4,13 @@ use super::uuid_of;
 use crate::XeError;
 use crate::change::Change;
 use crate::labels;
+use crate::locks;
 use crate::record::Record;
 use crate::storage::{
     self, Kind as Storage, create_repository, forget_repository, remove_repository,
 };
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
+use std::path::Path;
 
 pub(super) const VERBS: &[Verb] = &[
     Verb {
@@ -76,6 +78,10 @@ fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
         return Err(XeError::usage(
             "device-config:device= is no block device: write its path, as in /dev/sdb",
         ));
+    }
+    if let Some(device) = device {
+        // Two of them may find the same device empty.
+        asked.task.hold(locks::new_disk(system, Path::new(device))?);
     }
     let uuid = create_repository(system, kind, device, size)?;
     let name = Change::Set("name-label", asked.needed("name-label")?.to_owned());

@@ -1,7 +1,9 @@
 //! Disks and media of virtual machines.
 
 use super::device::{VM, attach, detach, live, scopes, state_of, vm_argument};
-use super::disk::{destroy_disk, name_disk, refuse_snapshots, refuse_users, repository};
+use super::disk::{
+    destroy_disk, name_disk, refuse_other_guests, refuse_snapshots, refuse_users, repository,
+};
 use super::owner;
 use super::uuid_of;
 use super::vm_install::medium;
@@ -182,6 +184,7 @@ fn disk_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let disk = all.into_iter().find(|disk| used.is_on(system, &disk.path));
     if let Some(disk) = &disk {
         refuse_snapshots(asked, disk)?;
+        refuse_other_guests(asked, &vm, [disk.path.as_path()])?;
     }
     detach(
         asked,
@@ -333,6 +336,9 @@ fn of_vbd(system: &dyn System, record: &Record) -> Result<(String, GuestDisk), X
 fn vbd_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let (vm, disk) = of_vbd(asked.around.system, record)?;
     let state = state_of(asked, &vm)?;
+    // Where it is unplugged, only the definition has it.
+    let attached = record.text("currently-attached").as_deref() == Some("true");
+    let state = state.filter(|_| attached);
     detach(asked, &vm, &disk.to_xml(), state.as_deref())?;
     let system = asked.around.system;
     let all = storage::disks(system, &storage::repositories(system)?)?;

@@ -3,7 +3,7 @@
 use super::disk::{destroy_disk, make_disk, name_disk, repository, zero_rest};
 use super::owner;
 use super::uuid_of;
-use super::vm_install::{all_disks, name_in_use};
+use super::vm_install::{all_disks, check_name, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::export::{self, Manifest, ManifestDisk, Writer};
@@ -77,6 +77,7 @@ fn export_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeErro
         snapshot.set_name(&name);
     }
     snapshots::clear(&mut snapshot);
+    snapshot.forget_secrets();
     export(asked, snapshot)
 }
 
@@ -243,6 +244,7 @@ fn new_domain(
     if let Some(name) = asked.get("new-name-label") {
         domain.set_name(name);
     }
+    check_name(&domain.name())?;
     if known.iter().any(|other| other.name() == domain.name()) {
         return Err(name_in_use(&domain.name()));
     }

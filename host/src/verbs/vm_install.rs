@@ -6,12 +6,11 @@ use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::{GuestDisk, GuestNic, is_mac};
 use crate::guest::template::{Template, Wishes, build};
-use crate::guest::{Domain, Virtualization, libvirt, snapshots};
+use crate::guest::{Domain, Virtualization, is_name, libvirt, snapshots};
 use crate::local::MANAGEMENT_BRIDGE;
 use crate::record::Record;
 use crate::selection::one;
 use crate::storage::{self, Disk, Kind as Storage, copy};
-use crate::terminal;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::path::Path;
 
@@ -75,7 +74,7 @@ pub(super) const VERBS: &[Verb] = &[
         name: "vm-uninstall",
         summary: "Removes a virtual machine with its snapshots and the disks that were made for it",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Each("vm", uninstall),
+        run: Run::Agreed("vm", is_uninstalled, uninstall),
     },
 ];
 
@@ -125,11 +124,7 @@ fn install(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let template = Template::find(asked.needed("template")?)?;
     let name = asked.needed("new-name-label")?;
     let hvm = template.virtualization == Virtualization::Hvm;
-    if name.trim().is_empty() || name.contains('/') {
-        return Err(XeError::usage(
-            "new-name-label: a name is not empty and has no slash",
-        ));
-    }
+    check_name(name)?;
     if hvm && asked.get("kernel").is_some() {
         return Err(XeError::usage(
             "kernel= is for PV and PVH guests; this template boots like a real machine",
@@ -208,6 +203,16 @@ fn file_argument(name: &str) -> &'static str {
         "kernel" => "kernel",
         "ramdisk" => "ramdisk",
         _ => "import-file",
+    }
+}
+
+/// Refuses what libvirt would not take, before disks are made and copied.
+pub(super) fn check_name(name: &str) -> Result<(), XeError> {
+    match is_name(name) {
+        true => Ok(()),
+        false => Err(XeError::usage(
+            "new-name-label: a name is not empty and has no slash",
+        )),
     }
 }
 
@@ -328,7 +333,19 @@ pub(super) fn all_disks(asked: &Asked<'_>, domain: &mut Domain) -> Result<Vec<Di
     }
 }
 
-fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+/// What goes with a guest, and what does not.
+struct Uninstalled {
+    uuid: String,
+    name: String,
+    /// Those that were made for it.
+    disks: Vec<Disk>,
+    snapshots: Vec<Domain>,
+    /// What stays, in words; empty where nothing does.
+    kept: String,
+}
+
+/// Refuses what cannot be uninstalled: before anything is lost, and before anybody is asked.
+fn to_uninstall(asked: &Asked<'_>, record: &Record) -> Result<Uninstalled, XeError> {
     let system = asked.around.system;
     let uuid = guest_in(record, &["halted", "suspended"])?;
     let domain = libvirt::domain(system, &uuid)?;
@@ -345,49 +362,52 @@ fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             kept.join("\n")
         ),
     };
-    let all = snapshots::all(system)?;
-    let own_snapshots = snapshots::of(&all, &uuid);
-    if !asked.flag("force")? {
-        let mut list = format!(
-            "The following is destroyed:\nVM : {uuid} ({})\n",
-            domain.name()
-        );
-        if record.text("power-state").as_deref() == Some("suspended") {
-            list += "Memory: what it did when it was suspended\n";
-        }
-        for disk in &disks {
-            list += &format!("VDI: {} ({})\n", disk.uuid, disk.path.display());
-        }
-        for snapshot in &own_snapshots {
-            list += &format!("Snapshot: {snapshot}\n");
-        }
-        if !kept.is_empty() {
-            list += &format!("{kept}\n");
-        }
-        confirm(asked, &list)?;
-    }
-    let own_snapshots = own_snapshots
-        .iter()
-        .map(|snapshot| snapshots::one(system, snapshot))
-        .collect::<Result<Vec<_>, _>>()?;
-    // All that can be refused is refused before anything is lost.
+    let mut snapshots = snapshots::all(system)?;
+    snapshots.retain(|snapshot| snapshot.own(snapshots::OF).as_deref() == Some(&uuid));
     for disk in &disks {
-        refuse_other_snapshots(asked, disk, &own_snapshots)?;
+        refuse_other_snapshots(asked, disk, &snapshots)?;
     }
-    undefine(asked, record)?;
-    for snapshot in &own_snapshots {
-        super::vm_snapshot::remove(asked, snapshot)?;
-    }
-    for disk in &disks {
-        destroy_disk(asked, disk)?;
-    }
-    Ok(match kept.is_empty() {
-        true => Outcome::Done,
-        false => Outcome::Said(kept),
+    Ok(Uninstalled {
+        uuid,
+        name: domain.name(),
+        disks,
+        snapshots,
+        kept,
     })
 }
 
-/// Asks for `yes`; where nobody can answer, `force=true` says it.
-pub(super) fn confirm(asked: &Asked<'_>, what: &str) -> Result<(), XeError> {
-    terminal::confirm(asked.around.terminal, what)
+fn is_uninstalled(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
+    let all = to_uninstall(asked, record)?;
+    let mut list = format!(
+        "The following is destroyed:\nVM : {} ({})\n",
+        all.uuid, all.name
+    );
+    if record.text("power-state").as_deref() == Some("suspended") {
+        list += "Memory: what it did when it was suspended\n";
+    }
+    for disk in &all.disks {
+        list += &format!("VDI: {} ({})\n", disk.uuid, disk.path.display());
+    }
+    for snapshot in &all.snapshots {
+        list += &format!("Snapshot: {} ({})\n", snapshot.uuid(), snapshot.name());
+    }
+    if !all.kept.is_empty() {
+        list += &format!("{}\n", all.kept);
+    }
+    Ok(list)
+}
+
+fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let all = to_uninstall(asked, record)?;
+    undefine(asked, record)?;
+    for snapshot in &all.snapshots {
+        super::vm_snapshot::remove(asked, snapshot)?;
+    }
+    for disk in &all.disks {
+        destroy_disk(asked, disk)?;
+    }
+    Ok(match all.kept.is_empty() {
+        true => Outcome::Done,
+        false => Outcome::Said(all.kept),
+    })
 }

@@ -236,7 +236,7 @@ fn memory(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let kib = (bytes >> 10).to_string();
     let halted = record.text("power-state").as_deref() == Some("halted");
     if halted {
-        let mut domain = libvirt::domain(system, &uuid)?;
+        let mut domain = libvirt::whole_domain(system, &uuid)?;
         domain.set_memory(bytes, bytes);
         libvirt::define(system, &domain)?;
     } else {
@@ -255,7 +255,7 @@ fn memory_limits(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError>
             "dynamic-max is more than static-max.",
         ));
     }
-    let mut domain = libvirt::domain(asked.around.system, &uuid)?;
+    let mut domain = libvirt::whole_domain(asked.around.system, &uuid)?;
     domain.set_memory(max, start);
     libvirt::define(asked.around.system, &domain)?;
     Ok(Outcome::Done)

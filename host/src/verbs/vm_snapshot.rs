@@ -1,9 +1,9 @@
 //! Snapshots and copies of virtual machines.
 
-use super::disk::{destroy_disk, duplicate, name_disk};
+use super::disk::{destroy_disk, duplicate, forget_disk, name_disk, refuse_other_guests};
 use super::owner;
 use super::uuid_of;
-use super::vm_install::{all_disks, confirm, name_in_use};
+use super::vm_install::{all_disks, check_name, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::GuestDisk;
@@ -30,13 +30,13 @@ pub(super) const VERBS: &[Verb] = &[
         name: "snapshot-revert",
         summary: "Brings a virtual machine back to a snapshot; what it did since is lost",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Each("snapshot", go_back),
+        run: Run::Agreed("snapshot", goes_back, go_back),
     },
     Verb {
         name: "snapshot-uninstall",
         summary: "Removes a snapshot with its disks",
         args: &[Arg::may("force", Kind::Flag, "without asking")],
-        run: Run::Each("snapshot", uninstall),
+        run: Run::Agreed("snapshot", is_removed, uninstall),
     },
     Verb {
         name: "snapshot-copy",
@@ -72,7 +72,7 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
     snapshots::refuse_reverting(system, &vm, "")?;
-    let mut domain = libvirt::domain(system, &vm)?;
+    let mut domain = libvirt::whole_domain(system, &vm)?;
     let disks = all_disks(asked, &mut domain)?;
     if let Some(file) = disks.iter().find(|disk| disk.kind != Storage::Lvm) {
         return Err(XeError::failure(
@@ -88,10 +88,12 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         libvirt::run(system, ["suspend", &vm])?;
     }
     let made = take(asked, &disks, name);
-    if runs {
-        libvirt::run(system, ["resume", &vm])?;
-    }
+    let resumed = match runs {
+        true => libvirt::run(system, ["resume", &vm]).map(drop),
+        false => Ok(()),
+    };
     let paths = made?;
+    resumed.inspect_err(|_| give_up(asked, &paths))?;
     let uuid = uuid::Uuid::new_v4().to_string();
     domain.set_uuid(&uuid);
     domain.set_name(name);
@@ -114,40 +116,42 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         record.text("name-label").as_deref(),
     );
     domain.set_entry("own", snapshots::TIME, Some(&asked.around.now.to_string()));
-    snapshots::keep(system, &domain)?;
+    snapshots::keep(system, &domain).inspect_err(|_| give_up(asked, &paths))?;
     Ok(Outcome::Made(uuid))
 }
 
-/// Snapshots of these disks: by the path of the disk, path and UUID of the snapshot. All or none.
-fn take(
-    asked: &Asked<'_>,
-    disks: &[Disk],
-    name: &str,
-) -> Result<BTreeMap<String, (String, String)>, XeError> {
-    let system = asked.around.system;
-    let mut made = BTreeMap::new();
-    for disk in disks {
+/// Snapshots of disks: by the path of the disk, path and UUID of the snapshot.
+type Taken = BTreeMap<String, (String, String)>;
+
+/// Removes snapshots of disks that no snapshot of a guest has: nobody would know what they are for, and the disks could neither be made
+/// larger nor be destroyed.
+fn give_up(asked: &Asked<'_>, taken: &Taken) {
+    for (path, uuid) in taken.values() {
+        // The error that is told is the first one.
+        let _ = lvm::remove_volume(asked.around.system, Path::new(path));
+        let _ = forget_disk(asked, uuid);
+    }
+}
+
+/// Snapshots of these disks. All or none.
+fn take(asked: &Asked<'_>, disks: &[Disk], name: &str) -> Result<Taken, XeError> {
+    let mut taken = Taken::new();
+    let result: Result<(), XeError> = disks.iter().try_for_each(|disk| {
         let uuid = uuid::Uuid::new_v4().to_string();
-        match lvm::snapshot(system, &disk.path, &uuid) {
-            Ok(path) => {
-                made.insert(
-                    disk.path.to_string_lossy().into_owned(),
-                    (path.to_string_lossy().into_owned(), uuid),
-                );
-            }
-            Err(error) => {
-                for (path, _) in made.values() {
-                    // The error that is told is the first one.
-                    let _ = lvm::remove_volume(system, Path::new(path));
-                }
-                return Err(error);
-            }
-        }
-    }
-    for (_, uuid) in made.values() {
-        name_disk(asked, uuid, name)?;
-    }
-    Ok(made)
+        let path = lvm::snapshot(asked.around.system, &disk.path, &uuid)?;
+        taken.insert(
+            disk.path.to_string_lossy().into_owned(),
+            (path.to_string_lossy().into_owned(), uuid),
+        );
+        Ok(())
+    });
+    result
+        .and_then(|()| {
+            let mut uuids = taken.values().map(|(_, uuid)| uuid);
+            uuids.try_for_each(|uuid| name_disk(asked, uuid, name))
+        })
+        .inspect_err(|_| give_up(asked, &taken))?;
+    Ok(taken)
 }
 
 /// The volumes of a snapshot with what they are snapshots of, by what was written down when it was taken: in the middle of
@@ -166,27 +170,62 @@ fn pairs(snapshot: &Domain) -> Vec<Pair> {
     snapshot.disks().into_iter().filter_map(pair).collect()
 }
 
-fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+/// A guest that goes back.
+struct Reverted {
+    snapshot: Domain,
+    vm: String,
+    /// Its definition as it is now.
+    current: Domain,
+    pairs: Vec<Pair>,
+    /// What was noted when it was begun before, and not finished.
+    begun: Option<String>,
+}
+
+/// Refuses what cannot go back.
+fn to_revert(asked: &Asked<'_>, record: &Record) -> Result<Reverted, XeError> {
     let system = asked.around.system;
-    let mut snapshot = snapshots::one(system, &uuid_of(record)?)?;
+    let snapshot = snapshots::one(system, &uuid_of(record)?)?;
     let vm = snapshot.own(snapshots::OF).unwrap_or_default();
-    let vm_record = one("vm", &vm, asked.around)?;
-    guest_in(&vm_record, &["halted"])?;
+    guest_in(&one("vm", &vm, asked.around)?, &["halted"])?;
     snapshots::refuse_reverting(system, &vm, &snapshot.uuid())?;
     let begun = snapshot.own(snapshots::REVERTING);
     let pairs = pairs(&snapshot);
     revert::check(system, &pairs, begun.is_some())?;
-    let current = libvirt::domain(system, &vm)?;
-    if !asked.flag("force")? {
-        confirm(
-            asked,
-            &format!(
-                "{} goes back to {:?}; what it did since is lost.\n",
-                current.name(),
-                snapshot.name()
-            ),
-        )?;
+    // It would be set back, too, and both would have the disk.
+    refuse_other_guests(asked, &vm, pairs.iter().map(|pair| pair.origin.as_path()))?;
+    Ok(Reverted {
+        current: libvirt::domain(system, &vm)?,
+        snapshot,
+        vm,
+        pairs,
+        begun,
+    })
+}
+
+fn goes_back(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
+    let all = to_revert(asked, record)?;
+    let mut text = format!(
+        "VM : {} ({}) goes back to {:?} ({}); what it did since is lost.\n",
+        all.vm,
+        all.current.name(),
+        all.snapshot.name(),
+        all.snapshot.uuid()
+    );
+    for pair in &all.pairs {
+        text += &format!("VDI: {}\n", pair.origin.display());
     }
+    Ok(text)
+}
+
+fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
+    let system = asked.around.system;
+    let Reverted {
+        mut snapshot,
+        vm,
+        current,
+        pairs,
+        begun,
+    } = to_revert(asked, record)?;
     let auto = match &begun {
         Some(was) => was == AUTOSTART,
         None => libvirt::autostarted(system)?.contains(&vm),
@@ -236,26 +275,64 @@ pub(super) fn remove(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError
     snapshots::forget(asked.around.system, &snapshot.uuid())
 }
 
+/// A snapshot that is removed.
+struct Removed {
+    snapshot: Domain,
+    /// The volume without which its guest does not come to the end of going back to it.
+    lost: Option<PathBuf>,
+}
+
+/// Refuses the snapshot that a guest is in the middle of going back to, as long as it can go on.
+fn to_remove(asked: &Asked<'_>, record: &Record) -> Result<Removed, XeError> {
+    let system = asked.around.system;
+    let snapshot = snapshots::one(system, &uuid_of(record)?)?;
+    let vm = snapshot.own(snapshots::OF).unwrap_or_default();
+    // Without the guest it is of use to nobody.
+    let holds = snapshot.own(snapshots::REVERTING).is_some() && libvirt::all(system)?.contains(&vm);
+    let lost = match holds {
+        true => revert::lost(system, &pairs(&snapshot))?,
+        false => None,
+    };
+    if holds && lost.is_none() {
+        snapshots::refuse_reverting(system, &vm, "")?;
+    }
+    Ok(Removed { snapshot, lost })
+}
+
+fn is_removed(asked: &Asked<'_>, record: &Record) -> Result<String, XeError> {
+    let Removed { snapshot, lost } = to_remove(asked, record)?;
+    let mut text = format!(
+        "The snapshot {:?} ({}) and its disks are destroyed.\n",
+        snapshot.name(),
+        snapshot.uuid()
+    );
+    for pair in pairs(&snapshot) {
+        text += &format!("VDI: {} ({})\n", pair.uuid, pair.volume.display());
+    }
+    if let Some(lost) = lost {
+        text += &format!("{}\n", freed(&snapshot, &lost));
+    }
+    Ok(text)
+}
+
+/// What it means for a guest that it is not held in the middle any more.
+fn freed(snapshot: &Domain, lost: &Path) -> String {
+    format!(
+        "{} ({}) was going back to it, which cannot be finished: {} is not there. It can be used as it is: its other disks may be of two \
+         moments, and it does not start with the host unless auto-poweron=true is set again.",
+        snapshot.own(snapshots::OF_NAME).unwrap_or_default(),
+        snapshot.own(snapshots::OF).unwrap_or_default(),
+        lost.display()
+    )
+}
+
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
-    let snapshot = snapshots::one(asked.around.system, &uuid_of(record)?)?;
-    if snapshot.own(snapshots::REVERTING).is_some() {
-        let vm = snapshot.own(snapshots::OF).unwrap_or_default();
-        // Without the guest it is of use to nobody.
-        if libvirt::all(asked.around.system)?.contains(&vm) {
-            snapshots::refuse_reverting(asked.around.system, &vm, "")?;
-        }
-    }
-    if !asked.flag("force")? {
-        confirm(
-            asked,
-            &format!(
-                "The snapshot {:?} and its disks are destroyed.\n",
-                snapshot.name()
-            ),
-        )?;
-    }
+    let Removed { snapshot, lost } = to_remove(asked, record)?;
     remove(asked, &snapshot)?;
-    Ok(Outcome::Done)
+    Ok(match lost {
+        Some(lost) => Outcome::Said(freed(&snapshot, &lost)),
+        None => Outcome::Done,
+    })
 }
 
 fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
@@ -267,13 +344,14 @@ fn copy_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError>
 fn clone_vm(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let vm = guest_in(record, &["halted"])?;
     snapshots::refuse_reverting(asked.around.system, &vm, "")?;
-    another(asked, libvirt::domain(asked.around.system, &vm)?)
+    another(asked, libvirt::whole_domain(asked.around.system, &vm)?)
 }
 
 /// A new guest like this one, with copies of its disks.
 fn another(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let name = asked.needed("new-name-label")?;
+    check_name(name)?;
     if libvirt::domains(system)?
         .iter()
         .any(|other| other.name() == name)

@@ -149,11 +149,14 @@ fn a_disk_that_is_being_filled_says_so_and_is_left_alone() {
 
 #[test]
 fn a_state_is_read_again_when_the_lock_is_had() {
-    let system = system();
-    run(&system, "vm-start vm=web").unwrap();
-    let asked = |line: &&String| line.starts_with("xl list");
-    let lines = system.command_lines();
-    assert_eq!(lines.iter().filter(asked).count(), 2, "{lines:?}");
+    // One that was started meanwhile is neither started again nor undefined to get another name.
+    for line in ["vm-start vm=web", "vm-param-set vm=web name-label=db"] {
+        let system = system();
+        run(&system, line).unwrap();
+        let asked = |line: &&String| line.starts_with("xl list");
+        let lines = system.command_lines();
+        assert_eq!(lines.iter().filter(asked).count(), 2, "{lines:?}");
+    }
 }
 
 #[test]
@@ -230,74 +233,147 @@ fn the_host_does_not_go_down_under_a_command() {
     assert_eq!(error.code, "WRONG_USE", "nobody can be asked: {error}");
 }
 
-/// Runs other commands while it is asked.
-struct Asked<'a> {
-    system: &'a RecordingSystem,
-    lines: Vec<String>,
-    results: Mutex<Vec<Result<String, XeError>>>,
+/// Somebody who takes a while to answer.
+struct Slow<'a> {
+    meanwhile: &'a (dyn Fn() + Send + Sync),
+    answer: &'static str,
 }
 
-impl Terminal for Asked<'_> {
+impl Terminal for Slow<'_> {
     fn ask(&self, _: &str) -> io::Result<Option<String>> {
-        let results = self.lines.iter().map(|line| run(self.system, line));
-        self.results.lock().unwrap().extend(results);
-        Ok(Some("no".to_owned()))
+        (self.meanwhile)();
+        Ok(Some(self.answer.to_owned()))
     }
     fn hand_over(&self, _: &str, _: &[String]) -> io::Result<ExitStatus> {
         unreachable!("no console")
     }
 }
 
-/// A host with a snapshot of the guest, which `lvs` shows, and the UUID of the snapshot.
+/// A host with a snapshot of its guest, and the UUID of that.
 fn with_snapshot() -> (RecordingSystem, String) {
-    let system = system();
-    let uuid = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
-    let made = changes(&system).remove(0);
-    let (_, name) = made.split_once("--name ").unwrap();
-    let name = name.split(' ').next().unwrap();
-    let volume = format!(
-        r#"{{"lv_uuid":"s", "lv_name":"{name}", "lv_size":"67108864", "origin":"vdi-{DISK}", "origin_size":"67108864",
-            "lv_path":"/dev/bedplate/{name}"}}]}}]}}"#
-    );
-    let all = LVS.replace("}]}]}", &format!("}},{volume}"));
-    let states = format!(
-        r#"{{"report":[{{"lv":[{{"lv_name":"vdi-{DISK}","lv_device_open":"","lv_attr":"owi-a-s---"}},
-            {{"lv_name":"{name}","lv_device_open":"","lv_attr":"swi-a-s---"}}]}}]}}"#
-    );
-    let system = system
-        .prints("lvs", &all)
-        .prints("lvs --reportformat json --all", &states);
-    (system, uuid.trim().to_owned())
+    snapshot_of(system())
+}
+
+/// The same with somebody whose tasks are seen, and who asks for what needs an answer.
+fn asking() -> (RecordingSystem, [String; 3]) {
+    let (system, snapshot) = with_snapshot();
+    let own = format!("/proc/{}/stat", std::process::id());
+    let lines = [
+        format!("snapshot-revert uuid={snapshot}"),
+        format!("snapshot-uninstall uuid={snapshot}"),
+        "vm-uninstall vm=web".to_owned(),
+    ];
+    (owned(system).file(own, ""), lines)
+}
+
+#[test]
+fn nothing_is_held_while_somebody_is_asked() {
+    for at in 0..3 {
+        let (system, lines) = asking();
+        let line = &lines[at];
+        let meanwhile = || {
+            let tasks = run(&system, "task-list params=name-label --minimal").unwrap();
+            assert_eq!(tasks.trim(), "", "{line}");
+            for other in [
+                "vm-param-set vm=web name-description=x".to_owned(),
+                lines[0].replace("revert", "param-set") + " name-description=x",
+                format!("vdi-resize uuid={DISK} disk-size=1GiB"),
+                "vm-start vm=web".to_owned(),
+            ] {
+                // Whatever else keeps it from its work.
+                if let Err(error) = run(&system, &other) {
+                    let code = error.code;
+                    assert_eq!(code, "VDI_HAS_SNAPSHOTS", "{line}: {other}: {error}");
+                }
+            }
+        };
+        let terminal = Slow {
+            meanwhile: &meanwhile,
+            answer: "no",
+        };
+        let error = run_with(&system, line, &terminal).unwrap_err();
+        assert_eq!(error.code, "CANCELED", "{line}: {error}");
+    }
+}
+
+#[test]
+fn what_changes_while_somebody_is_asked_is_not_done() {
+    let lost = |system: &RecordingSystem| {
+        let mut all = changes(system);
+        all.retain(|line| {
+            ["lvconvert", "lvremove", "virsh undefine", "systemctl"]
+                .iter()
+                .any(|program| line.starts_with(program))
+        });
+        all
+    };
+    for at in 0..3 {
+        for changes in [true, false] {
+            let (system, lines) = asking();
+            let line = &lines[at];
+            let other = match at {
+                2 => "vm-snapshot vm=web new-name-label=late".to_owned(),
+                _ => lines[0].replace("revert", "param-set") + " name-label=other",
+            };
+            let meanwhile = || {
+                if changes {
+                    run(&system, &other).unwrap();
+                }
+            };
+            let terminal = Slow {
+                meanwhile: &meanwhile,
+                answer: "yes",
+            };
+            let result = run_with(&system, line, &terminal);
+            match changes {
+                true => {
+                    let error = result.unwrap_err();
+                    assert_eq!(error.code, "CHANGED_MEANWHILE", "{line}: {error}");
+                    assert_eq!(lost(&system), [""; 0], "{line}");
+                }
+                false => {
+                    result.unwrap();
+                    assert_ne!(lost(&system), [""; 0], "{line}");
+                }
+            }
+        }
+    }
+    // A command that began meanwhile would be cut off.
+    let (system, _) = asking();
+    run(&system, "host-disable").unwrap();
+    let meanwhile = || std::mem::forget(host::task::Task::begin(&system, "vm-snapshot", 7));
+    let terminal = Slow {
+        meanwhile: &meanwhile,
+        answer: "yes",
+    };
+    let error = run_with(&system, "host-reboot", &terminal).unwrap_err();
+    assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+    assert_eq!(lost(&system), [""; 0]);
 }
 
 #[test]
 fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_copy() {
-    let (system, snapshot) = with_snapshot();
-    let revert = format!("snapshot-revert uuid={snapshot}");
-    let remove = format!("snapshot-uninstall uuid={snapshot} force=true");
-    let export = format!("snapshot-export uuid={snapshot} filename=/new");
-    let rename = format!("snapshot-param-set uuid={snapshot} name-label=other");
-    let copies = [
-        "vm-export vm=web filename=/new".to_owned(),
-        "vm-clone vm=web new-name-label=two".to_owned(),
-        format!("vdi-export uuid={DISK} filename=/new"),
-        export.clone(),
-        format!("snapshot-copy uuid={snapshot} new-name-label=two"),
-        "vm-start vm=web".to_owned(),
-        "vm-snapshot vm=web new-name-label=after".to_owned(),
-        "vm-param-set vm=web name-description=x".to_owned(),
-        rename.clone(),
-        remove.clone(),
-    ];
-    for line in [&revert, "vm-uninstall vm=web"] {
-        let terminal = Asked {
-            system: &system,
-            lines: copies.to_vec(),
-            results: Mutex::default(),
-        };
-        let error = run_with(&system, line, &terminal).unwrap_err();
-        assert_eq!(error.code, "CANCELED", "{line}: {error}");
-        let results = terminal.results.into_inner().unwrap();
+    let undefine = format!("{V} undefine");
+    for (line, command) in [
+        ("snapshot-revert uuid=SNAPSHOT force=true", "lvconvert"),
+        ("vm-uninstall vm=web force=true", undefine.as_str()),
+    ] {
+        let (system, snapshot) = with_snapshot();
+        let copies = [
+            "vm-export vm=web filename=/new".to_owned(),
+            "vm-clone vm=web new-name-label=two".to_owned(),
+            format!("vdi-export uuid={DISK} filename=/new"),
+            format!("snapshot-export uuid={snapshot} filename=/new"),
+            format!("snapshot-copy uuid={snapshot} new-name-label=two"),
+            "vm-start vm=web".to_owned(),
+            "vm-snapshot vm=web new-name-label=after".to_owned(),
+            "vm-param-set vm=web name-description=x".to_owned(),
+            format!("snapshot-param-set uuid={snapshot} name-label=other"),
+            format!("snapshot-uninstall uuid={snapshot} force=true"),
+        ];
+        let (system, results) = while_it_runs(system, command, &copies);
+        run(&system, &line.replace("SNAPSHOT", &snapshot)).unwrap();
+        let results = results.lock().unwrap();
         assert_eq!(results.len(), copies.len());
         for (result, copy) in results.iter().zip(&copies) {
             let error = result.as_ref().unwrap_err();
@@ -307,6 +383,11 @@ fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_
             assert!(error.to_string().contains(&by), "{copy}: {error}");
         }
     }
+    let (_, snapshot) = with_snapshot();
+    let revert = format!("snapshot-revert uuid={snapshot} force=true");
+    let remove = format!("snapshot-uninstall uuid={snapshot} force=true");
+    let export = format!("snapshot-export uuid={snapshot} filename=/new");
+    let rename = format!("snapshot-param-set uuid={snapshot} name-label=other");
     for (copy, refused) in [
         (
             "vm-export vm=web filename=/new",
@@ -331,7 +412,7 @@ fn nobody_copies_what_goes_back_or_is_uninstalled_and_nothing_goes_back_under_a_
             assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{line}: {error}");
         }
         results[2].as_ref().unwrap();
-        run(&system, &now(&format!("{revert} force=true"))).unwrap();
+        run(&system, &now(&revert)).unwrap();
     }
 }
 

@@ -8,6 +8,7 @@ use host::hotfix::{Machine, Places, RealMachine};
 use host::terminal::{Nobody, Terminal};
 use std::io;
 use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
 use steps::RecordingSystem;
 
 pub const VM: &str = "11111111-2222-4333-8444-555555555555";
@@ -161,6 +162,57 @@ pub fn run_on(
 
 pub fn run(system: &RecordingSystem, line: &str) -> Result<String, XeError> {
     run_with(system, line, &Nobody)
+}
+
+/// The guest has a screen with a password, which libvirt tells where it is told to.
+pub fn with_password(system: RecordingSystem) -> RecordingSystem {
+    let screen = |password: &str| {
+        let screen = format!("<graphics type='vnc' port='-1'{password}/></devices>");
+        DEFINITION.replace("</devices>", &screen)
+    };
+    let secrets = format!("{V} dumpxml --inactive --security-info {VM}");
+    system
+        .prints(&format!("{V} dumpxml"), &screen(""))
+        .prints(&secrets, &screen(" passwd='hunter2'"))
+}
+
+/// A snapshot of the guest of this host, which `lvs` shows: the host, and the UUID of the snapshot.
+pub fn snapshot_of(system: RecordingSystem) -> (RecordingSystem, String) {
+    let uuid = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
+    let made = changes(&system).remove(0);
+    let (_, name) = made.split_once("--name ").unwrap();
+    let name = name.split(' ').next().unwrap();
+    let volume = format!(
+        r#"{{"lv_uuid":"s", "lv_name":"{name}", "lv_size":"67108864", "origin":"vdi-{DISK}", "origin_size":"67108864",
+            "lv_path":"/dev/bedplate/{name}"}}]}}]}}"#
+    );
+    let all = LVS.replace("}]}]}", &format!("}},{volume}"));
+    let states = format!(
+        r#"{{"report":[{{"lv":[{{"lv_name":"vdi-{DISK}","lv_device_open":"","lv_attr":"owi-a-s---"}},
+            {{"lv_name":"{name}","lv_device_open":"","lv_attr":"swi-a-s---"}}]}}]}}"#
+    );
+    let system = system
+        .prints("lvs", &all)
+        .prints("lvs --reportformat json --all", &states);
+    (system, uuid.trim().to_owned())
+}
+
+/// What becomes of commands.
+pub type Results = Arc<Mutex<Vec<Result<String, XeError>>>>;
+
+/// Others give these commands while the program whose command line starts with `command` runs.
+pub fn while_it_runs(
+    system: RecordingSystem,
+    command: &str,
+    lines: &[String],
+) -> (RecordingSystem, Results) {
+    let results = Results::default();
+    let (lines, told) = (lines.to_vec(), results.clone());
+    let system = system.meanwhile(command, move |system| {
+        let all: Vec<_> = lines.iter().map(|line| run(system, line)).collect();
+        told.lock().unwrap().extend(all);
+    });
+    (system, results)
 }
 
 /// The commands that change something.

@@ -48,6 +48,20 @@ fn disks_and_interfaces_are_records() {
 }
 
 #[test]
+fn a_disk_that_is_unplugged_can_be_taken_away_while_the_guest_runs() {
+    let without = DEFINITION.replace("dev='xvda'", "dev='xvdz'");
+    let system = running()
+        .prints(&format!("{V} dumpxml {VM}"), &without)
+        .prints(&format!("{V} 'dumpxml {VM}"), &without);
+    let vbd = run(&system, "vbd-list device=xvda --minimal").unwrap();
+    run(&system, &format!("vbd-destroy uuid={}", vbd.trim())).unwrap();
+    assert_eq!(
+        changes(&system),
+        [format!("virsh detach-device {VM} /dev/stdin --config")]
+    );
+}
+
+#[test]
 fn a_snapshot_keeps_definition_and_disks_and_can_be_gone_back_to() {
     let system = running();
     let uuid = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
@@ -174,88 +188,4 @@ fn the_address_of_the_host_changes() {
         text.contains("DHCP=ipv4") && !text.contains("192.0.2"),
         "{text}"
     );
-}
-
-/// What LVM says of these volumes of the host.
-fn volumes(names: &[&str]) -> String {
-    let volumes: Vec<_> = names
-        .iter()
-        .map(|name| format!(r#"{{"lv_name":"{name}","lv_device_open":"","lv_attr":"-wi-a-----"}}"#))
-        .collect();
-    format!(r#"{{"report":[{{"lv":[{}]}}]}}"#, volumes.join(","))
-}
-
-#[test]
-fn going_back_that_was_cut_off_is_finished_by_running_it_again() {
-    const ASKS: &str = "lvs --reportformat json --all";
-    let origin = format!("vdi-{DISK}");
-    let auto = format!("{V} list --uuid --all --autostart");
-    let system = system().prints(&auto, &format!("{VM}\n"));
-    let snapshot = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap();
-    let made = changes(&system).remove(0);
-    let (_, name) = made.split_once("--name ").unwrap();
-    let name = name.split(' ').next().unwrap().to_owned();
-    let line = format!("snapshot-revert uuid={} force=true", snapshot.trim());
-    let taken_away = format!("snapshot-uninstall uuid={} force=true", snapshot.trim());
-    // Somebody removed the volume of the snapshot: nothing to go back to, and nothing begun.
-    let system = system.prints(ASKS, &volumes(&[&origin]));
-    let error = run(&system, &line).unwrap_err();
-    assert_eq!(error.code, "VDI_MISSING", "{error}");
-    assert_eq!(changes(&system).len(), 1, "nothing was changed");
-    run(&system, "vm-start vm=web").unwrap();
-    // The power goes while it is merged.
-    let system =
-        system
-            .prints(ASKS, &volumes(&[&origin, &name]))
-            .fails("lvconvert", 5, "the power went");
-    run(&system, &line).unwrap_err();
-    let disabled = format!("virsh autostart --disable {VM}");
-    assert_eq!(
-        changes(&system)[2..],
-        [
-            disabled.clone(),
-            format!("lvconvert --quiet --yes --merge /dev/bedplate/{name}")
-        ]
-    );
-    for refused in [
-        "vm-start vm=web",
-        "vm-export vm=web filename=/new",
-        "vm-clone vm=web new-name-label=twin",
-        "vm-snapshot vm=web new-name-label=after",
-        &taken_away,
-    ] {
-        let error = run(&system, refused).unwrap_err();
-        assert_eq!(
-            error.code, "OTHER_OPERATION_IN_PROGRESS",
-            "{refused}: {error}"
-        );
-        assert!(error.to_string().contains(snapshot.trim()), "{error}");
-    }
-    // The volume was merged meanwhile: it is not there.
-    let system = system
-        .prints(&auto, "\n")
-        .prints(ASKS, &volumes(&[&origin]));
-    run(&system, &line).unwrap();
-    assert_eq!(
-        changes(&system)[4..],
-        [
-            disabled,
-            made,
-            "virsh define /dev/stdin".to_owned(),
-            format!("virsh autostart {VM}")
-        ],
-        "the same snapshot is made anew, and the guest starts with the host again"
-    );
-    let domain = defined(&system);
-    assert_eq!(
-        (domain.uuid().as_str(), domain.name().as_str()),
-        (VM, "web")
-    );
-    assert_eq!(
-        domain.disks()[0].source.as_deref(),
-        Some("/dev/bedplate/vdi-aaaaaaaa-1111-4111-8111-111111111111"),
-        "the guest has its own disk, not that of the snapshot"
-    );
-    assert!(domain.own_keys().is_empty());
-    run(&system, "vm-start vm=web").unwrap();
 }

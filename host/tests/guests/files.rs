@@ -128,6 +128,26 @@ fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
 }
 
 #[test]
+fn an_export_holds_no_password() {
+    for line in ["vm-export vm=web", "snapshot-export uuid=SNAPSHOT"] {
+        let (system, snapshot) = snapshot_of(with_password(system()));
+        let disks = Disks::default();
+        let line = line.replace("SNAPSHOT", &snapshot);
+        run_on(
+            &system,
+            &format!("{line} filename=/new.xe"),
+            &Nobody,
+            &disks,
+        )
+        .unwrap();
+        let file = system.read_file(Path::new("/new.xe")).unwrap();
+        let manifest = String::from_utf8_lossy(&file[..8192]);
+        assert!(manifest.contains("graphics"), "{manifest}");
+        assert!(!manifest.contains("hunter2"), "{manifest}");
+    }
+}
+
+#[test]
 fn the_disks_of_a_copy_go_with_the_copy() {
     let (system, disks) = (owned(system()), Disks::default());
     let content = filled(&disks);

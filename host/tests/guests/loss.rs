@@ -207,6 +207,55 @@ fn an_import_reads_no_file_of_the_host_in_an_optical_drive() {
             "{source} {trust}"
         );
     }
+    // What libvirt reads is what is looked at, whatever else stands beside it.
+    for (kind, source) in [
+        (
+            "file",
+            "<source dev='/srv/iso/debian.iso' file='/boot/vmlinuz'/>",
+        ),
+        (
+            "block",
+            "<source file='/srv/iso/debian.iso' dev='/dev/sda'/>",
+        ),
+        (
+            "dir",
+            "<source file='/srv/iso/debian.iso' dir='/boot/vmlinuz'/>",
+        ),
+        (
+            "file",
+            "<source file='/srv/iso/debian.iso'/><backingStore type='file'><source file='/boot/vmlinuz'/></backingStore>",
+        ),
+    ] {
+        let system = system();
+        let definition = diskless()
+            .replace(
+                "<disk type='file' device='cdrom'>",
+                &format!("<disk type='{kind}' device='cdrom'>"),
+            )
+            .replace("<target dev='hdd'", &format!("{source}<target dev='hdd'"));
+        let (_dir, file) = export_of(&system, definition);
+        run(&system, &format!("vm-import filename={file}")).unwrap();
+        let text = defined(&system).print();
+        assert!(
+            !text.contains("vmlinuz") && !text.contains("/dev/sda"),
+            "{kind}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_another_guest_has_as_well_is_not_taken_away_by_half() {
+    const OTHER: &str = "99999999-2222-4333-8444-555555555555";
+    let both = DEFINITION.to_owned() + &DEFINITION.replace(VM, OTHER).replace(">web<", ">db<");
+    let system = system()
+        .prints(
+            &format!("{V} list --uuid --all"),
+            &format!("{VM}\n{OTHER}\n"),
+        )
+        .prints(&format!("{V} 'dumpxml"), &both);
+    let error = run(&system, "vm-disk-remove vm=web device=0").unwrap_err();
+    assert_eq!(error.code, "VDI_IN_USE", "{error}");
+    assert_eq!(changes(&system), [""; 0]);
 }
 
 #[test]
@@ -222,4 +271,21 @@ fn snapshots_stay_where_the_guest_stays() {
         .filter(|line| line.starts_with("lvremove"))
         .collect();
     assert_eq!(lost, [""; 0]);
+}
+
+#[test]
+fn a_name_that_libvirt_would_not_take_is_refused_before_disks_are_copied() {
+    let slash = diskless().replace(">evil<", ">../evil<");
+    for (line, definition) in [
+        ("vm-clone vm=web new-name-label=a/b", diskless()),
+        ("vm-copy vm=web new-name-label=\" \"", diskless()),
+        ("vm-import filename=FILE new-name-label=a/b", diskless()),
+        ("vm-import filename=FILE", slash),
+    ] {
+        let system = system();
+        let (_dir, file) = export_of(&system, definition);
+        let error = run(&system, &line.replace("FILE", &file)).unwrap_err();
+        assert!(error.usage && error.message.contains("slash"), "{error}");
+        assert_eq!(changes(&system), [""; 0], "{line}");
+    }
 }

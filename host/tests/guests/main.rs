@@ -10,4 +10,5 @@ mod life;
 mod loss;
 mod owner;
 mod shell;
+mod snapshots;
 mod storage;

@@ -292,6 +292,85 @@ fn one_that_is_forgotten_keeps_what_is_on_it() {
     assert_eq!(rest.trim(), "Local storage,ISO images");
 }
 
+/// Each of these is refused because of a command that goes on, and none did anything.
+fn all_refused(results: &Results, lines: &[String], by: &str) {
+    let results = results.lock().unwrap();
+    assert_eq!(results.len(), lines.len());
+    for (result, line) in results.iter().zip(lines) {
+        let error = result.as_ref().unwrap_err();
+        assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{line}: {error}");
+        assert!(error.to_string().contains(by), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_repository_stays_while_a_disk_is_made_in_it() {
+    let archive = uuid_of(&host(), "archive");
+    let define = format!("{V} define");
+    let install = "vm-install new-name-label=db template=\"Linux PVH\" disk-size=1GiB";
+    let create = "vdi-create name-label=a virtual-size=1GiB";
+    for (sr, line, command) in [
+        (FAST, create, "lvcreate"),
+        // The disk is made, and no definition has it yet.
+        (FAST, install, define.as_str()),
+        (archive.as_str(), create, "truncate"),
+        (archive.as_str(), install, define.as_str()),
+    ] {
+        let lines = ["sr-destroy", "sr-forget"].map(|verb| format!("{verb} uuid={sr}"));
+        let (system, results) = while_it_runs(host(), command, &lines);
+        run(&system, &format!("{line} sr-uuid={sr}")).unwrap();
+        all_refused(&results, &lines, "operation: making a disk of ");
+        let changes = changes(&system).join("\n");
+        for never in ["vgremove", "vgchange", "umount"] {
+            assert!(!changes.contains(never), "{line}: {changes}");
+        }
+        let free = host();
+        run(&free, &format!("sr-forget uuid={sr}")).unwrap();
+    }
+}
+
+#[test]
+fn nobody_makes_or_fills_a_disk_in_a_repository_that_goes() {
+    let archive = uuid_of(&host(), "archive");
+    for (sr, verb, command) in [
+        (FAST, "sr-destroy", "vgremove"),
+        (FAST, "sr-forget", "vgchange"),
+        (archive.as_str(), "sr-destroy", "umount"),
+        (archive.as_str(), "sr-forget", "umount"),
+    ] {
+        let lines = [
+            format!("vdi-create name-label=a virtual-size=1GiB sr-uuid={sr}"),
+            format!("vdi-copy uuid={DISK} into-sr-uuid={sr}"),
+            format!("vm-disk-add vm=web disk-size=1GiB device=5 sr-uuid={sr}"),
+            format!(
+                "vm-install new-name-label=db template=\"Linux PVH\" disk-size=1GiB sr-uuid={sr}"
+            ),
+            format!("sr-destroy uuid={sr}"),
+            format!("sr-forget uuid={sr}"),
+        ];
+        let system = host().prints("pvs", "  /dev/sdb1 \n");
+        let (system, results) = while_it_runs(system, command, &lines);
+        run(&system, &format!("{verb} uuid={sr}")).unwrap();
+        all_refused(&results, &lines, &format!("operation: {verb} of "));
+        let changes = changes(&system).join("\n");
+        for never in ["lvcreate", "truncate"] {
+            assert!(!changes.contains(never), "{verb}: {changes}");
+        }
+    }
+}
+
+#[test]
+fn two_repositories_do_not_get_the_same_device() {
+    let line = "sr-create name-label=x type=ext device-config:device=/dev/sdb";
+    let lines = [line.to_owned()];
+    let (system, results) = while_it_runs(host(), "mkfs.ext4", &lines);
+    run(&system, line).unwrap();
+    all_refused(&results, &lines, "/dev/sdb");
+    let made = changes(&system);
+    let made = made.iter().filter(|line| line.starts_with("mkfs.ext4"));
+    assert_eq!(made.count(), 1);
+}
+
 #[test]
 fn what_holds_disks_or_the_host_is_not_destroyed() {
     const DISK: &str = r#"{"report":[{"lv":[{"lv_uuid":"f", "lv_name":"vdi-ffffffff-1111-4111-8111-111111111111",

@@ -107,6 +107,28 @@ fn the_old_settings_are_asked_for_with_the_names_of_the_guests() {
 }
 
 #[test]
+fn what_changes_while_the_old_settings_are_asked_for_is_not_lost() {
+    let (host, _) = updated();
+    let (state, site) = (host.state(), host.site());
+    let error = hotfix::rollback(&site, Settings::Old, &mut |_| {
+        hotfix::lock(site.system, site.places, "patch-upload").expect("nothing is held meanwhile");
+        guest(&host, host.new.id(), "late");
+        Ok(())
+    })
+    .unwrap_err();
+    assert_eq!(error.code, "CHANGED_MEANWHILE", "{error}");
+    assert_eq!(host.state(), state);
+    // A hotfix that was arranged meanwhile would be taken back, and nobody asked for that.
+    let error = hotfix::rollback(&site, Settings::Old, &mut |_| {
+        host.set_state(&state.trying_once(host.old.id()));
+        Ok(())
+    })
+    .unwrap_err();
+    assert_eq!(error.code, "CHANGED_MEANWHILE", "{error}");
+    assert_eq!(host.state().tries, 1);
+}
+
+#[test]
 fn a_way_back_that_fails_leaves_everything_to_try_again() {
     #[derive(Debug, PartialEq)]
     enum Recorded {

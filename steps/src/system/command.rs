@@ -31,6 +31,7 @@ pub struct Command {
     pub(super) timeout: Duration,
     pub(super) good: Vec<i32>,
     pub(super) stop: Option<Stop>,
+    pub(super) dies_with_us: bool,
 }
 
 /// Set when a command is to end before it is done.
@@ -65,6 +66,7 @@ impl Command {
             timeout: DEFAULT_TIMEOUT,
             good: vec![0],
             stop: None,
+            dies_with_us: false,
         }
     }
 
@@ -120,6 +122,13 @@ impl Command {
     /// It and its children are killed as soon as `flag` is set.
     pub fn stops_when(mut self, flag: &'static AtomicBool) -> Self {
         self.stop = Some(Stop(flag));
+        self
+    }
+
+    /// It is killed when this process ends, however that happens, be it by SIGKILL: for what writes to something that this process
+    /// has a lock on. Programs that it starts are not.
+    pub fn dies_with_us(mut self) -> Self {
+        self.dies_with_us = true;
         self
     }
 

@@ -2,8 +2,8 @@
 
 use super::command::{Stop, last_words};
 use super::{
-    Command, FileError, Held, Hold, LockError, Mount, MountError, Output, RunError, System, files,
-    lock,
+    Command, FileError, Held, Hold, LockError, Mount, MountError, Output, RunError, System, child,
+    files, lock,
 };
 use crate::secrets::Secrets;
 use nix::errno::Errno;
@@ -191,7 +191,8 @@ fn run(command: &Command, log: &Log) -> Result<Output, RunError> {
         command: command.to_string(),
         source,
     };
-    let mut child = std::process::Command::new(&command.program)
+    let mut program = std::process::Command::new(&command.program);
+    program
         .args(&command.args)
         .env("LC_ALL", "C")
         .envs(command.env.iter().map(|(k, v)| (k, v)))
@@ -203,7 +204,9 @@ fn run(command: &Command, log: &Log) -> Result<Output, RunError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A group of its own, so that a timeout ends its children too.
-        .process_group(0)
+        .process_group(0);
+    child::prepare(&mut program, command.dies_with_us);
+    let mut child = program
         .spawn()
         .map_err(|source| RunError::start(command, source))?;
 

@@ -49,8 +49,13 @@ struct Scripted {
     answer: Answer,
 }
 
+/// What others do while a command runs.
+type Meanwhile = Box<dyn FnOnce(&RecordingSystem) + Send>;
+
 #[derive(Default)]
 struct State {
+    /// By the start of the command line.
+    meanwhile: Vec<(String, Meanwhile)>,
     answers: Vec<Scripted>,
     calls: Vec<Call>,
     commands: Vec<Command>,
@@ -138,6 +143,17 @@ impl RecordingSystem {
     /// Their program is not installed.
     pub fn misses(self, start: &str) -> Self {
         self.answer(start, "", Answer::Missing)
+    }
+
+    /// While the next command whose command line starts with `start` runs, others do this.
+    pub fn meanwhile(
+        self,
+        start: &str,
+        act: impl FnOnce(&RecordingSystem) + Send + 'static,
+    ) -> Self {
+        let meanwhile = (start.to_owned(), Box::new(act) as Meanwhile);
+        self.state().meanwhile.push(meanwhile);
+        self
     }
 
     /// A file that is there from the start.
@@ -231,6 +247,16 @@ impl System for RecordingSystem {
         let mut state = self.state();
         state.calls.push(Call::Run(line.clone()));
         state.commands.push(command.clone());
+        let begun = state
+            .meanwhile
+            .iter()
+            .position(|(start, _)| line.starts_with(start.as_str()));
+        if let Some(at) = begun {
+            let (_, act) = state.meanwhile.remove(at);
+            drop(state);
+            act(self);
+            state = self.state();
+        }
         let answer = state.answers.iter().rev().find(|scripted| {
             line.starts_with(scripted.start.as_str())
                 && String::from_utf8_lossy(&command.stdin).contains(scripted.input.as_str())
@@ -464,6 +490,17 @@ mod tests {
             system.command_lines(),
             ["lsblk -d", "lsblk --json", "lsblk --json", "true"]
         );
+    }
+
+    #[test]
+    fn what_others_do_meanwhile_is_done_once_and_before_the_answer() {
+        let system = RecordingSystem::new()
+            .prints("cat", "x")
+            .meanwhile("cat", |system| {
+                system.run(&Command::new("cat").arg("other")).unwrap();
+            });
+        assert_eq!(system.run(&Command::new("cat")).unwrap().text(), "x");
+        assert_eq!(system.command_lines(), ["cat", "cat other"]);
     }
 
     #[test]
