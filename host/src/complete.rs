@@ -5,7 +5,7 @@ use crate::commands::{Command, Surroundings};
 use crate::param_commands::ParamCommand;
 use crate::record::{Field, Value};
 use crate::selection::listed;
-use crate::verb::Kind;
+use crate::verb::{Kind, shown};
 
 /// Tells the shell to offer the names of files.
 pub const FILES: &str = "@files";
@@ -102,7 +102,7 @@ fn values(command: &Command, name: &str, typed: &str, around: &Surroundings<'_>)
         return match arg.kind {
             Kind::Flag => words(&["true", "false"]),
             Kind::File => vec![FILES.to_owned()],
-            Kind::OneOf(all) => words(all),
+            Kind::OneOf(all) => words(&shown(all)),
             Kind::Of(class) => identities(class, around),
             Kind::Size | Kind::Number => Vec::new(),
             Kind::Text if name == "param-name" => field_names(command),

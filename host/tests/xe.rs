@@ -357,3 +357,24 @@ fn there_is_one_edition_and_a_license_makes_it_per_socket() {
     assert!(error.message.contains("host-license-add"), "{error}");
     assert!(run("host-apply-edition edition=gold").unwrap_err().usage);
 }
+
+#[test]
+fn commands_about_the_license_answer_programs() {
+    let json = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&run(&format!("{line} --json")).unwrap()).unwrap()
+    };
+    assert_eq!(json("host-license-view")[0]["state"], "unlicensed");
+    let removed = json("host-license-remove");
+    assert_eq!(
+        (&removed[0]["state"], &removed[0]["automatic-updates"]),
+        (&"unlicensed".into(), &false.into())
+    );
+    // What is unknown is there, and null.
+    assert!(removed[0].as_object().unwrap()["customer"].is_null());
+    let request = json("host-license-request");
+    assert_eq!(request[0]["sockets"], 2);
+    assert_eq!(
+        request[0]["request"].as_str().unwrap(),
+        run("host-license-request --minimal").unwrap().trim()
+    );
+}

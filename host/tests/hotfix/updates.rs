@@ -531,9 +531,43 @@ fn the_policy_by_command() {
     ] {
         assert_eq!(site.xe(line).unwrap_err().exit_code(), 2, "{line}");
     }
-    site.xe("host-update-policy-set hold=no rate-limit=")
-        .unwrap();
+    let json = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&site.xe(&format!("{line} --json")).unwrap()).unwrap()
+    };
+    assert_eq!(
+        json("host-update-policy-get"),
+        serde_json::json!([{
+            "repository": site.server.url, "automatic": true, "window": [], "restart": "never", "wave": "first",
+            "hold": "yes", "rate-limit": 1048576, "proxy": null
+        }])
+    );
+    assert_eq!(
+        json("host-update-policy-get param-name=automatic"),
+        serde_json::json!([{ "automatic": true }])
+    );
+    // An empty value is the default, also where there are words to choose from.
+    assert_eq!(
+        json("host-update-policy-set hold=no rate-limit= restart= wave="),
+        serde_json::json!([{}])
+    );
+    let policy = json("host-update-policy-get");
+    assert_eq!(
+        (&policy[0]["restart"], &policy[0]["wave"]),
+        (&"no-guests".into(), &"auto".into())
+    );
+    let checked = json("host-update-check");
+    assert_eq!(
+        (&checked[0]["available"], &checked[0]["available-kind"]),
+        (&"1.0.1".into(), &"security".into())
+    );
+    assert_eq!(checked[0]["status"], "available");
+    let uuid = checked[0]["available-uuid"].as_str().unwrap();
     let said = site.xe("host-update-check").unwrap();
     assert!(said.contains("1.0.1 (security) is available"), "{said}");
     assert_eq!(site.targets(), Vec::<String>::new());
+    let written = json("host-update-now");
+    assert_eq!(
+        (&written[0]["uuid"], &written[0]["version"]),
+        (&uuid.into(), &"1.0.1".into())
+    );
 }
