@@ -20,6 +20,7 @@ mod vm_snapshot;
 pub use host::DISABLED;
 pub(crate) use host::disable;
 pub(crate) use self::license::VIEW as VIEW_LICENSE;
+pub use patch::fits as fits_hotfix;
 pub use task::is_long;
 
 use crate::XeError;

@@ -16,6 +16,7 @@ mod precheck;
 mod record;
 mod rollback;
 mod seen;
+mod standing;
 mod upload;
 
 pub use after_boot::{Verdict, after_boot, deadline, try_failed};

@@ -1,6 +1,7 @@
 //! Taking a hotfix file in.
 
 use super::seen;
+use super::standing::state_at_upload;
 use super::{PatchRecord, Site, internal, lock};
 use crate::XeError;
 use crate::error::chain;
@@ -99,7 +100,11 @@ fn keep(site: &Site<'_>, record: PatchRecord) -> Result<PatchRecord, XeError> {
     match known {
         Some(known) if known.folder.is_some() => Err(XeError::failure(
             "PATCH_ALREADY_EXISTS",
-            "This hotfix was uploaded already.",
+            format!(
+                "{} was uploaded already, and is {}; `xe patch-apply` applies what is not applied.",
+                known.root.version,
+                known.state.name()
+            ),
         )
         .with("uuid", known.uuid)),
         // Its files were cleaned: they are there again, and what happened to it stays.
@@ -110,6 +115,8 @@ fn keep(site: &Site<'_>, record: PatchRecord) -> Result<PatchRecord, XeError> {
             Ok(known)
         }
         None => {
+            let state = state_at_upload(site, &record.root);
+            let record = PatchRecord { state, ..record };
             record.save(system, site.places)?;
             Ok(record)
         }

@@ -100,7 +100,11 @@ pub(super) fn told(decision: &Decision, s: &Situation<'_>) -> Told {
         ),
         Decision::Wait(wait) => {
             let (status, text, shown) = because(wait, s.zone, s.state.work.failures);
-            (status, format!("{name} is available: {text}"), shown)
+            let at_once = match wait {
+                Wait::Wave { .. } | Wait::Window { .. } => format!("; {INSTALLS} at once"),
+                _ => String::new(),
+            };
+            (status, format!("{name} is available: {text}{at_once}"), shown)
         }
         Decision::Fetch => ("downloading", format!("{name} is being downloaded"), false),
         Decision::Write => (

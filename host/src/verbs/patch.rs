@@ -1,15 +1,18 @@
 //! Hotfixes: the commands that change which release the host runs.
 
 use crate::XeError;
-use crate::hotfix::{self, Applied, RolledBack, Settings};
+use crate::hotfix::{self, Applied, PatchState, RolledBack, Settings, Site};
 use crate::record::{Record, Value};
 use crate::selection;
 use crate::terminal::confirm;
+use crate::updates::UpdateState;
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 use std::path::Path;
 
 const UUID: Arg = Arg::needed("uuid", Kind::Of("patch"), "which hotfix?");
 const HOST: Arg = Arg::may("host-uuid", Kind::Of("host"), "this host");
+/// No hotfix has the UUID.
+const UNKNOWN: &str = "CANNOT_FIND_PATCH";
 const SETTINGS: [&str; 2] = ["running", "old"];
 
 pub(super) const VERBS: &[Verb] = &[
@@ -79,6 +82,60 @@ fn this_host(asked: &Asked<'_>) -> Result<(), XeError> {
     }
 }
 
+/// Whether a command can do anything about a hotfix of the list; for completion.
+pub fn fits(command: &str, hotfix: &Record) -> bool {
+    let state = hotfix.text("state").unwrap_or_default();
+    let is = |states: &[PatchState]| states.iter().any(|known| known.name() == state);
+    // Neither known of the release of the installation nor of one that only the update repository has.
+    let cleaned = hotfix.get("cleaned");
+    let runs = matches!(hotfix.get("hosts"), Value::Set(hosts) if !hosts.is_empty());
+    match command {
+        "patch-precheck" | "patch-apply" | "patch-pool-apply" => {
+            *cleaned == Value::Bool(false)
+                && !runs
+                && !is(&[
+                    PatchState::RestartNeeded,
+                    PatchState::Applied,
+                    PatchState::Superseded,
+                ])
+        }
+        "patch-clean" | "patch-pool-clean" => *cleaned == Value::Bool(false),
+        "patch-destroy" => {
+            *cleaned != Value::Unknown
+                && !runs
+                && !is(&[PatchState::RestartNeeded, PatchState::Applied])
+        }
+        _ => true,
+    }
+}
+
+/// What there is no record of may be in the update repository.
+fn or_available(asked: &Asked<'_>, uuid: &str, error: XeError) -> XeError {
+    let (system, places) = (asked.around.system, asked.around.places);
+    let offered = UpdateState::read(system, &places.update_state()).offered;
+    match offered.filter(|offered| offered.uuid.eq_ignore_ascii_case(uuid)) {
+        Some(offered) if error.code == UNKNOWN => XeError::failure(
+            UNKNOWN,
+            format!(
+                "{} is not on this host yet, the update repository has it: `xe host-update-now` downloads it and writes it to the \
+                 other slot.",
+                offered.version
+            ),
+        )
+        .with("uuid", uuid),
+        _ => error,
+    }
+}
+
+/// Acts on the hotfix that the command line names.
+fn on_named<T>(
+    asked: &Asked<'_>,
+    act: impl FnOnce(&Site<'_>, &str) -> Result<T, XeError>,
+) -> Result<T, XeError> {
+    let uuid = asked.needed(UUID.name)?;
+    act(&asked.around.site(), uuid).map_err(|error| or_available(asked, uuid, error))
+}
+
 fn upload(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let file = Path::new(asked.needed("file-name")?);
     hotfix::upload(&asked.around.site(), file).map(|record| Outcome::Made(record.uuid))
@@ -86,7 +143,7 @@ fn upload(asked: &Asked<'_>) -> Result<Outcome, XeError> {
 
 fn precheck(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     this_host(asked)?;
-    let prepared = hotfix::precheck(&asked.around.site(), asked.needed(UUID.name)?)?;
+    let prepared = on_named(asked, hotfix::precheck)?;
     let (hotfix, running) = (&prepared.record, &prepared.boot.root.version);
     let guidance = hotfix.info.guidance.name();
     let text = match asked.line.minimal {
@@ -106,8 +163,8 @@ fn precheck(asked: &Asked<'_>) -> Result<Outcome, XeError> {
 
 fn apply(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     this_host(asked)?;
-    let (site, sinks) = (asked.around.site(), (asked.around.sinks)());
-    hotfix::apply(&site, asked.needed(UUID.name)?, sinks).map(|done| applied(asked, &done))
+    let sinks = (asked.around.sinks)();
+    on_named(asked, |site, uuid| hotfix::apply(site, uuid, sinks)).map(|done| applied(asked, &done))
 }
 
 /// What a hotfix that was applied is told as.
@@ -135,11 +192,11 @@ pub(super) fn applied(asked: &Asked<'_>, applied: &Applied) -> Outcome {
 }
 
 fn clean(asked: &Asked<'_>) -> Result<Outcome, XeError> {
-    hotfix::clean(&asked.around.site(), asked.needed(UUID.name)?).map(|()| Outcome::Done)
+    on_named(asked, hotfix::clean).map(|()| Outcome::Done)
 }
 
 fn destroy(asked: &Asked<'_>) -> Result<Outcome, XeError> {
-    hotfix::destroy(&asked.around.site(), asked.needed(UUID.name)?).map(|()| Outcome::Done)
+    on_named(asked, hotfix::destroy).map(|()| Outcome::Done)
 }
 
 fn rollback(asked: &Asked<'_>) -> Result<Outcome, XeError> {

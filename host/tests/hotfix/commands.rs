@@ -8,7 +8,7 @@ use host::commands::{Surroundings, execute};
 use host::hotfix::RealMachine;
 use steps::sink::FanOut;
 
-fn xe(host: &Host, line: &str) -> Result<String, XeError> {
+pub fn xe(host: &Host, line: &str) -> Result<String, XeError> {
     let invocation = Invocation::parse(line.split_whitespace().map(str::to_owned))?;
     execute(
         &invocation,

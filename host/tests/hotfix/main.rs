@@ -9,6 +9,7 @@ mod maker;
 mod power_cut;
 mod server;
 mod site;
+mod standing;
 mod trial;
 mod updates;
 mod updates_faults;

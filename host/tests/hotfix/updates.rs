@@ -346,6 +346,7 @@ fn outside_of_the_window_it_is_fetched_and_not_written() {
     let told = site.run();
     assert_eq!(told.status, "waiting");
     assert!(told.text.contains("Sat 2027-01-16 01:00"), "{}", told.text);
+    assert!(told.text.contains("`xe host-update-now`"), "{}", told.text);
     assert_eq!(site.record().unwrap().state, PatchState::Uploaded);
     assert_eq!(site.host.next_start(), "1.0.0");
     assert_eq!(site.targets().len(), 4);
@@ -562,6 +563,11 @@ fn the_policy_by_command() {
     );
     assert_eq!(checked[0]["status"], "available");
     let uuid = checked[0]["available-uuid"].as_str().unwrap();
+    for line in ["patch-apply", "patch-destroy", "patch-clean"] {
+        let error = site.xe(&format!("{line} uuid={uuid}")).unwrap_err();
+        assert_eq!(error.code, "CANNOT_FIND_PATCH", "{line}");
+        assert!(error.message.contains("`xe host-update-now`"), "{error}");
+    }
     let said = site.xe("host-update-check").unwrap();
     assert!(said.contains("1.0.1 (security) is available"), "{said}");
     assert_eq!(site.targets(), Vec::<String>::new());
