@@ -6,6 +6,7 @@ mod commands;
 mod going_back;
 mod hostile;
 mod maker;
+mod mixed;
 mod power_cut;
 mod server;
 mod site;
