@@ -4,6 +4,7 @@ use super::state::{Offered, UpdateState};
 use crate::clock;
 use crate::hotfix::Places;
 use crate::record::{Record, Value};
+use release::Guidance;
 use steps::System;
 
 /// Field of hosts: what automatic updates came to last.
@@ -92,7 +93,7 @@ pub fn add_to_patches(system: &dyn System, records: &mut Vec<Record>) {
                 .with("name-description", offered.notes.replace('\n', " "))
                 .with("size", offered.bytes)
                 .with("hosts", Value::Set(Vec::new()))
-                .with("after-apply-guidance", "restartHost")
+                .with("after-apply-guidance", Guidance::RestartHost.name())
                 .with("state", AVAILABLE)
                 .with("reason", state.told.text)
                 .with("version", offered.version.clone())
