@@ -27,7 +27,7 @@ pub(crate) use disk::partition_name;
 pub use lock::lock;
 pub use machine::{Machine, RealMachine};
 pub use places::Places;
-pub(crate) use precheck::sources;
+pub(crate) use precheck::{NO_DELTA, sources};
 pub use precheck::{Prepared, Source, boot_state, precheck};
 pub use record::{PatchRecord, PatchState, patch_uuid};
 pub use rollback::{RolledBack, Settings, rollback};

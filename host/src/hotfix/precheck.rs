@@ -61,7 +61,8 @@ fn failed(code: &'static str, uuid: &str, message: impl Into<String>) -> XeError
 const UNKNOWN: &str = "PATCH_PRECHECK_FAILED_UNKNOWN_ERROR";
 const MISSING: &str = "PATCH_PRECHECK_FAILED_PREREQUISITE_MISSING";
 const VERSION: &str = "PATCH_PRECHECK_FAILED_WRONG_SERVER_VERSION";
-const NO_DELTA: &str = "PATCH_PRECHECK_FAILED_WRONG_SERVER_BUILD";
+/// Code of the error where a hotfix has neither a delta from the running release nor the whole file.
+pub(crate) const NO_DELTA: &str = "PATCH_PRECHECK_FAILED_WRONG_SERVER_BUILD";
 const SPACE: &str = "PATCH_PRECHECK_FAILED_OUT_OF_SPACE";
 
 /// The state of the boot loader; from the second block where the first cannot be read.

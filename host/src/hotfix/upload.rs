@@ -2,7 +2,7 @@
 
 use super::seen;
 use super::standing::state_at_upload;
-use super::{PatchRecord, Site, internal, lock};
+use super::{PatchRecord, Site, internal, lock, patch_uuid};
 use crate::XeError;
 use crate::error::chain;
 use release::{Guidance, HotfixInfo, HotfixKind, OpenRelease, Policy, unpack_hotfix};
@@ -131,6 +131,16 @@ pub(crate) fn take_fetched(
     size: u64,
 ) -> Result<PatchRecord, XeError> {
     let _lock = lock(site.system, site.places, "host-update")?;
+    let uuid = patch_uuid(&release.manifest.root.verity.root_hash);
+    let known = PatchRecord::all(site.system, site.places)?;
+    if let Some(known) = known
+        .into_iter()
+        .find(|known| known.uuid == uuid && known.folder.is_some())
+    {
+        // Somebody uploaded it meanwhile.
+        remove_folder(site, &site.places.store.join(folder))?;
+        return Ok(known);
+    }
     let info = release.hotfix.clone().unwrap_or(HotfixInfo {
         kind: HotfixKind::Feature,
         notes: String::new(),

@@ -142,6 +142,10 @@ fn set(asked: &Asked<'_>) -> Result<Outcome, XeError> {
             .map_err(|e| XeError::usage(e.to_string()))?;
     }
     policy.write(system, path)?;
+    // A password that was wrong, or a proxy, is none of what the pauses are for.
+    if asked.get("repository").or(asked.get("proxy")).is_some() {
+        with_updater(asked, |updater| updater.forget_pauses())?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -182,7 +186,7 @@ fn check(asked: &Asked<'_>) -> Result<Outcome, XeError> {
 }
 
 fn now(asked: &Asked<'_>) -> Result<Outcome, XeError> {
-    let written = with_updater(asked, |updater| updater.install())?;
+    let written = with_updater(asked, |updater| updater.install(&automation(asked)))?;
     Ok(match written {
         Some(done) => applied(asked, &done),
         None => Outcome::Said("Nothing newer is offered.".to_owned()),

@@ -14,3 +14,4 @@ mod standing;
 mod trial;
 mod updates;
 mod updates_faults;
+mod updates_meanwhile;
