@@ -1,4 +1,5 @@
-//! Dumps of real machines from Debian's source packages, below `target/corpus`, for the tests of `hcl-checker`.
+//! Dumps of real machines from Debian's source packages, below `target/corpus`, for the tests of
+//! `hcl-checker`; and definitions of Xen guests for those of `host`.
 //!
 //! They are other projects' test data: fetched and unpacked, never committed.
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// The Debian release whose packages are taken, on every machine: the tests name single dumps and their number.
 const SUITE: &str = "bookworm";
 /// Changes when what is unpacked changes.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 const UNPACK: Duration = Duration::from_secs(300);
 
 /// What is taken of a source package.
@@ -40,6 +41,7 @@ const PACKAGES: [Package; 4] = [
             // Some trees of the line above are links to these.
             "*/tests/virhostcpudata/*",
             "*/tests/virpcitestdata/*",
+            "*/tests/xlconfigdata/*.xml",
         ],
         strip: 2,
     },

@@ -4,11 +4,10 @@ use crate::class::Class;
 use crate::cmdline::Invocation;
 use crate::hotfix::{Machine, Places, Site};
 use crate::interrupt;
-use crate::licensing::{self, LICENSE_FIELDS, LicenseCommand};
+use crate::licensing::LICENSE_FIELDS;
 use crate::locks;
-use crate::param_commands::{self, ParamCommand, print};
-use crate::patch_commands::{self, PatchCommand};
-use crate::query::{self, nearest};
+use crate::param_commands::{self, ParamCommand};
+use crate::query::nearest;
 use crate::record::{Field, Record};
 use crate::selection::{Unsaid, select};
 use crate::task::Task;
@@ -55,10 +54,6 @@ impl Surroundings<'_> {
 pub enum Command {
     /// One that a class has.
     Param(ParamCommand, Class),
-    /// About the license.
-    License(LicenseCommand),
-    /// About hotfixes.
-    Patch(PatchCommand),
     /// From the table.
     Verb(&'static Verb),
     /// `help`.
@@ -74,8 +69,6 @@ impl Command {
                 .map(move |command| Command::Param(command, class))
         };
         let mut all: Vec<_> = Class::ALL.into_iter().flat_map(of_class).collect();
-        all.extend(LicenseCommand::ALL.map(Command::License));
-        all.extend(PatchCommand::ALL.map(Command::Patch));
         all.extend(verbs::all().map(Command::Verb));
         all.push(Command::Help);
         all.sort_by_key(Command::name);
@@ -103,8 +96,6 @@ impl Command {
     pub fn name(&self) -> String {
         match self {
             Command::Param(command, class) => format!("{}-{}", class.name, command.suffix()),
-            Command::License(command) => command.name().to_owned(),
-            Command::Patch(command) => command.name().to_owned(),
             Command::Verb(verb) => verb.name.to_owned(),
             Command::Help => "help".to_owned(),
         }
@@ -114,8 +105,6 @@ impl Command {
     pub fn summary(&self) -> String {
         match self {
             Command::Param(command, class) => command.summary(*class),
-            Command::License(command) => command.summary().to_owned(),
-            Command::Patch(command) => command.summary().to_owned(),
             Command::Verb(verb) => verb.summary.to_owned(),
             Command::Help => "Lists the commands, or explains one".to_owned(),
         }
@@ -123,11 +112,8 @@ impl Command {
 
     /// The arguments as help shows them.
     pub fn usage(&self) -> String {
-        let of = |args: &[Arg]| args.iter().map(Arg::usage).collect::<Vec<_>>().join(" ");
         match self {
             Command::Param(command, _) => command.usage().to_owned(),
-            Command::License(command) => of(command.args()),
-            Command::Patch(command) => of(command.args()),
             Command::Verb(verb) => verb.usage(),
             Command::Help => "[COMMAND]".to_owned(),
         }
@@ -137,8 +123,6 @@ impl Command {
     pub fn args(&self) -> &'static [Arg] {
         match self {
             Command::Param(command, _) => command.args(),
-            Command::License(command) => command.args(),
-            Command::Patch(command) => command.args(),
             Command::Verb(verb) => verb.args,
             Command::Help => &[],
         }
@@ -157,7 +141,7 @@ impl Command {
     pub fn fields(&self) -> &'static [Field] {
         match self {
             Command::Param(_, class) => class.fields,
-            Command::License(LicenseCommand::View) => &LICENSE_FIELDS,
+            Command::Verb(verb) if verb.name == verbs::VIEW_LICENSE => &LICENSE_FIELDS,
             _ => &[],
         }
     }
@@ -176,8 +160,6 @@ pub fn execute(line: &Invocation, around: &Surroundings<'_>) -> Result<String, X
     let line = &xenserver_args::taken(line, around)?;
     match command {
         Command::Param(command, class) => param_commands::execute(command, class, line, around),
-        Command::License(command) => license_command(line, command, around),
-        Command::Patch(command) => patch_commands::execute(command, line, around),
         Command::Verb(verb) => run_verb(verb, line, around),
         Command::Help => help::help(line),
     }
@@ -321,60 +303,16 @@ fn told(outcomes: &[Outcome], json: bool) -> String {
                 Outcome::Done => json!({}),
                 Outcome::Made(uuid) => json!({ "uuid": uuid }),
                 Outcome::Said(text) => json!({ "message": text }),
+                Outcome::Told(_, record) => json!(record),
             })
             .collect();
         return format!("{:#}\n", serde_json::Value::Array(objects));
     }
     let lines = outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::Done => None,
-        Outcome::Made(text) | Outcome::Said(text) => Some(format!("{text}\n")),
+        Outcome::Made(text) | Outcome::Said(text) | Outcome::Told(text, _) => {
+            Some(format!("{text}\n"))
+        }
     });
     lines.collect()
-}
-
-/// Runs a command about the license. None of them is about anything that an administrator does.
-fn license_command(
-    line: &Invocation,
-    command: LicenseCommand,
-    around: &Surroundings<'_>,
-) -> Result<String, XeError> {
-    let unknown = |(name, _): &&(String, String)| command.args().iter().all(|arg| arg.name != name);
-    if let Some((name, _)) = line.args.iter().find(unknown) {
-        return Err(XeError::usage(format!(
-            "{} does not take {name:?}",
-            command.name()
-        )));
-    }
-    let (system, now) = (around.system, around.now);
-    let machine = (around.hardware)();
-    match command {
-        LicenseCommand::View => {
-            let fields = query::wanted(line.arg("params"), &LICENSE_FIELDS)?;
-            let record = licensing::look(system, &machine, now).record();
-            Ok(print(line, &[record], &fields))
-        }
-        LicenseCommand::Add => {
-            let file = line
-                .arg("license-file")
-                .ok_or_else(|| XeError::usage("license-file= is missing: where is the license?"))?;
-            licensing::add(system, file, &machine, now).map(|look| look.told(line.minimal))
-        }
-        LicenseCommand::Remove => {
-            licensing::remove(system, &machine, now).map(|look| look.told(line.minimal))
-        }
-        LicenseCommand::Reactivate => {
-            licensing::reactivate(system, &machine, now).map(|look| look.told(line.minimal))
-        }
-        LicenseCommand::Request => {
-            let request = licensing::request(system, &machine)?;
-            match (line.minimal, line.json) {
-                (true, _) => Ok(format!("{request}\n")),
-                (_, true) => Ok(format!(
-                    "{}\n",
-                    serde_json::json!({ "request": request.to_string() })
-                )),
-                _ => Ok(licensing::request_text(&request)),
-            }
-        }
-    }
 }

@@ -4,8 +4,9 @@ use crate::class::Class;
 use crate::commands::{Command, Surroundings};
 use crate::param_commands::ParamCommand;
 use crate::record::{Field, Value};
-use crate::selection::listed;
-use crate::verb::Kind;
+use crate::selection::{listed, names_of};
+use crate::verb::{Kind, shown};
+use crate::verbs::fits_hotfix;
 
 /// Tells the shell to offer the names of files.
 pub const FILES: &str = "@files";
@@ -102,7 +103,8 @@ fn values(command: &Command, name: &str, typed: &str, around: &Surroundings<'_>)
         return match arg.kind {
             Kind::Flag => words(&["true", "false"]),
             Kind::File => vec![FILES.to_owned()],
-            Kind::OneOf(all) => words(all),
+            Kind::OneOf(all) => words(&shown(all)),
+            Kind::Of("patch") => hotfixes(command, around),
             Kind::Of(class) => identities(class, around),
             Kind::Size | Kind::Number => Vec::new(),
             Kind::Text if name == "param-name" => field_names(command),
@@ -156,6 +158,22 @@ fn list_of_fields(command: &Command, typed: &str) -> Vec<String> {
         all.push("all".to_owned());
     }
     all
+}
+
+/// UUIDs of the hotfixes that the command can do something about; these commands take no names.
+fn hotfixes(command: &Command, around: &Surroundings<'_>) -> Vec<String> {
+    let Some(class) = Class::named("patch") else {
+        return Vec::new();
+    };
+    let wanted = names_of(class.fields);
+    let records =
+        listed(class, around, &wanted).map_or_else(|_| Vec::new(), |(records, _)| records);
+    let name = command.name();
+    records
+        .iter()
+        .filter(|record| fits_hotfix(&name, record))
+        .filter_map(|record| record.text("uuid"))
+        .collect()
 }
 
 /// UUIDs and names of the records of a class.

@@ -34,7 +34,6 @@ pub mod manual;
 pub mod mirror;
 pub mod network_files;
 pub mod param_commands;
-pub mod patch_commands;
 pub mod program;
 pub mod query;
 pub mod record;

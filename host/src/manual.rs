@@ -114,7 +114,9 @@ const OPTIONS: [(&str, &str); 3] = [
     ),
     (
         "--json",
-        "Prints an array of objects. What is unknown is null.",
+        "Prints an array of objects: a record each in lists, and of a command that does something one for each thing that it did it to: \
+         uuid of what was made, message, or members of its own, as state and days-left where the license changed; none where there \
+         is nothing to say. What is unknown is null. Errors stay text on standard error.",
     ),
     ("--multiple", "Acts on all records that are found."),
 ];

@@ -193,7 +193,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 /// One thing: its fields by name. A field of the class that is not in here is unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Record(BTreeMap<&'static str, Value>);
 
 impl Record {
@@ -206,6 +206,13 @@ impl Record {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Record {
         self.0.insert(name, value.into());
         self
+    }
+
+    /// With exactly these fields: what is unknown says so.
+    pub fn of(&self, fields: &[Field]) -> Record {
+        fields.iter().fold(Record::new(), |record, field| {
+            record.with(field.name, self.get(field.name).clone())
+        })
     }
 
     /// The value of a field as text; nothing where it is unknown.

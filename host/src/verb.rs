@@ -68,7 +68,7 @@ impl Arg {
             Kind::File => "FILE".to_owned(),
             Kind::Size => "SIZE".to_owned(),
             Kind::Number => "NUMBER".to_owned(),
-            Kind::OneOf(words) => words.join("|"),
+            Kind::OneOf(words) => shown(words).join("|"),
             Kind::Of(class) => class.to_uppercase(),
         };
         let name = match self.name.ends_with(':') {
@@ -98,6 +98,8 @@ pub enum Outcome {
     Made(String),
     /// Something to read, without the line end.
     Said(String),
+    /// The same, and what a program reads in its place.
+    Told(String, Record),
 }
 
 /// How a command is run.
@@ -166,7 +168,7 @@ impl Verb {
                 Kind::OneOf(words) if !words.contains(&value.as_str()) => {
                     return Err(XeError::usage(format!(
                         "{name}={value} is none of {}",
-                        words.join(", ")
+                        shown(words).join(", ")
                     )));
                 }
                 _ => {}
@@ -239,6 +241,12 @@ impl Asked<'_> {
     pub fn number(&self, name: &str) -> Result<Option<u32>, XeError> {
         self.get(name).map(|value| number(name, value)).transpose()
     }
+}
+
+/// The words to choose from. An empty one is taken where there is a default, and not shown.
+pub fn shown(words: &[&'static str]) -> Vec<&'static str> {
+    let shown = words.iter().filter(|word| !word.is_empty());
+    shown.copied().collect()
 }
 
 /// `true` or `false`.

@@ -3,8 +3,10 @@
 mod device;
 mod disk;
 mod host;
+mod license;
 mod network;
 mod owner;
+mod patch;
 mod repository;
 mod task;
 mod update;
@@ -17,6 +19,8 @@ mod vm_snapshot;
 
 pub use host::DISABLED;
 pub(crate) use host::disable;
+pub(crate) use self::license::VIEW as VIEW_LICENSE;
+pub use patch::fits as fits_hotfix;
 pub use task::is_long;
 
 use crate::XeError;
@@ -25,10 +29,12 @@ use crate::verb::Verb;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let classes: [&'static [Verb]; 12] = [
+    let classes: [&'static [Verb]; 14] = [
         disk::VERBS,
         host::VERBS,
+        license::VERBS,
         network::VERBS,
+        patch::VERBS,
         repository::VERBS,
         task::VERBS,
         update::VERBS,

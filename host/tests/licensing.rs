@@ -132,15 +132,15 @@ fn a_license_is_added_seen_and_removed() {
     let added = add(&system, GIVEN, &one, NOW + 1).unwrap();
     assert_eq!(
         added.told(false),
-        "licensed: 2 of 2 sockets are used; the license ends in 365 days\n"
+        "licensed: 2 of 2 sockets are used; the license ends in 365 days"
     );
-    assert_eq!(added.told(true), "licensed\n");
+    assert_eq!(added.told(true), "licensed");
     let stored = system.content(LICENSE_FILE).unwrap();
     assert_eq!(stored, format!("{}\n", token(&claims())).into_bytes());
     assert!(system.content(MEMORY_FILE).is_some());
     assert_eq!(state(&system, &one, NOW + 1), State::Licensed);
     let removed = remove(&system, &one, NOW + 1).unwrap();
-    assert!(removed.told(true) == "unlicensed\n" && system.content(LICENSE_FILE).is_none());
+    assert!(removed.told(true) == "unlicensed" && system.content(LICENSE_FILE).is_none());
     remove(&system, &one, NOW + 1).unwrap();
 }
 

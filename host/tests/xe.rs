@@ -357,3 +357,79 @@ fn there_is_one_edition_and_a_license_makes_it_per_socket() {
     assert!(error.message.contains("host-license-add"), "{error}");
     assert!(run("host-apply-edition edition=gold").unwrap_err().usage);
 }
+
+#[test]
+fn commands_about_the_license_answer_programs() {
+    let json = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&run(&format!("{line} --json")).unwrap()).unwrap()
+    };
+    assert_eq!(json("host-license-view")[0]["state"], "unlicensed");
+    let removed = json("host-license-remove");
+    assert_eq!(
+        (&removed[0]["state"], &removed[0]["automatic-updates"]),
+        (&"unlicensed".into(), &false.into())
+    );
+    // What is unknown is there, and null.
+    assert!(removed[0].as_object().unwrap()["customer"].is_null());
+    let request = json("host-license-request");
+    assert_eq!(request[0]["sockets"], 2);
+    assert_eq!(
+        request[0]["request"].as_str().unwrap(),
+        run("host-license-request --minimal").unwrap().trim()
+    );
+}
+
+#[test]
+fn hotfixes_are_completed_for_what_can_be_done_with_them() {
+    let boot = r#"{"mode":"host","root":{"version":"1.0.1","image_name":"x","image_size":4096,"image_sha256":"x",
+        "verity":{"data_blocks":1,"salt":"","root_hash":"aabbccddeeff00112233"}},"root_device":"/dev/sda3",
+        "medium":null,"state_device":null,"root_opened_ms":1,"warnings":[]}"#;
+    let record = |uuid: &str, hash: &str, state: &str, folder: &str| {
+        format!(
+            r#"{{"schema":1,"uuid":"{uuid}","root":{{"version":"1.0.1","image_name":"x","image_size":4096,"image_sha256":"x",
+            "verity":{{"data_blocks":1,"salt":"","root_hash":"{hash}"}}}},"info":{{"kind":"feature","notes":"","cves":[],
+            "guidance":"restartHost"}},"size":1,"folder":{folder},"state":"{state}","reason":"","changed":1}}"#
+        )
+    };
+    let state = r#"{"schema":1,"offered":{"version":"1.0.3","uuid":"f-available","kind":"security","notes":"","cves":[],
+        "bytes":1,"first_seen":1}}"#;
+    let mut system = system()
+        .file("/run/bedplate/boot.json", boot)
+        .file(Places::default().update_state(), state);
+    for (uuid, hash, state, folder) in [
+        ("a-new", "01", "uploaded", "\"files-0\""),
+        ("b-cleaned", "02", "uploaded", "null"),
+        ("c-runs", "aabbccddeeff00112233", "applied", "\"files-1\""),
+        ("d-old", "03", "superseded", "\"files-2\""),
+        ("e-waits", "04", "restart-needed", "\"files-3\""),
+        ("g-failed", "05", "failed", "\"files-4\""),
+    ] {
+        let path = Places::default().record(uuid);
+        system = system.file(path, record(uuid, hash, state, folder));
+    }
+    let offered = |command: &str| -> Vec<String> {
+        let around = Surroundings {
+            system: &system,
+            now: 1_795_305_600,
+            hardware: &license::Machine::default,
+            machine: &RealMachine,
+            places: &Places::default(),
+            sinks: &steps::sink::FanOut::new,
+            terminal: &host::terminal::Nobody,
+        };
+        let typed = [command.to_owned(), "uuid=".to_owned()];
+        let found = host::complete::candidates(&typed, &around);
+        let short = |word: String| word.trim_start_matches("uuid=").to_owned();
+        found.into_iter().map(short).collect()
+    };
+    for command in ["patch-apply", "patch-precheck", "patch-pool-apply"] {
+        assert_eq!(offered(command), ["a-new", "g-failed"], "{command}");
+    }
+    for command in ["patch-clean", "patch-pool-clean"] {
+        let kept = ["a-new", "c-runs", "d-old", "e-waits", "g-failed"];
+        assert_eq!(offered(command), kept, "{command}");
+    }
+    let unused = ["a-new", "b-cleaned", "d-old", "g-failed"];
+    assert_eq!(offered("patch-destroy"), unused);
+    assert_eq!(offered("patch-param-list").len(), 7);
+}

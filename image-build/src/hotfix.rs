@@ -5,8 +5,8 @@ use crate::tool::fresh_dir;
 use anyhow::{Context, Result, bail, ensure};
 use release::delta::{Base, make_delta};
 use release::{
-    Artifact, BOOT_FILES, DELTA_ARTIFACTS, DeltaFile, DeltaInfo, HotfixInfo, MANIFEST, Manifest,
-    Stamp, data_size, hash_file, pack_hotfix, publish_hotfix,
+    Artifact, BOOT_FILES, DELTA_ARTIFACTS, DeltaFile, DeltaInfo, Guidance, HotfixInfo, MANIFEST,
+    Manifest, Stamp, data_size, hash_file, pack_hotfix, publish_hotfix,
 };
 use slots::block::{Access, FileDevice};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,19 @@ use std::path::{Path, PathBuf};
 /// Days after which the metadata of a hotfix file is told to be old. It still applies: expiry is enforced for what comes over
 /// the network only.
 const VALID_DAYS: u64 = 365;
+
+/// The guidance of that name, as `--guidance` takes it.
+///
+/// # Errors
+/// When no host could keep it: what a hotfix brings is a root image, and a slot takes over with a start of the host alone.
+pub fn guidance(name: &str) -> Result<Guidance, String> {
+    Guidance::from_name(name).ok_or_else(|| {
+        format!(
+            "a hotfix brings a whole root image, which runs from the next start of the host on, so {} is all that can be asked for",
+            Guidance::RestartHost.name()
+        )
+    })
+}
 
 /// What to make.
 #[derive(Debug)]

@@ -99,6 +99,10 @@ enum Command {
         /// A vulnerability that it closes. May be repeated.
         #[arg(long)]
         cve: Vec<String>,
+        /// What a host has to do for it to take effect: restartHost, because a hotfix brings a whole root image, and hosts change
+        /// that with a restart alone.
+        #[arg(long, default_value = Guidance::RestartHost.name(), value_parser = hotfix::guidance)]
+        guidance: Guidance,
         /// Leaves the whole files out: it then applies to the releases of --from only.
         #[arg(long)]
         no_full_image: bool,
@@ -273,6 +277,7 @@ fn run(cli: Cli) -> Result<()> {
             feature: _,
             notes,
             cve,
+            guidance,
             no_full_image,
             keys,
         } => {
@@ -298,7 +303,7 @@ fn run(cli: Cli) -> Result<()> {
                     },
                     notes,
                     cves: cve,
-                    guidance: Guidance::RestartHost,
+                    guidance,
                 },
                 full_image: !no_full_image,
             };

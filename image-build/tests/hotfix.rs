@@ -220,3 +220,19 @@ fn a_server_gives_the_newest_and_never_goes_back() {
     assert_eq!(client(), ("1.0.2".into(), now + 9000));
     assert!(bench.publish(&["1.0.0/root.img"], now).is_err());
 }
+
+#[test]
+fn a_maker_states_the_guidance_and_none_that_no_host_can_keep() {
+    assert_eq!(hotfix::guidance("restartHost"), Ok(Guidance::RestartHost));
+    for other in ["none", "restartXAPI", "restartHVM", "restarthost", ""] {
+        let problem = hotfix::guidance(other).unwrap_err();
+        assert!(problem.contains("restartHost"), "{other}: {problem}");
+    }
+    // It is signed with the hotfix, and is what a host reads.
+    let bench = Bench::new();
+    let order = bench.order(&["1.0.0"], "1.0.1", false);
+    hotfix::make(&bench.paths, &order).unwrap();
+    let packed = fs::read(&order.out).unwrap();
+    let signed = b"\"guidance\": \"restartHost\"";
+    assert!(packed.windows(signed.len()).any(|part| part == signed));
+}

@@ -33,6 +33,13 @@ pub enum Guidance {
 }
 
 impl Guidance {
+    /// Of a name as a maker gives it; none for what no hotfix can ask for. XenServer's others (restartHVM, restartPV, restartXAPI) are
+    /// parts of it: guests and toolstack start anew with the host.
+    pub fn from_name(name: &str) -> Option<Guidance> {
+        let all = [Guidance::RestartHost];
+        all.into_iter().find(|guidance| guidance.name() == name)
+    }
+
     /// As `xe` prints it.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{Fixture, content, manifest_of, stamp, write_artifacts};
+use common::{Fixture, content, info, manifest_of, stamp, unpacked, write_artifacts};
 use proptest::prelude::*;
 use release::delta::{Base, make_delta};
 use release::{
-    Artifact, DeltaFile, DeltaInfo, Error, Guidance, HotfixInfo, HotfixKind, OpenRelease, Policy,
-    hash_file, pack_hotfix, publish_hotfix, refresh_timestamp, unpack_hotfix,
+    Artifact, DeltaFile, DeltaInfo, Error, Guidance, HotfixInfo, OpenRelease, Policy, hash_file,
+    pack_hotfix, publish_hotfix, refresh_timestamp, unpack_hotfix,
 };
 use slots::block::{Access, FileDevice};
 use std::fs;
@@ -16,15 +16,6 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
-
-fn info() -> HotfixInfo {
-    HotfixInfo {
-        kind: HotfixKind::Security,
-        notes: "OpenSSL\nand more".into(),
-        cves: vec!["CVE-2026-1".into()],
-        guidance: Guidance::RestartHost,
-    }
-}
 
 /// A hotfix of version 2 from the release in `fixture`, whose kernel comes as a delta and in full.
 fn repository(fixture: &Fixture, name: &str, full: bool, version: u64) -> PathBuf {
@@ -155,18 +146,7 @@ fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn files(repository: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut archive = tar::Archive::new(std::io::Cursor::new(packed(repository)));
-    archive
-        .entries()
-        .unwrap()
-        .map(|entry| {
-            let mut entry = entry.unwrap();
-            let name = entry.path().unwrap().display().to_string();
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
-            (name, bytes)
-        })
-        .collect()
+    unpacked(&packed(repository))
 }
 
 #[test]
@@ -254,6 +234,19 @@ fn what_the_maker_says_is_checked() {
         let cves = vec![cve.to_owned()];
         assert!(HotfixInfo { cves, ..info() }.check().is_err());
     }
+}
+
+#[test]
+fn guidance_of_another_release_is_a_restart_of_the_host() {
+    for name in ["restartHost", "restartXAPI", "restartHVM", "later"] {
+        let read: Guidance = serde_json::from_str(&format!("{name:?}")).unwrap();
+        assert_eq!(read, Guidance::RestartHost, "{name}");
+    }
+    assert_eq!(
+        Guidance::from_name("restartHost"),
+        Some(Guidance::RestartHost)
+    );
+    assert_eq!(Guidance::from_name("restartXAPI"), None);
 }
 
 static HOTFIX: LazyLock<(Fixture, Vec<u8>)> = LazyLock::new(|| {

@@ -189,6 +189,17 @@ impl<'a> Download<'a> {
         config
     }
 
+    /// How long an attempt may take. One that is held back is not ended for being slow: twice what the rate makes of it.
+    fn longest(&self, into: &Destination<'_>) -> Duration {
+        match (into, self.rate) {
+            (Destination::Memory, _) => self.stall + Duration::from_secs(30),
+            (_, Some(rate)) => LONGEST.max(Duration::from_secs(
+                (self.max_bytes / rate.max(1)).saturating_mul(2),
+            )),
+            (_, None) => LONGEST,
+        }
+    }
+
     fn fetch(
         &self,
         url: &str,
@@ -206,10 +217,7 @@ impl<'a> Download<'a> {
             return Err(FetchError::PinInTheClear(shown));
         }
         let config = self.config(url, into);
-        let longest = match into {
-            Destination::Memory => self.stall + Duration::from_secs(30),
-            Destination::File(_) | Destination::Rest(_) => LONGEST,
-        };
+        let longest = self.longest(into);
         let started = Instant::now();
         let mut attempts = 0;
         let mut wait = FIRST_PAUSE;
@@ -392,6 +400,24 @@ mod tests {
             text,
             "cannot get the answers from https://host/a (6 attempts): curl: (7) Failed to connect to host port 443"
         );
+    }
+
+    #[test]
+    fn one_that_is_held_back_has_the_time_that_it_takes() {
+        let system = RecordingSystem::new();
+        let hours = |max_bytes, rate| {
+            let download = Download {
+                rate,
+                ..Download::new(&system, "a file", &|_| {}, max_bytes)
+            };
+            let longest = download.longest(&Destination::Rest(Path::new("/var/part")));
+            longest.as_secs() / 3600
+        };
+        // 300 MB at 16 KiB/s are five hours.
+        assert_eq!(hours(300_000_000, Some(16 * 1024)), 10);
+        assert_eq!(hours(300_000_000, Some(10 << 20)), 4);
+        assert_eq!(hours(300_000_000, None), 4);
+        assert_eq!(hours(1000, Some(0)), 4);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Whatever is in them, facts are read, judged, saved and read again; nothing panics, hangs or takes much memory. The
 //! seeds are the machines of the other tests, the recorded ones, and dumps of real ones where they were fetched.
 //!
-//! `BEDPLATE_FUZZ_SECONDS` says for how long (2 by default; `./ci/test --long` says 120), `BEDPLATE_FUZZ_SEED` repeats a run.
+//! For how long it goes on, and how a run is repeated, is in `fuzz.rs`.
 
 mod allocations;
+mod fuzz;
 mod parsers;
 #[path = "../machines/samples.rs"]
 #[allow(dead_code, missing_docs)]
@@ -14,6 +15,7 @@ mod samples;
 #[allow(dead_code, missing_docs)]
 mod tree;
 
+use fuzz::{Random, SHORT, damaged, seconds, seed};
 use hcl_checker::list::List;
 use hcl_checker::root::steers;
 use hcl_checker::{Facts, Root, text, verdict};
@@ -25,31 +27,10 @@ use tree::Tree;
 
 /// Memory of the whole test at its peak, in KiB; the program itself needs less than 20 MB.
 const MOST_MEMORY: u64 = 400 * 1024;
-/// Seconds where nobody asks for more.
-const SHORT: u64 = 2;
 /// Changes to one machine before it is read.
 const CHANGES: u64 = 6;
 /// Files bigger than this are not taken as seeds: copying them takes the time that reading should have.
 const BIGGEST: u64 = 256 * 1024;
-
-/// Marsaglia's xorshift64: the same numbers for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        if limit == 0 {
-            return 0;
-        }
-        (self.next() % limit as u64) as usize
-    }
-}
 
 #[test]
 fn damaged_machines_are_read_and_judged() {
@@ -108,30 +89,6 @@ fn damaged_machines_are_read_and_judged() {
     );
 }
 
-/// For how long each test runs.
-fn seconds() -> u64 {
-    number("BEDPLATE_FUZZ_SECONDS", SHORT)
-}
-
-/// Where the numbers start. The short run is the same every time: a finding of a new one belongs to whoever runs `--long`,
-/// not to the next change.
-fn seed() -> u64 {
-    let another = if seconds() > SHORT {
-        u64::from(std::process::id()) | 1 << 40
-    } else {
-        1
-    };
-    number("BEDPLATE_FUZZ_SEED", another)
-}
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(otherwise, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}: `{text}` is no number"))
-    })
-}
-
 /// What a person does with a captured tree.
 fn judge(machine: &Tree, list: &List) {
     let facts = Facts::read(&Root::at(machine.path()).expect("root"));
@@ -176,27 +133,6 @@ fn remove(file: &Path) {
         Ok(_) => fs::remove_file(file).expect("remove"),
         Err(_) => {}
     }
-}
-
-/// Some bytes are others; the end may be missing.
-fn damaged(content: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = content.to_vec();
-    for _ in 0..=random.below(8) {
-        let at = random.below(bytes.len());
-        let value = match random.below(4) {
-            0 => 0,
-            1 => 0xff,
-            2 => b'-',
-            _ => random.next() as u8,
-        };
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte = value;
-        }
-    }
-    if random.below(4) == 0 {
-        bytes.truncate(random.below(bytes.len() + 1));
-    }
-    bytes
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -1,9 +1,9 @@
 //! Every parser of texts and tables alone, on damaged input: it says what is wrong or reads what it can, it never panics, and
 //! its memory is in proportion to the input.
 
-use super::allocations::peak;
+use super::fuzz::{Measure, Parser, run};
 use super::tree::Tree;
-use super::{Random, damaged, samples, seconds, seed, tables};
+use super::{samples, tables};
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::{Dump, Dumps};
 use hcl_checker::fleet::Fleet;
@@ -13,7 +13,6 @@ use hcl_checker::verdict::JudgedBy;
 use hcl_checker::{Facts, Root, verdict};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Longest input in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -22,92 +21,14 @@ const LONGEST: usize = 64 * 1024;
 const FACTOR: usize = 1024;
 /// What a parser may take whatever the input: buffers, indexes, facts that say of everything that it is unknown.
 const BASE: usize = 8 << 20;
-/// Times that a piece is repeated, to find what grows faster than its input.
-const REPEATS: usize = 2000;
-
-/// Reads input, whatever comes of it.
-type Read = Box<dyn Fn(&[u8])>;
-
-/// Something that reads input.
-struct Parser {
-    name: &'static str,
-    seeds: Vec<Vec<u8>>,
-    read: Read,
-}
-
 #[test]
 fn parsers_of_damaged_input() {
-    let (seconds, seed) = (seconds(), seed());
-    println!("seed {seed}");
-    let mut random = Random(seed.max(1));
-    let parsers = parsers();
-    let each = Duration::from_secs(seconds) / parsers.len() as u32;
-    for parser in &parsers {
-        let (started, mut read) = (Instant::now(), 0_u64);
-        for input in &parser.seeds {
-            hold(parser, input, seed);
-        }
-        while started.elapsed() < each || read < 20 {
-            let input = mutated(&parser.seeds, &mut random);
-            hold(parser, &input, seed);
-            read += 1;
-        }
-        println!("{:10} {read} inputs", parser.name);
-    }
-}
-
-fn hold(parser: &Parser, input: &[u8], seed: u64) {
-    let started = Instant::now();
-    let used = peak(|| (parser.read)(input));
-    let (name, length) = (parser.name, input.len());
-    assert!(
-        used <= BASE + length * FACTOR,
-        "seed {seed}: {name} took {used} bytes for {length}: {:?}",
-        String::from_utf8_lossy(&input[..length.min(300)])
-    );
-    // Not a measure of speed: whatever takes this long hangs.
-    assert!(
-        started.elapsed() < Duration::from_secs(60),
-        "seed {seed}: {name} hangs on {length} bytes"
-    );
-}
-
-/// One seed with damage, or pieces of two.
-fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut input = seeds[random.below(seeds.len())].clone();
-    match random.below(8) {
-        // A piece of another one in the middle.
-        0 => {
-            let other = &seeds[random.below(seeds.len())];
-            let (from, at) = (random.below(other.len()), random.below(input.len()));
-            let piece = &other[from..(from + random.below(200)).min(other.len())];
-            input.splice(at..at, piece.iter().copied());
-        }
-        // A piece many times: lists that grow, brackets that nest.
-        1 => {
-            let from = random.below(input.len());
-            let piece = input[from..(from + 1 + random.below(24)).min(input.len())].to_vec();
-            let many = piece.repeat(1 + random.below(REPEATS));
-            input.splice(from..from, many);
-        }
-        // A line is missing.
-        2 => {
-            let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
-            lines.remove(random.below(lines.len()));
-            input = lines.join(&b'\n');
-        }
-        // Digits are others, so numbers get too big or make no sense.
-        3 => {
-            for byte in input.iter_mut().filter(|byte| byte.is_ascii_digit()) {
-                if random.below(6) == 0 {
-                    *byte = b"0189ef-x"[random.below(8)];
-                }
-            }
-        }
-        _ => input = damaged(&input, random),
-    }
-    input.truncate(LONGEST);
-    input
+    let measure = Measure {
+        factor: FACTOR,
+        base: BASE,
+        longest: LONGEST,
+    };
+    run(parsers(), &measure);
 }
 
 fn parsers() -> Vec<Parser> {

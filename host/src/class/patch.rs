@@ -6,6 +6,7 @@ use crate::hotfix::{PatchRecord, PatchState, Places, patch_uuid};
 use crate::local::{boot_record, host_uuid};
 use crate::record::{Field, Record, Value};
 use crate::updates::add_to_patches;
+use release::Guidance;
 use slots::BootRecord;
 use steps::System;
 
@@ -72,7 +73,7 @@ fn running(boot: &BootRecord) -> Record {
             format!("Bedplate {}, running", root.version),
         )
         .with("size", root.image_size)
-        .with("after-apply-guidance", "restartHost")
+        .with("after-apply-guidance", Guidance::RestartHost.name())
         .with("state", PatchState::Applied.name())
         .with("reason", "")
         .with("root-id", root.id().to_owned())

@@ -51,7 +51,7 @@ impl Domain {
                 format!("the definition of a virtual machine cannot be understood: {why}"),
             )
         };
-        let root = Element::parse(text.as_bytes()).map_err(|e| odd(e.to_string()))?;
+        let root = super::xml::parse(text).map_err(odd)?;
         let domain = Domain { root };
         match domain.root.name == "domain" && !domain.uuid().is_empty() {
             true => Ok(domain),

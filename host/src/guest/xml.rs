@@ -1,6 +1,31 @@
 //! Small steps in a tree of XML elements.
 
+use ::xml::reader::{EventReader, ParserConfig, XmlEvent};
 use xmltree::{Element, XMLNode};
+
+/// Elements within each other at most, as libxml2 reads them for libvirt (`xmlParserMaxDepth`). The tree is built and taken down by
+/// functions that call themselves, so that some thousands would overflow the stack.
+const DEEPEST: usize = 256;
+
+/// Reads a text; the error says what is wrong with it.
+pub fn parse(text: &str) -> Result<Element, String> {
+    // As the tree reads it.
+    let config = ParserConfig::new().ignore_comments(false);
+    let mut depth = 0_usize;
+    for event in EventReader::new_with_config(text.as_bytes(), config) {
+        match event.map_err(|e| e.to_string())? {
+            XmlEvent::StartElement { .. } => depth += 1,
+            XmlEvent::EndElement { .. } => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err(format!(
+                "more than {DEEPEST} elements are within each other"
+            ));
+        }
+    }
+    Element::parse(text.as_bytes()).map_err(|e| e.to_string())
+}
 
 /// The element at the end of a path of names.
 pub fn find<'a>(root: &'a Element, path: &[&str]) -> Option<&'a Element> {
@@ -85,4 +110,26 @@ pub fn print(root: &Element) -> String {
     // Writing to memory does not fail, and names come from XML that was read or from here.
     let _ = root.write_with_config(&mut bytes, config);
     String::from_utf8_lossy(&bytes).into_owned() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_without_end_is_refused() {
+        let nested = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
+        assert!(parse(&nested(DEEPEST)).is_ok());
+        for n in [DEEPEST + 1, 100_000] {
+            let error = parse(&nested(n)).unwrap_err();
+            assert!(error.contains("256 elements"), "{error}");
+        }
+        // It ends in the middle, too.
+        assert!(parse(&"<a>".repeat(100_000)).is_err());
+        // One after another they are as many as there are.
+        assert!(parse(&format!("<a>{}</a>", "<b/>".repeat(10_000))).is_ok());
+        for bad in ["", "<a", "<a></b>", "text"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
 }

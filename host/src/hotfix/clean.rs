@@ -1,15 +1,19 @@
 //! Removing files and records.
 
+use super::standing::{Unrecorded, refuse_in_use, running, without_record};
 use super::upload::remove_folder;
-use super::{PatchRecord, PatchState, Site, internal, lock};
+use super::{PatchRecord, Site, internal, lock};
 use crate::XeError;
-use crate::local::boot_record_at;
 
 /// Removes the files of a hotfix; its record stays. What the host runs does not need them.
 pub fn clean(site: &Site<'_>, uuid: &str) -> Result<(), XeError> {
     let _lock = lock(site.system, site.places, "patch-clean")?;
-    let mut record = PatchRecord::find(site.system, site.places, uuid)?;
-    remove_files(site, &mut record)
+    match PatchRecord::find(site.system, site.places, uuid) {
+        Ok(mut record) => remove_files(site, &mut record),
+        // It came with the installation, and so without files.
+        Err(_) if running(site, uuid).is_some() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The record goes first: a folder without one is removed at the next upload, a record without its folder would be wrong.
@@ -23,24 +27,12 @@ fn remove_files(site: &Site<'_>, record: &mut PatchRecord) -> Result<(), XeError
     }
 }
 
-/// Forgets a hotfix. Refused for one that the host runs or is about to try.
+/// Forgets a hotfix. Refused for one that the host runs, is about to try, or may have to go back to.
 pub fn destroy(site: &Site<'_>, uuid: &str) -> Result<(), XeError> {
     let _lock = lock(site.system, site.places, "patch-destroy")?;
-    let mut record = PatchRecord::find(site.system, site.places, uuid)?;
-    let runs = boot_record_at(site.system, &site.places.boot_record)
-        .is_ok_and(|boot| boot.root == record.root);
-    let in_use = matches!(
-        record.state,
-        PatchState::Applied | PatchState::RestartNeeded
-    );
-    if runs || in_use {
-        return Err(XeError::failure(
-            "PATCH_IS_APPLIED",
-            "The host runs this hotfix or is about to try it; `xe host-rollback` goes back, `xe patch-clean` removes its \
-             files only.",
-        )
-        .with("uuid", record.uuid));
-    }
+    let mut record = PatchRecord::find(site.system, site.places, uuid)
+        .map_err(|error| without_record(site, uuid, error, Unrecorded::Destroy))?;
+    refuse_in_use(site, &record)?;
     remove_files(site, &mut record)?;
     site.system
         .remove_file(&site.places.record(&record.uuid))

@@ -16,6 +16,7 @@ mod precheck;
 mod record;
 mod rollback;
 mod seen;
+mod standing;
 mod upload;
 
 pub use after_boot::{Verdict, after_boot, deadline, try_failed};
@@ -26,7 +27,7 @@ pub(crate) use disk::partition_name;
 pub use lock::lock;
 pub use machine::{Machine, RealMachine};
 pub use places::Places;
-pub(crate) use precheck::sources;
+pub(crate) use precheck::{NO_DELTA, sources};
 pub use precheck::{Prepared, Source, boot_state, precheck};
 pub use record::{PatchRecord, PatchState, patch_uuid};
 pub use rollback::{RolledBack, Settings, rollback};

@@ -1,7 +1,8 @@
 //! Whether a hotfix can be applied to this host, and how: decided before anything is written.
 
 use super::disk::{Slots, slots};
-use super::{PatchRecord, PatchState, Site, internal, is_older, patch_uuid, seen};
+use super::standing::{Unrecorded, refuse_applied, without_record};
+use super::{PatchRecord, Site, internal, is_older, patch_uuid, seen};
 use crate::XeError;
 use crate::error::chain;
 use crate::local::boot_record_at;
@@ -10,7 +11,7 @@ use release::{
 };
 use sha2::{Digest, Sha256};
 use slots::block::Access;
-use slots::boot_state::{BootState, Choice, GOOD_ENV, STATE_ENV};
+use slots::boot_state::{BootState, GOOD_ENV, STATE_ENV};
 use slots::env_block::EnvBlock;
 use slots::{BootRecord, Mode};
 use std::path::Path;
@@ -60,7 +61,8 @@ fn failed(code: &'static str, uuid: &str, message: impl Into<String>) -> XeError
 const UNKNOWN: &str = "PATCH_PRECHECK_FAILED_UNKNOWN_ERROR";
 const MISSING: &str = "PATCH_PRECHECK_FAILED_PREREQUISITE_MISSING";
 const VERSION: &str = "PATCH_PRECHECK_FAILED_WRONG_SERVER_VERSION";
-const BUILD: &str = "PATCH_PRECHECK_FAILED_WRONG_SERVER_BUILD";
+/// Code of the error where a hotfix has neither a delta from the running release nor the whole file.
+pub(crate) const NO_DELTA: &str = "PATCH_PRECHECK_FAILED_WRONG_SERVER_BUILD";
 const SPACE: &str = "PATCH_PRECHECK_FAILED_OUT_OF_SPACE";
 
 /// The state of the boot loader; from the second block where the first cannot be read.
@@ -82,32 +84,20 @@ pub fn boot_state(esp: &Path) -> Result<BootState, XeError> {
 /// Whether the hotfix with that UUID can be applied. Writes nothing but what the TUF client remembers, in the hotfix's own
 /// folder.
 pub fn precheck(site: &Site<'_>, uuid: &str) -> Result<Prepared, XeError> {
-    let record = PatchRecord::find(site.system, site.places, uuid)?;
+    let record = PatchRecord::find(site.system, site.places, uuid)
+        .map_err(|error| without_record(site, uuid, error, Unrecorded::Apply))?;
     let uuid = record.uuid.clone();
     let unknown = |message: String| failed(UNKNOWN, &uuid, message);
     let boot = boot_record_at(site.system, &site.places.boot_record)
         .map_err(|e| unknown(format!("The running release is not known: {e}")))?;
-    if boot.root == record.root {
-        return Err(failed(
-            "PATCH_ALREADY_APPLIED",
-            &uuid,
-            "This host runs the release of this hotfix.",
-        ));
-    }
+    let loader = boot_state(&site.places.esp);
+    refuse_applied(&record, &boot, loader.as_ref().ok())?;
     if boot.mode != Mode::Host {
         return Err(unknown(
             "This system was not started as a host under Xen; restart it and try again.".to_owned(),
         ));
     }
-    let state = boot_state(&site.places.esp)?;
-    if record.state == PatchState::RestartNeeded && state.choice() == Choice::Try(record.root.id())
-    {
-        return Err(failed(
-            "PATCH_ALREADY_APPLIED",
-            &uuid,
-            "This hotfix is written and verified already; restart the host to start it.",
-        ));
-    }
+    let state = loader?;
     if state.good.as_deref() != Some(boot.root.id()) {
         return Err(unknown(
             "The release that runs is not known to be good yet, and it is what the host would go back to. Wait for its \
@@ -259,7 +249,7 @@ fn source(
         return Ok(Source::Full);
     }
     Err(failed(
-        BUILD,
+        NO_DELTA,
         &patch_uuid(&release.manifest.root.verity.root_hash),
         format!(
             "The hotfix has no {} for this host: it holds neither the whole file nor a delta from {}. Get the hotfix that \

@@ -1,7 +1,8 @@
 //! Taking a hotfix file in.
 
 use super::seen;
-use super::{PatchRecord, Site, internal, lock};
+use super::standing::state_at_upload;
+use super::{PatchRecord, Site, internal, lock, patch_uuid};
 use crate::XeError;
 use crate::error::chain;
 use release::{Guidance, HotfixInfo, HotfixKind, OpenRelease, Policy, unpack_hotfix};
@@ -99,7 +100,11 @@ fn keep(site: &Site<'_>, record: PatchRecord) -> Result<PatchRecord, XeError> {
     match known {
         Some(known) if known.folder.is_some() => Err(XeError::failure(
             "PATCH_ALREADY_EXISTS",
-            "This hotfix was uploaded already.",
+            format!(
+                "{} was uploaded already, and is {}; `xe patch-apply` applies what is not applied.",
+                known.root.version,
+                known.state.name()
+            ),
         )
         .with("uuid", known.uuid)),
         // Its files were cleaned: they are there again, and what happened to it stays.
@@ -110,6 +115,8 @@ fn keep(site: &Site<'_>, record: PatchRecord) -> Result<PatchRecord, XeError> {
             Ok(known)
         }
         None => {
+            let state = state_at_upload(site, &record.root);
+            let record = PatchRecord { state, ..record };
             record.save(system, site.places)?;
             Ok(record)
         }
@@ -124,6 +131,16 @@ pub(crate) fn take_fetched(
     size: u64,
 ) -> Result<PatchRecord, XeError> {
     let _lock = lock(site.system, site.places, "host-update")?;
+    let uuid = patch_uuid(&release.manifest.root.verity.root_hash);
+    let known = PatchRecord::all(site.system, site.places)?;
+    if let Some(known) = known
+        .into_iter()
+        .find(|known| known.uuid == uuid && known.folder.is_some())
+    {
+        // Somebody uploaded it meanwhile.
+        remove_folder(site, &site.places.store.join(folder))?;
+        return Ok(known);
+    }
     let info = release.hotfix.clone().unwrap_or(HotfixInfo {
         kind: HotfixKind::Feature,
         notes: String::new(),

@@ -3,12 +3,10 @@
 //! Nothing here stops anything. The one who asks is the automatic update, through [`Look::allows_automatic_updates`].
 
 mod change;
-mod command;
 mod request;
 mod warning;
 
 pub use change::{add, reactivate, remove};
-pub use command::LicenseCommand;
 pub use request::{request, request_text};
 pub use warning::{ISSUE_FILE, warn};
 
@@ -159,12 +157,12 @@ impl Look {
         system.write_file(Path::new(MEMORY_FILE), json.as_bytes(), 0o600)
     }
 
-    /// What a command that changed something prints: one line, or the state alone.
+    /// What a command that changed something prints: one line without its end, or the state alone.
     pub fn told(&self, minimal: bool) -> String {
         let state = &self.evaluation.state;
         match minimal {
-            true => format!("{}\n", state.state.name()),
-            false => format!("{}: {}\n", state.state.name(), state.reason),
+            true => state.state.name().to_owned(),
+            false => format!("{}: {}", state.state.name(), state.reason),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::clock::moment;
 use crate::hotfix::{PatchRecord, PatchState, is_older};
 use crate::licensing::Look;
 use jiff::tz::TimeZone;
+use release::HotfixKind;
 
 /// What the license says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +203,11 @@ fn work(s: &Situation<'_>, uuid: &str) -> Decision {
         return Decision::Wait(Wait::FailedHere { reason });
     }
     let position = wave::position(s.seed, uuid);
-    let delay = wave::delay(s.policy.wave, offered.kind, position);
+    let kind = match offered.is_urgent() {
+        true => HotfixKind::Security,
+        false => offered.kind,
+    };
+    let delay = wave::delay(s.policy.wave, kind, position);
     let until = offered.first_seen.min(s.now).saturating_add(delay);
     if until > s.now {
         return Decision::Wait(Wait::Wave { until });

@@ -21,7 +21,7 @@ pub mod window;
 pub use decide::{Automation, Decision, Situation, Wait, WaitForRestart, decide};
 pub use policy::{Hold, PolicyError, Restart, SETTINGS, UpdatePolicy};
 pub use repository::STALL;
-pub use show::{AVAILABLE, UPDATES, add_to_patches, update_map};
+pub use show::{AVAILABLE, UPDATES, add_to_patches, known, update_map};
 pub use state::{Attempts, Cleared, Offered, Told, UpdateState};
 
 use crate::hotfix::{Machine, Places, Site};

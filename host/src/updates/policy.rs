@@ -2,6 +2,7 @@
 
 use super::wave::Wave;
 use super::window::{Window, WindowError};
+use crate::record::{Record, Value};
 use crate::{XeError, size};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -273,6 +274,19 @@ impl UpdatePolicy {
     pub fn shown(&self) -> Vec<(&'static str, String)> {
         let url = |url: &Option<String>| url.as_deref().map(shown_url).unwrap_or_default();
         self.texts(url)
+    }
+
+    /// The same for a program: a switch, a number and a list are what they are.
+    pub fn record(&self) -> Record {
+        let shown = self.shown().into_iter();
+        let record = shown.fold(Record::new(), |record, (name, value)| {
+            record.with(name, Some(value).filter(|value| !value.is_empty()))
+        });
+        let windows = self.windows.iter().map(Window::to_string).collect();
+        record
+            .with("automatic", self.automatic)
+            .with("window", Value::Set(windows))
+            .with("rate-limit", self.rate)
     }
 
     fn texts(&self, url: impl Fn(&Option<String>) -> String) -> Vec<(&'static str, String)> {

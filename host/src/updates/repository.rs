@@ -148,6 +148,7 @@ pub(super) fn offered(
         cves: info.map(|info| info.cves.clone()).unwrap_or_default(),
         bytes,
         first_seen: 0,
+        urgent: false,
     })
 }
 

@@ -4,6 +4,7 @@ use super::policy::{Restart, UpdatePolicy};
 use crate::XeError;
 use crate::class::Class;
 use crate::error::chain;
+use crate::hotfix::{self, Places};
 use crate::record::Record;
 use crate::task;
 use crate::verbs::{self, DISABLED};
@@ -58,7 +59,13 @@ fn guests(system: &dyn System) -> Result<Vec<String>, XeError> {
 ///
 /// # Errors
 /// When something runs by now, or the host cannot be restarted. Guests may be started again then.
-pub(super) fn restart(system: &dyn System, policy: &UpdatePolicy) -> Result<(), XeError> {
+pub(super) fn restart(
+    system: &dyn System,
+    places: &Places,
+    policy: &UpdatePolicy,
+) -> Result<(), XeError> {
+    // Nobody uploads or applies meanwhile: that would be cut off.
+    let _lock = hotfix::lock(system, places, "host-update")?;
     let mark = Path::new(DISABLED);
     // The administrator's own mark stays whatever comes of this.
     let ours = !system.exists(mark);

@@ -13,10 +13,14 @@ use jiff::tz::TimeZone;
 use release::OpenRelease;
 use slots::BootRecord;
 use slots::boot_state::Choice;
+use steps::fetch::shown_url;
 use steps::system::Held;
 
 /// Things that one run does at most: look, fetch, write, restart, and one to spare.
 const MOST: u32 = 5;
+
+/// Status where no repository is set.
+const NO_REPOSITORY: &str = "no-repository";
 
 /// A run that goes on.
 struct Run<'u, 'a> {
@@ -41,6 +45,39 @@ impl<'a> Updater<'a> {
             .unwrap_or(TimeZone::UTC)
     }
 
+    fn say(&self, status: &str, text: String, shown: bool) -> Told {
+        Told {
+            status: status.to_owned(),
+            text,
+            shown,
+            at: (self.clock)(),
+        }
+    }
+
+    /// What the administrator decided, with the repository; what is told where there is none, or it cannot be understood.
+    fn policy(&self) -> Result<(UpdatePolicy, String), Told> {
+        let policy = UpdatePolicy::read(self.system, &self.places.update_policy)
+            .map_err(|error| self.say("failing", error.message, true))?;
+        match policy.repository.clone() {
+            Some(url) => Ok((policy, url)),
+            None => {
+                let text = "no update repository is set; `xe host-update-policy-set repository=URL` sets one";
+                Err(self.say(NO_REPOSITORY, text.to_owned(), false))
+            }
+        }
+    }
+
+    /// The next run looks at the repository at once: how it is reached has changed.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be kept.
+    pub fn forget_pauses(&self) -> Result<(), XeError> {
+        let path = self.places.update_state();
+        let mut state = UpdateState::read(self.system, &path);
+        (state.looks, state.work) = Default::default();
+        state.write(self.system, &path)
+    }
+
     fn begin<'u>(&'u self, what: &str) -> Result<Result<Run<'u, 'a>, Told>, XeError> {
         let own = Places {
             lock: self.places.lock.with_file_name("updates.lock"),
@@ -48,28 +85,30 @@ impl<'a> Updater<'a> {
         };
         let lock = hotfix::lock(self.system, &own, what)?;
         let mut state = UpdateState::read(self.system, &self.places.update_state());
-        let say = |status: &str, text: String, shown: bool| Told {
-            status: status.to_owned(),
-            text,
-            shown,
-            at: (self.clock)(),
+        let (policy, url) = match self.policy() {
+            Ok(known) => known,
+            Err(told) => return Ok(Err(told)),
         };
-        let policy = match UpdatePolicy::read(self.system, &self.places.update_policy) {
-            Ok(policy) => policy,
-            Err(error) => return Ok(Err(say("failing", error.message, true))),
-        };
-        let Some(url) = policy.repository.clone() else {
-            let text =
-                "no update repository is set; `xe host-update-policy-set repository=URL` sets one";
-            return Ok(Err(say("no-repository", text.to_owned(), false)));
-        };
+        state.from_repository(&shown_url(&url));
         let boot = match boot_record_at(self.system, &self.places.boot_record) {
             Ok(boot) => boot,
             Err(error) => {
                 let text = format!("the running release is not known: {error}");
-                return Ok(Err(say("failing", text, true)));
+                return Ok(Err(self.say("failing", text, true)));
             }
         };
+        let waits = |uuid: &String| {
+            let all = PatchRecord::all(self.system, self.places).unwrap_or_default();
+            let state = all.iter().find(|record| record.uuid == *uuid);
+            state.is_some_and(|record| {
+                matches!(
+                    record.state,
+                    PatchState::Uploaded | PatchState::Applying | PatchState::RestartNeeded
+                )
+            })
+        };
+        // Taken back or tried: whoever writes it once more says who restarts for it.
+        state.written.take_if(|uuid| !waits(uuid));
         // It runs by now, or somebody applied a newer one.
         state
             .offered
@@ -94,6 +133,10 @@ impl<'a> Updater<'a> {
             Ok(mut run) => run.all(automation)?,
             Err(told) => {
                 let mut state = UpdateState::read(self.system, &self.places.update_state());
+                if told.status == NO_REPOSITORY {
+                    // Nobody offers anything any more.
+                    state.from_repository("");
+                }
                 state.told = told.clone();
                 state.write(self.system, &self.places.update_state())?;
                 told
@@ -125,26 +168,18 @@ impl<'a> Updater<'a> {
     ///
     /// # Errors
     /// When it failed here before, or any of it fails now.
-    pub fn install(&self) -> Result<Option<Applied>, XeError> {
+    pub fn install(&self, automation: &Automation) -> Result<Option<Applied>, XeError> {
         let mut run = self.begun("host-update-now")?;
-        run.look()?;
-        let Some(offered) = run.state.offered.clone() else {
-            return Ok(None);
-        };
-        let records = PatchRecord::all(self.system, self.places)?;
-        let cleared = run.state.cleared.as_ref();
-        if let Some(failed) = decisions::failure(&records, cleared, &offered.uuid) {
-            return Err(XeError::failure(
-                "UPDATE_FAILED_BEFORE",
-                format!(
-                    "{} failed on this host: {}. `xe host-update-clear` has it tried again.",
-                    offered.version, failed.reason
-                ),
-            )
-            .with("uuid", offered.uuid));
+        let mut installed = run.install();
+        // What was told before asks for what is done now.
+        let told = run.conclude(automation).and_then(|told| {
+            tell::write(self.system, self.places, &told).map_err(|e| XeError::system(&e))
+        });
+        if let (Ok(Some(applied)), Err(error)) = (&mut installed, told) {
+            let what = format!("the console and `xe patch-list` do not say so: {error}");
+            applied.warnings.push(what);
         }
-        run.fetch()?;
-        hotfix::apply(&self.site(), &offered.uuid, (self.sinks)()).map(Some)
+        installed
     }
 
     /// Forgets that the release that is offered failed here. Returns its version; none where nothing is held against it.
@@ -171,6 +206,31 @@ impl<'a> Updater<'a> {
 }
 
 impl Run<'_, '_> {
+    /// What [`Updater::install`] does.
+    fn install(&mut self) -> Result<Option<Applied>, XeError> {
+        self.look()?;
+        let Some(offered) = self.state.offered.clone() else {
+            return Ok(None);
+        };
+        let records = PatchRecord::all(self.updater.system, self.updater.places)?;
+        let cleared = self.state.cleared.as_ref();
+        if let Some(failed) = decisions::failure(&records, cleared, &offered.uuid) {
+            return Err(XeError::failure(
+                "UPDATE_FAILED_BEFORE",
+                format!(
+                    "{} failed on this host: {}. `xe host-update-clear` has it tried again.",
+                    offered.version, failed.reason
+                ),
+            )
+            .with("uuid", offered.uuid));
+        }
+        // Whoever writes it by hand restarts by hand.
+        self.state.written = None;
+        self.save()?;
+        self.fetch()?;
+        self.write(&offered.uuid).map(Some)
+    }
+
     fn save(&self) -> Result<(), XeError> {
         let path = self.updater.places.update_state();
         self.state.write(self.updater.system, &path)
@@ -255,6 +315,22 @@ impl Run<'_, '_> {
             .fetch(&self.policy, &self.url, &self.boot, release)
     }
 
+    /// Writes a release whose files are here. Those that came when the host ran another release may be of no use to it any more: they
+    /// are fetched anew then.
+    fn write(&mut self, uuid: &str) -> Result<Applied, XeError> {
+        let apply = |run: &Self| hotfix::apply(&run.updater.site(), uuid, (run.updater.sinks)());
+        match apply(self) {
+            Err(error) if error.code == hotfix::NO_DELTA => {}
+            done => return done,
+        }
+        hotfix::clean(&self.updater.site(), uuid)?;
+        if self.release.is_none() {
+            self.look()?;
+        }
+        self.fetch()?;
+        apply(self)
+    }
+
     /// What is to be done now.
     fn decide<T>(
         &self,
@@ -297,12 +373,26 @@ impl Run<'_, '_> {
             let _ = self.look();
         }
         for _ in 0..MOST {
+            // What was decided while something was fetched or written counts: that can take hours.
+            match self.updater.policy() {
+                Ok((policy, url)) if url == self.url => self.policy = policy,
+                // The next run begins with the other one.
+                Ok(_) => break,
+                Err(told) => {
+                    self.state.told = told.clone();
+                    self.save()?;
+                    return Ok(told);
+                }
+            }
             match self.decide(automation, |decision, _| decision)? {
                 Decision::Fetch => {
                     self.announce(automation)?;
                     // Fresh metadata, so that nobody has us fetch what is not the newest any more.
-                    if self.release.is_none() && self.look().is_err() {
-                        break;
+                    if self.release.is_none() {
+                        let pause = self.state.looks.again(self.now());
+                        if pause.is_some() || self.look().is_err() {
+                            break;
+                        }
                     }
                     if self.release.is_some() && self.state.offered.is_some() {
                         let fetched = self.fetch();
@@ -317,17 +407,27 @@ impl Run<'_, '_> {
                     // Before: where the power goes behind the last step, it is known whose it is.
                     self.state.written = Some(uuid.clone());
                     self.save()?;
-                    let sinks = (self.updater.sinks)();
-                    let applied = hotfix::apply(&self.updater.site(), &uuid, sinks);
-                    self.worked(applied.map(drop))?;
+                    let written = self.write(&uuid);
+                    if written.is_err() {
+                        // Whoever applies it by hand by now restarts by hand.
+                        self.state.written = None;
+                    }
+                    self.worked(written.map(drop))?;
                 }
-                Decision::Restart { .. } => {
-                    let told = self.conclude(automation)?;
-                    match restart::restart(self.updater.system, &self.policy) {
+                Decision::Restart { version } => {
+                    let told = self.announce(automation)?;
+                    let (system, places) = (self.updater.system, self.updater.places);
+                    match restart::restart(system, places, &self.policy) {
                         Ok(()) => return Ok(told),
                         Err(error) => {
-                            self.state.told.text +=
-                                &format!("; it does not yet: {}", error.message);
+                            self.state.told = Told {
+                                status: "restart-needed".to_owned(),
+                                text: format!(
+                                    "{version} is written and waits for a restart: {}",
+                                    error.message
+                                ),
+                                ..told
+                            };
                             self.save()?;
                             return Ok(self.state.told.clone());
                         }
@@ -349,14 +449,18 @@ impl Run<'_, '_> {
         self.save()
     }
 
-    /// Says what is begun, for who looks meanwhile.
-    fn announce(&mut self, automation: &Automation) -> Result<(), XeError> {
-        self.conclude(automation).map(drop)
+    /// Says what is begun, for who looks meanwhile, and remembers it.
+    fn announce(&mut self, automation: &Automation) -> Result<Told, XeError> {
+        self.tell(automation, true)
     }
 
-    /// Says what is to be done now, and remembers it.
+    /// Says what is to be done now that this run ends, and remembers it.
     fn conclude(&mut self, automation: &Automation) -> Result<Told, XeError> {
-        let told = self.decide(automation, |decision, s| tell::told(&decision, s))?;
+        self.tell(automation, false)
+    }
+
+    fn tell(&mut self, automation: &Automation, goes_on: bool) -> Result<Told, XeError> {
+        let told = self.decide(automation, |decision, s| tell::told(&decision, s, goes_on))?;
         self.state.told = told.clone();
         self.save()?;
         Ok(told)

@@ -4,7 +4,7 @@ use super::state::{Offered, UpdateState};
 use crate::clock;
 use crate::hotfix::Places;
 use crate::record::{Record, Value};
-use std::collections::BTreeMap;
+use release::Guidance;
 use steps::System;
 
 /// Field of hosts: what automatic updates came to last.
@@ -19,14 +19,16 @@ fn kind(offered: &Offered) -> &'static str {
     }
 }
 
-/// The value of [`UPDATES`].
-pub fn update_map(system: &dyn System) -> Value {
-    let state = UpdateState::read(system, &Places::default().update_state());
-    let mut map = BTreeMap::new();
-    let mut put = |name: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            map.insert(name.to_owned(), value);
-        }
+/// What is known about updates, by name; what is not known is not in it.
+pub fn known(system: &dyn System, places: &Places) -> Vec<(&'static str, String)> {
+    let state = UpdateState::read(system, &places.update_state());
+    let mut known = Vec::new();
+    let mut put = |name: &'static str, value: Option<String>| {
+        known.extend(
+            value
+                .filter(|value| !value.is_empty())
+                .map(|value| (name, value)),
+        );
     };
     put("status", Some(state.told.status.clone()));
     put("reason", Some(state.told.text.clone()));
@@ -43,7 +45,18 @@ pub fn update_map(system: &dyn System) -> Value {
         );
         put("first-seen", clock::shown(offered.first_seen));
     }
-    Value::Map(map)
+    known
+}
+
+/// The value of [`UPDATES`].
+pub fn update_map(system: &dyn System) -> Value {
+    let known = known(system, &Places::default());
+    Value::Map(
+        known
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 /// Adds to the hotfixes of this host what is known about the release that is offered: a record of its own where there is none, and
@@ -80,7 +93,7 @@ pub fn add_to_patches(system: &dyn System, records: &mut Vec<Record>) {
                 .with("name-description", offered.notes.replace('\n', " "))
                 .with("size", offered.bytes)
                 .with("hosts", Value::Set(Vec::new()))
-                .with("after-apply-guidance", "restartHost")
+                .with("after-apply-guidance", Guidance::RestartHost.name())
                 .with("state", AVAILABLE)
                 .with("reason", state.told.text)
                 .with("version", offered.version.clone())

@@ -92,6 +92,17 @@ pub struct Offered {
     pub bytes: Option<u64>,
     /// When this host first saw it, in seconds since 1970.
     pub first_seen: u64,
+    /// Whether it closes holes of this host: itself, or because it holds an earlier release that does and was not installed.
+    #[serde(default)]
+    pub urgent: bool,
+}
+
+impl Offered {
+    /// Whether it cannot wait for days.
+    pub fn is_urgent(&self) -> bool {
+        // What an earlier release of this program remembered says so by its kind alone.
+        self.urgent || self.kind == HotfixKind::Security
+    }
 }
 
 /// A failure that the administrator does not want to be held against a release any more.
@@ -143,6 +154,9 @@ pub struct UpdateState {
     /// What the last run came to.
     #[serde(default)]
     pub told: Told,
+    /// The repository that the rest is about, without user and password; empty where there is none.
+    #[serde(default)]
+    pub repository: String,
 }
 
 impl Default for UpdateState {
@@ -156,11 +170,24 @@ impl Default for UpdateState {
             written: None,
             cleared: None,
             told: Told::default(),
+            repository: String::new(),
         }
     }
 }
 
 impl UpdateState {
+    /// From now on it is about this repository. Another one does not pay for the failures of the one before, and is looked at
+    /// at once; without one, nothing is offered.
+    pub fn from_repository(&mut self, shown: &str) {
+        if self.repository != shown {
+            (self.looks, self.work) = Default::default();
+            shown.clone_into(&mut self.repository);
+        }
+        if shown.is_empty() {
+            self.offered = None;
+        }
+    }
+
     /// Reads it. One that is missing or damaged is begun anew: the release is then seen for the first time, later than it was.
     pub fn read(system: &dyn System, path: &Path) -> UpdateState {
         system
@@ -190,6 +217,8 @@ impl UpdateState {
     /// at which it was, unless a clock that ran ahead put that into the future.
     pub fn see(&mut self, offered: Option<Offered>, now: u64) {
         self.offered = offered.map(|mut new| {
+            new.urgent = new.kind == HotfixKind::Security
+                || self.offered.as_ref().is_some_and(Offered::is_urgent);
             new.first_seen = match &self.offered {
                 Some(old) if old.uuid == new.uuid => old.first_seen.min(now),
                 _ => {
@@ -217,6 +246,7 @@ mod tests {
             cves: vec![],
             bytes: None,
             first_seen: 0,
+            urgent: false,
         }
     }
 
@@ -265,6 +295,41 @@ mod tests {
         assert_eq!(state.offered.as_ref().unwrap().first_seen, 300);
         assert_eq!(state.work, Attempts::default());
         state.see(None, 400);
+        assert_eq!(state.offered, None);
+    }
+
+    #[test]
+    fn a_newer_release_is_as_urgent_as_what_it_holds() {
+        let feature = |uuid: &str| Offered {
+            kind: HotfixKind::Feature,
+            ..offered(uuid)
+        };
+        let mut state = UpdateState::default();
+        state.see(Some(feature("a")), 100);
+        assert!(!state.offered.as_ref().unwrap().is_urgent());
+        state.see(Some(offered("b")), 200);
+        for uuid in ["c", "c", "d"] {
+            state.see(Some(feature(uuid)), 300);
+            assert!(state.offered.as_ref().unwrap().is_urgent(), "{uuid}");
+        }
+        // It was installed.
+        state.offered = None;
+        state.see(Some(feature("e")), 400);
+        assert!(!state.offered.unwrap().is_urgent());
+    }
+
+    #[test]
+    fn another_repository_begins_without_the_failures_of_the_one_before() {
+        let mut state = UpdateState::default();
+        state.from_repository("http://a");
+        state.looks.tried(100, Some("no route"));
+        state.see(Some(offered("a")), 100);
+        state.from_repository("http://a");
+        assert!(state.looks.next_look(100).is_some());
+        state.from_repository("http://b");
+        assert_eq!(state.looks.next_look(100), None);
+        assert!(state.offered.is_some(), "the wave goes on");
+        state.from_repository("");
         assert_eq!(state.offered, None);
     }
 

@@ -88,8 +88,11 @@ fn because(wait: &Wait, zone: &TimeZone, failures: u32) -> (&'static str, String
     }
 }
 
-/// What a decision is told as.
-pub(super) fn told(decision: &Decision, s: &Situation<'_>) -> Told {
+/// The timer of systemd runs that often.
+const SOON: &str = "within a quarter of an hour";
+
+/// What a decision is told as; `goes_on` where it is being carried out, and else the next run of the timer does that.
+pub(super) fn told(decision: &Decision, s: &Situation<'_>, goes_on: bool) -> Told {
     let looks = &s.state.looks;
     let name = s.state.offered.as_ref().map(named).unwrap_or_default();
     let (status, text, shown) = match decision {
@@ -100,12 +103,39 @@ pub(super) fn told(decision: &Decision, s: &Situation<'_>) -> Told {
         ),
         Decision::Wait(wait) => {
             let (status, text, shown) = because(wait, s.zone, s.state.work.failures);
-            (status, format!("{name} is available: {text}"), shown)
+            let at_once = match wait {
+                Wait::Wave { .. } | Wait::Window { .. } => format!("; {INSTALLS} at once"),
+                _ => String::new(),
+            };
+            (
+                status,
+                format!("{name} is available: {text}{at_once}"),
+                shown,
+            )
         }
-        Decision::Fetch => ("downloading", format!("{name} is being downloaded"), false),
-        Decision::Write => (
+        Decision::Fetch if goes_on => ("downloading", format!("{name} is being downloaded"), false),
+        Decision::Fetch => (
+            "waiting",
+            format!("{name} is available: it is downloaded {SOON}; {INSTALLS} at once"),
+            false,
+        ),
+        Decision::Write if goes_on => (
             "applying",
             format!("{name} is being written to the other slot"),
+            false,
+        ),
+        Decision::Write => (
+            "waiting",
+            format!(
+                "{name} is available: it is written to the other slot {SOON}; {INSTALLS} at once"
+            ),
+            false,
+        ),
+        Decision::Restart { version } if !goes_on => (
+            "restart-needed",
+            format!(
+                "{version} is written and waits for a restart: the host restarts by itself {SOON}"
+            ),
             false,
         ),
         Decision::Restart { version } => (

@@ -1,20 +1,26 @@
 //! Automatic updates: what is decided about them, and what is done at once.
 
+use super::patch::applied;
 use crate::XeError;
 use crate::licensing;
-use crate::patch_commands;
-use crate::updates::{Automation, Restart, SETTINGS, STALL, UpdatePolicy, Updater, wave::Wave};
+use crate::record::Record;
+use crate::updates::{
+    Automation, Restart, SETTINGS, STALL, UpdatePolicy, Updater, known, wave::Wave,
+};
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
 
-const RESTARTS: [&str; 3] = [
+/// An empty value is the default.
+const RESTARTS: [&str; 4] = [
     Restart::ALL[0].name(),
     Restart::ALL[1].name(),
     Restart::ALL[2].name(),
+    "",
 ];
-const WAVES: [&str; 3] = [
+const WAVES: [&str; 4] = [
     Wave::ALL[0].name(),
     Wave::ALL[1].name(),
     Wave::ALL[2].name(),
+    "",
 ];
 
 pub(super) const VERBS: &[Verb] = &[
@@ -111,6 +117,12 @@ fn with_updater<T>(
     })
 }
 
+fn automation(asked: &Asked<'_>) -> Automation {
+    let around = asked.around;
+    let look = licensing::look(around.system, &(around.hardware)(), around.now);
+    Automation::of(&look)
+}
+
 fn set(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let (system, path) = (asked.around.system, &asked.around.places.update_policy);
     let mut policy = UpdatePolicy::read(system, path)?;
@@ -129,7 +141,12 @@ fn set(asked: &Asked<'_>) -> Result<Outcome, XeError> {
             .set(name, value)
             .map_err(|e| XeError::usage(e.to_string()))?;
     }
-    policy.write(system, path).map(|()| Outcome::Done)
+    policy.write(system, path)?;
+    // A password that was wrong, or a proxy, is none of what the pauses are for.
+    if asked.get("repository").or(asked.get("proxy")).is_some() {
+        with_updater(asked, |updater| updater.forget_pauses())?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn get(asked: &Asked<'_>) -> Result<Outcome, XeError> {
@@ -144,25 +161,36 @@ fn get(asked: &Asked<'_>) -> Result<Outcome, XeError> {
             None => format!("{name}: {value}"),
         })
         .collect();
-    Ok(Outcome::Said(lines.join("\n")))
+    let all = policy.record();
+    let record = match only {
+        Some(only) => SETTINGS
+            .into_iter()
+            .filter(|name| *name == only)
+            .fold(Record::new(), |record, name| {
+                record.with(name, all.get(name).clone())
+            }),
+        None => all,
+    };
+    Ok(Outcome::Told(lines.join("\n"), record))
 }
 
 fn check(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     let around = asked.around;
-    let look = licensing::look(around.system, &(around.hardware)(), around.now);
-    let told = with_updater(asked, |updater| updater.check(&Automation::of(&look)))?;
-    Ok(Outcome::Said(told.text))
+    let told = with_updater(asked, |updater| updater.check(&automation(asked)))?;
+    let record = known(around.system, around.places)
+        .into_iter()
+        .fold(Record::new(), |record, (name, value)| {
+            record.with(name, value)
+        });
+    Ok(Outcome::Told(told.text, record))
 }
 
 fn now(asked: &Asked<'_>) -> Result<Outcome, XeError> {
-    let applied = with_updater(asked, |updater| updater.install())?;
-    Ok(Outcome::Said(match applied {
-        Some(applied) => {
-            let text = patch_commands::told(&applied, asked.line.minimal);
-            text.trim_end().to_owned()
-        }
-        None => "Nothing newer is offered.".to_owned(),
-    }))
+    let written = with_updater(asked, |updater| updater.install(&automation(asked)))?;
+    Ok(match written {
+        Some(done) => applied(asked, &done),
+        None => Outcome::Said("Nothing newer is offered.".to_owned()),
+    })
 }
 
 fn clear(asked: &Asked<'_>) -> Result<Outcome, XeError> {

@@ -4,6 +4,7 @@
 mod apart;
 mod bench;
 mod devices;
+mod disks;
 mod files;
 mod install;
 mod life;

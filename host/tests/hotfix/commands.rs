@@ -8,7 +8,7 @@ use host::commands::{Surroundings, execute};
 use host::hotfix::RealMachine;
 use steps::sink::FanOut;
 
-fn xe(host: &Host, line: &str) -> Result<String, XeError> {
+pub fn xe(host: &Host, line: &str) -> Result<String, XeError> {
     let invocation = Invocation::parse(line.split_whitespace().map(str::to_owned))?;
     execute(
         &invocation,
@@ -55,7 +55,8 @@ fn wrong_use_and_failures() {
         ("patch-upload", "WRONG_USE", 2),
         ("patch-upload file=x", "WRONG_USE", 2),
         ("patch-apply", "WRONG_USE", 2),
-        ("patch-apply uuid=x --json", "WRONG_USE", 2),
+        ("patch-apply uuid=x color=red", "WRONG_USE", 2),
+        ("patch-apply uuid=x --json", "CANNOT_FIND_PATCH", 1),
         ("host-rollback settings=new", "WRONG_USE", 2),
         ("host-rollback force=maybe", "WRONG_USE", 2),
         ("host-rollback uuid=x", "WRONG_USE", 2),
@@ -96,4 +97,53 @@ fn the_old_settings_are_taken_by_who_knows_what_that_means() {
     assert!(said.contains("1.0.0 is taken back"), "{said}");
     let said = xe(&host, "host-rollback").unwrap();
     assert!(said.contains("the settings and guests of now"), "{said}");
+}
+
+/// The objects that a command prints with `--json`.
+fn json(host: &Host, line: &str) -> serde_json::Value {
+    serde_json::from_str(&xe(host, &format!("{line} --json")).unwrap()).unwrap()
+}
+
+#[test]
+fn every_command_says_for_a_program_what_it_says() {
+    let host = Host::new();
+    let file = host.hotfix("hotfix", true);
+    let uploaded = json(&host, &format!("patch-upload file-name={}", file.display()));
+    let uuid = uploaded[0]["uuid"].as_str().unwrap();
+    assert_eq!(uploaded, serde_json::json!([{ "uuid": uuid }]));
+    let guidance = "restartHost";
+    assert_eq!(
+        json(&host, &format!("patch-precheck uuid={uuid}")),
+        serde_json::json!([{
+            "uuid": uuid, "version": "1.0.1", "running": "1.0.0", "after-apply-guidance": guidance
+        }])
+    );
+    assert_eq!(
+        json(&host, &format!("patch-apply uuid={uuid}"))[0]["after-apply-guidance"],
+        guidance
+    );
+    assert_eq!(
+        json(&host, "host-rollback"),
+        serde_json::json!([{ "version": "1.0.1", "canceled": true, "settings": null, "warnings": [] }])
+    );
+    let applied = json(&host, &format!("patch-pool-apply uuid={uuid}"));
+    assert_eq!(
+        (&applied[0]["uuid"], &applied[0]["version"]),
+        (&uuid.into(), &"1.0.1".into())
+    );
+    assert!(applied[0]["warnings"].is_array());
+    xe(&host, "host-rollback").unwrap();
+    for line in ["patch-clean", "patch-pool-clean", "patch-destroy"] {
+        assert_eq!(
+            json(&host, &format!("{line} uuid={uuid}")),
+            serde_json::json!([{}]),
+            "{line}"
+        );
+    }
+    let (host, _) = updated();
+    let back = json(&host, "host-rollback settings=old force=true");
+    assert_eq!(
+        (&back[0]["canceled"], &back[0]["settings"]),
+        (&false.into(), &"old".into())
+    );
 }

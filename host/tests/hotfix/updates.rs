@@ -1,6 +1,7 @@
 //! Updates without a command: a host on disks in files, a repository behind a real HTTP server, the real `curl`.
 
 use crate::maker;
+use crate::mixed::Mixed;
 use crate::server::Server;
 use crate::site::{Host, NOW};
 use host::XeError;
@@ -14,109 +15,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use steps::sink::FanOut;
-use steps::system::{FileError, Held, Hold, LockError, Mount, MountError};
-use steps::{Command, Output, RealSystem, RecordingSystem, RunError, System};
+use steps::{RealSystem, RecordingSystem, System};
 
-const XL: &str = "\
-Name ID Mem VCPUs State Time(s) UUID Reason-Code Security Label
-Domain-0   0 1024 4 r----- 52.9 00000000-0000-0000-0000-000000000000 - -
-";
 const GUEST: &str = "web        3  256 1 -b----  1.2 11111111-2222-3333-4444-555555555555 - -\n";
-
-/// Real files and a real `curl`; hypervisor, libvirt and systemd are scripted, and what belongs to the machine that runs the test
-/// is left alone.
-pub struct Mixed {
-    real: RealSystem,
-    pub scripted: RecordingSystem,
-}
-
-impl Mixed {
-    pub fn new(guests: &str) -> Mixed {
-        Mixed {
-            real: RealSystem::silent(),
-            scripted: RecordingSystem::new()
-                .prints("xl list -v", &format!("{XL}{guests}"))
-                .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
-        }
-    }
-
-    fn of(&self, path: &Path) -> &dyn System {
-        match path.starts_with("/run") || path.starts_with("/etc") || path.starts_with("/proc") {
-            true => &self.scripted,
-            false => &self.real,
-        }
-    }
-
-    pub fn restarted(&self) -> bool {
-        let lines = self.scripted.command_lines();
-        lines.iter().any(|line| line == "systemctl reboot")
-    }
-}
-
-impl System for Mixed {
-    fn run(&self, command: &Command) -> Result<Output, RunError> {
-        match command.program().to_str() {
-            Some("curl" | "rm") => self.real.run(command),
-            _ => self.scripted.run(command),
-        }
-    }
-    fn mount(&self, mount: &Mount) -> Result<(), MountError> {
-        self.scripted.mount(mount)
-    }
-    fn unmount(&self, target: &Path) -> Result<(), MountError> {
-        self.scripted.unmount(target)
-    }
-    fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-        self.of(path).write_file(path, bytes, mode)
-    }
-    fn write_stream(
-        &self,
-        path: &Path,
-        source: &mut dyn std::io::Read,
-        mode: u32,
-    ) -> Result<u64, FileError> {
-        self.of(path).write_stream(path, source, mode)
-    }
-    fn read_file(&self, path: &Path) -> Result<Vec<u8>, FileError> {
-        self.of(path).read_file(path)
-    }
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32) -> Result<u64, FileError> {
-        self.of(to).copy_file(from, to, mode)
-    }
-    fn create_dir_all(&self, path: &Path) -> Result<(), FileError> {
-        self.of(path).create_dir_all(path)
-    }
-    fn symlink(&self, target: &Path, link: &Path) -> Result<(), FileError> {
-        self.of(link).symlink(target, link)
-    }
-    fn remove_file(&self, path: &Path) -> Result<(), FileError> {
-        self.of(path).remove_file(path)
-    }
-    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
-        self.of(path).set_mode(path, mode)
-    }
-    fn list_dir(&self, path: &Path) -> Result<Vec<String>, FileError> {
-        self.of(path).list_dir(path)
-    }
-    fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
-        self.of(to).move_file(from, to)
-    }
-    fn file_size(&self, path: &Path) -> Option<u64> {
-        self.of(path).file_size(path)
-    }
-    fn real_path(&self, path: &Path) -> PathBuf {
-        self.of(path).real_path(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        self.of(path).exists(path)
-    }
-    fn lock(&self, path: &Path, hold: Hold, what: &str) -> Result<Held, LockError> {
-        self.of(path).lock(path, hold, what)
-    }
-    fn sync(&self, path: &Path) -> Result<(), FileError> {
-        self.of(path).sync(path)
-    }
-}
 
 /// A host that is set up for updates, and its server.
 pub struct Site {
@@ -346,6 +247,7 @@ fn outside_of_the_window_it_is_fetched_and_not_written() {
     let told = site.run();
     assert_eq!(told.status, "waiting");
     assert!(told.text.contains("Sat 2027-01-16 01:00"), "{}", told.text);
+    assert!(told.text.contains("`xe host-update-now`"), "{}", told.text);
     assert_eq!(site.record().unwrap().state, PatchState::Uploaded);
     assert_eq!(site.host.next_start(), "1.0.0");
     assert_eq!(site.targets().len(), 4);
@@ -531,9 +433,48 @@ fn the_policy_by_command() {
     ] {
         assert_eq!(site.xe(line).unwrap_err().exit_code(), 2, "{line}");
     }
-    site.xe("host-update-policy-set hold=no rate-limit=")
-        .unwrap();
+    let json = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&site.xe(&format!("{line} --json")).unwrap()).unwrap()
+    };
+    assert_eq!(
+        json("host-update-policy-get"),
+        serde_json::json!([{
+            "repository": site.server.url, "automatic": true, "window": [], "restart": "never", "wave": "first",
+            "hold": "yes", "rate-limit": 1048576, "proxy": null
+        }])
+    );
+    assert_eq!(
+        json("host-update-policy-get param-name=automatic"),
+        serde_json::json!([{ "automatic": true }])
+    );
+    // An empty value is the default, also where there are words to choose from.
+    assert_eq!(
+        json("host-update-policy-set hold=no rate-limit= restart= wave="),
+        serde_json::json!([{}])
+    );
+    let policy = json("host-update-policy-get");
+    assert_eq!(
+        (&policy[0]["restart"], &policy[0]["wave"]),
+        (&"no-guests".into(), &"auto".into())
+    );
+    let checked = json("host-update-check");
+    assert_eq!(
+        (&checked[0]["available"], &checked[0]["available-kind"]),
+        (&"1.0.1".into(), &"security".into())
+    );
+    assert_eq!(checked[0]["status"], "available");
+    let uuid = checked[0]["available-uuid"].as_str().unwrap();
+    for line in ["patch-apply", "patch-destroy", "patch-clean"] {
+        let error = site.xe(&format!("{line} uuid={uuid}")).unwrap_err();
+        assert_eq!(error.code, "CANNOT_FIND_PATCH", "{line}");
+        assert!(error.message.contains("`xe host-update-now`"), "{error}");
+    }
     let said = site.xe("host-update-check").unwrap();
     assert!(said.contains("1.0.1 (security) is available"), "{said}");
     assert_eq!(site.targets(), Vec::<String>::new());
+    let written = json("host-update-now");
+    assert_eq!(
+        (&written[0]["uuid"], &written[0]["version"]),
+        (&uuid.into(), &"1.0.1".into())
+    );
 }

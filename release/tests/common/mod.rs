@@ -3,8 +3,9 @@
 #![allow(dead_code)] // every test file uses another part of it
 
 use release::{
-    Artifact, ArtifactInfo, Error, KeyDates, Manifest, OpenRelease, Policy, Published, Repository,
-    Source, Stamp, generate, hash_file, publish, trusted_root_path,
+    Artifact, ArtifactInfo, Error, Guidance, HotfixInfo, HotfixKind, KeyDates, Manifest,
+    OpenRelease, Policy, Published, Repository, Source, Stamp, generate, hash_file, publish,
+    trusted_root_path,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,6 +51,31 @@ pub fn content(artifact: Artifact, seed: u64) -> Vec<u8> {
             state ^= state >> 7;
             state ^= state << 17;
             state as u8
+        })
+        .collect()
+}
+
+/// What the maker of a hotfix says.
+pub fn info() -> HotfixInfo {
+    HotfixInfo {
+        kind: HotfixKind::Security,
+        notes: "OpenSSL\nand more".into(),
+        cves: vec!["CVE-2026-1".into()],
+        guidance: Guidance::RestartHost,
+    }
+}
+
+/// The files of a hotfix by their names in the archive, in its order.
+pub fn unpacked(packed: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(packed);
+    let entries = archive.entries().unwrap();
+    entries
+        .map(|entry| {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            (name, bytes)
         })
         .collect()
 }

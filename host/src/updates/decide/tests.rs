@@ -68,6 +68,7 @@ impl Host {
                 cves: vec![],
                 bytes: None,
                 first_seen: NIGHT - 30 * DAY,
+                urgent: false,
             }),
             ..UpdateState::default()
         };
@@ -236,6 +237,19 @@ fn the_wave_counts_from_the_first_sight() {
     host.state.offered.as_mut().unwrap().first_seen = NIGHT + 1000 * DAY;
     assert_eq!(host.decide(), Decision::Wait(Wait::Wave { until }));
     host.policy.wave = Wave::First;
+    assert_eq!(host.decide(), Decision::Fetch);
+}
+
+#[test]
+fn one_that_holds_what_closes_holes_waits_no_longer_than_that() {
+    let mut host = Host::new();
+    host.policy.wave = Wave::Last;
+    let offered = host.state.offered.as_mut().unwrap();
+    offered.first_seen = NIGHT;
+    offered.urgent = true;
+    let until = NIGHT + DAY;
+    assert_eq!(host.decide(), Decision::Wait(Wait::Wave { until }));
+    host.now = until;
     assert_eq!(host.decide(), Decision::Fetch);
 }
 

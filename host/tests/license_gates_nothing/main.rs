@@ -1,18 +1,35 @@
-//! Whatever the license is worth, every command of `xe` does the same.
+//! Whatever the license is worth, every command of `xe` does the same. What counts most (guests, hotfixes, logins) is done here to
+//! its end, and what came of it is looked at; of all other commands it is compared what they say and ask of the system.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+#[path = "../guests/bench.rs"]
+#[allow(dead_code)]
+mod bench;
+#[path = "../guests/disks.rs"]
+mod disks;
+mod guests;
+mod hotfixes;
+mod licenses;
+mod logins;
+#[path = "../hotfix/maker.rs"]
+#[allow(dead_code)]
+mod maker;
+#[path = "../hotfix/mixed.rs"]
+#[allow(dead_code)]
+mod mixed;
+#[path = "../hotfix/site.rs"]
+#[allow(dead_code)]
+mod site;
 
 use host::cmdline::Invocation;
 use host::commands::{Surroundings, execute};
 use host::hotfix::{Places, RealMachine};
-use host::licensing::{INSTALLED_FILE, LICENSE_FILE, MEMORY_FILE};
-use license::{Binding, Claims, KEYS_FILE, KeyPair, Machine, Memory, PublicKeys, issue};
+use licenses::{NOW, licenses, machine};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use steps::RecordingSystem;
 use tempfile::TempDir;
 
-const NOW: u64 = 1_795_305_600;
-const DAY: u64 = 86_400;
 const GUEST: &str = "11111111-2222-3333-4444-555555555555";
 
 const XL: &str = "\
@@ -41,69 +58,9 @@ fn system() -> RecordingSystem {
 
 /// Systems that differ in the license alone, by what it is.
 fn systems() -> BTreeMap<&'static str, RecordingSystem> {
-    let (ours, stranger) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    let public = ours.public_text().unwrap();
-    let keys = PublicKeys::from_texts([public.as_str()]).unwrap();
-    let claims = |id: &str, from: u64, until: u64| Claims {
-        schema: 1,
-        id: id.into(),
-        customer: "Example".into(),
-        issued: from,
-        sockets: 2,
-        not_before: from,
-        updates_until: until,
-        binding: Binding::Hosts(["host".to_owned()].into()),
-    };
-    let good = claims("good", NOW - DAY, NOW + 365 * DAY);
-    let token = |claims: &Claims| issue(&ours, claims).unwrap();
-    let one_socket = Claims {
-        sockets: 1,
-        ..good.clone()
-    };
-    let long_ago = Memory {
-        license: Some("good".into()),
-        over_used_since: Some(NOW - 100 * DAY),
-        ..Memory::default()
-    };
-    let with = |token: String| {
-        system()
-            .file(KEYS_FILE, keys.to_json().unwrap())
-            .file(LICENSE_FILE, token)
-    };
-    let mut changed = token(&good);
-    changed.insert(30, 'A');
-    BTreeMap::from([
-        ("licensed", with(token(&good))),
-        ("absent", system().file(KEYS_FILE, keys.to_json().unwrap())),
-        ("without keys", system().file(INSTALLED_FILE, token(&good))),
-        (
-            "expired",
-            with(token(&claims("old", NOW - 400 * DAY, NOW - 40 * DAY))),
-        ),
-        (
-            "in grace",
-            with(token(&claims("old", NOW - 400 * DAY, NOW - 10 * DAY))),
-        ),
-        (
-            "not yet valid",
-            with(token(&claims("new", NOW + DAY, NOW + 365 * DAY))),
-        ),
-        (
-            "over-used for long",
-            with(token(&one_socket)).file(MEMORY_FILE, long_ago.to_json().unwrap()),
-        ),
-        ("forged", with(issue(&stranger, &good).unwrap())),
-        ("changed", with(changed)),
-        ("nonsense", with("nonsense".into())),
-        (
-            "for another host",
-            with(token(&Claims {
-                binding: Binding::Hosts(["other".to_owned()].into()),
-                ..good.clone()
-            })),
-        ),
-        ("damaged memory", with(token(&good)).file(MEMORY_FILE, "{")),
-    ])
+    let all = licenses().into_iter();
+    all.map(|(name, files)| (name, files.on(system())))
+        .collect()
 }
 
 /// Folders of this test's own: no command here may reach the disks or the loader of the machine that runs the test.
@@ -136,11 +93,7 @@ fn outcome(system: &RecordingSystem, line: &str) -> (Result<String, (String, u8)
         &Surroundings {
             system,
             now: NOW,
-            hardware: &|| Machine {
-                sockets: Some(2),
-                hardware: Some("host".into()),
-                ..Machine::default()
-            },
+            hardware: &machine,
             machine: &RealMachine,
             places: places(),
             sinks: &steps::sink::FanOut::new,
@@ -236,35 +189,4 @@ fn the_commands_about_the_license_work_with_any_license() {
         let (view, _) = outcome(&system, "host-license-view");
         assert!(view.unwrap().contains("unlicensed"), "{license}");
     }
-}
-
-/// Nothing that starts the host waits for the license, or fails with it.
-#[test]
-fn no_unit_of_the_host_needs_the_license() {
-    let units = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../image-build/root/usr/lib/systemd/system"
-    );
-    let mut seen = 0;
-    for entry in std::fs::read_dir(units).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            continue;
-        }
-        seen += 1;
-        let text = std::fs::read_to_string(&path).unwrap();
-        for line in text.lines() {
-            let needs = ["Requires=", "Requisite=", "BindsTo=", "After="];
-            assert!(
-                !(needs.iter().any(|key| line.starts_with(key))
-                    && line.contains("bedplate-license")),
-                "{}: {line}",
-                path.display()
-            );
-        }
-        if path.ends_with("bedplate-license.service") {
-            assert!(!text.contains("Before=") && !text.contains("OnFailure="));
-        }
-    }
-    assert!(seen > 5);
 }
