@@ -220,6 +220,9 @@ pub struct BootPlan {
     pub options: ExtraOptions,
 }
 
+/// What [`SystemPlan::root_password`] says where there is none.
+pub const NO_PASSWORD: &str = "none";
+
 /// Who the host is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SystemPlan {
@@ -227,7 +230,7 @@ pub struct SystemPlan {
     pub hostname: Hostname,
     /// Time zone.
     pub timezone: Timezone,
-    /// How root may log in with a password: the hash method, or `none`.
+    /// How root may log in with a password: the hash method, or [`NO_PASSWORD`].
     pub root_password: String,
     /// Keys that may log in as root.
     pub ssh_keys: Vec<SshKey>,
