@@ -30,7 +30,7 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let matches = Matches::of(&choices, &facts);
+    let matches = Matches::of(&choices, &facts, None);
     let mut text = String::new();
     for group in &matches.groups {
         writeln!(text, "{}", group.wanted)?;
