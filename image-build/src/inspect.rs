@@ -1,8 +1,9 @@
 //! Opening a finished ISO: what release it holds, whether every byte of it verifies, what is embedded in it.
 
+use crate::iso_reader::Iso;
 use crate::paths::Paths;
 use crate::secure_boot::Enrolled;
-use crate::tool::{Tool, fresh_dir};
+use crate::tool::Tool;
 use crate::{embed, measured_boot, tools_root};
 use anyhow::{Context, Result};
 use release::{Artifact, OpenRelease, Policy, Repository, Source};
@@ -27,12 +28,17 @@ pub struct Wanted {
     pub pcrs: bool,
 }
 
-/// Verifies every artifact of the ISO against `trusted_root` and returns the text to print.
+/// Verifies every artifact of the ISO against `trusted_root` and returns the text to print. Without the `paths` of a checkout
+/// everything is done in a folder of its own, and only the prediction for a TPM needs a program of the machine (`unsquashfs`).
 ///
 /// # Errors
 /// When the ISO cannot be read, or anything in it does not verify.
-pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -> Result<String> {
-    tools_root::ensure(paths)?;
+pub fn inspect(
+    paths: Option<&Paths>,
+    iso: &Path,
+    trusted_root: &Path,
+    wanted: Wanted,
+) -> Result<String> {
     let iso = iso
         .canonicalize()
         .with_context(|| format!("{} cannot be read", iso.display()))?;
@@ -43,21 +49,17 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
             trusted_root.display()
         )
     })?;
-    let out = fresh_dir(&paths.target.join("inspect"))?;
-    // The ISO is copied where the tools root sees it, unless it already lies there.
-    let seen = if iso.starts_with(&paths.workspace) || iso.starts_with("/tmp") {
-        iso.clone()
-    } else {
-        copy(&iso, &out)?
+    let folder = match paths {
+        Some(paths) => {
+            std::fs::create_dir_all(&paths.target)?;
+            tempfile::tempdir_in(&paths.target)?
+        }
+        None => {
+            tempfile::tempdir().context("no folder for temporary files can be made; set TMPDIR")?
+        }
     };
-    Tool::locked(paths, "xorriso")
-        .args(["-osirrox", "on", "-indev"])
-        .arg(&seen)
-        .arg("-extract")
-        .arg(format!("/{}", slots::names::ISO_REPOSITORY))
-        .arg(out.join("repository"))
-        .quiet()
-        .run()?;
+    let out = folder.path();
+    Iso::open(&iso)?.extract(slots::names::ISO_REPOSITORY, &out.join("repository"))?;
     let opened = Repository::open(
         &root,
         &Source::Directory(out.join("repository")),
@@ -67,7 +69,7 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
     let packages: BTreeMap<String, String> =
         serde_json::from_slice(&opened.read(Artifact::Packages, 16 << 20)?)?;
     let text = if wanted.pcrs {
-        pcrs(paths, &opened, &out, wanted.json)?
+        pcrs(paths, &opened, out, wanted.json)?
     } else if wanted.sbom {
         String::from_utf8(opened.read(Artifact::Sbom, 64 << 20)?)
             .context("the software bill of materials is no text")?
@@ -76,15 +78,22 @@ pub fn inspect(paths: &Paths, iso: &Path, trusted_root: &Path, wanted: Wanted) -
     } else {
         text(&opened, &packages, answers.as_deref(), wanted.packages)?
     };
-    fresh_dir(&out)?;
     Ok(text)
 }
 
 /// The registers of a TPM, from the boot files and from the keys in the root image.
-fn pcrs(paths: &Paths, opened: &OpenRelease, out: &Path, json: bool) -> Result<String> {
+fn pcrs(paths: Option<&Paths>, opened: &OpenRelease, out: &Path, json: bool) -> Result<String> {
     let tree = out.join("root");
     let keys = slots::names::SECURE_BOOT_KEYS.trim_start_matches('/');
-    Tool::locked(paths, "unsquashfs")
+    let here = Paths::at(out);
+    let unsquashfs = match paths {
+        Some(paths) => {
+            tools_root::ensure(paths)?;
+            Tool::locked(paths, "unsquashfs")
+        }
+        None => Tool::host(&here, "unsquashfs"),
+    };
+    unsquashfs
         .args(["-no-progress", "-dest"])
         .arg(&tree)
         .arg(opened.path(Artifact::Root))
@@ -105,13 +114,6 @@ fn pcrs(paths: &Paths, opened: &OpenRelease, out: &Path, json: bool) -> Result<S
         .collect();
     let document = serde_json::json!({ "schema": 1, "sha256": values });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
-}
-
-fn copy(iso: &Path, out: &Path) -> Result<std::path::PathBuf> {
-    let to = out.join("medium.iso");
-    std::fs::copy(iso, &to)
-        .with_context(|| format!("{} cannot be copied to {}", iso.display(), to.display()))?;
-    Ok(to)
 }
 
 fn text(

@@ -20,6 +20,7 @@ pub mod hotfix;
 pub mod initrd;
 pub mod inspect;
 pub mod iso;
+pub mod iso_reader;
 pub mod kernel;
 pub mod kernel_options;
 pub mod licensing;

@@ -147,7 +147,7 @@ enum Command {
     Inspect {
         /// The ISO.
         iso: PathBuf,
-        /// The public root to verify against [default: target/keys/root.json].
+        /// The public root to verify against [default: target/keys/root.json of the checkout that this runs in].
         #[arg(long)]
         trusted_root: Option<PathBuf>,
         /// Lists every package.
@@ -362,11 +362,18 @@ fn run(cli: Cli) -> Result<()> {
                 sbom,
                 pcrs,
             };
-            let paths = Paths::find()?;
-            require_root()?;
-            let trusted_root =
-                trusted_root.unwrap_or_else(|| release::trusted_root_path(&paths.keys()));
-            print!("{}", inspect(&paths, &iso, &trusted_root, wanted)?);
+            let paths = Paths::find().ok();
+            let of_checkout = paths
+                .as_ref()
+                .map(|paths| release::trusted_root_path(&paths.keys()));
+            let trusted_root = trusted_root.or(of_checkout).context(
+                "give --trusted-root FILE, the public root of the keys that signed the release: outside of a checkout there is no other",
+            )?;
+            // The tools root of a checkout is entered by chroot.
+            if pcrs && paths.is_some() {
+                require_root()?;
+            }
+            print!("{}", inspect(paths.as_ref(), &iso, &trusted_root, wanted)?);
             Ok(())
         }
     }

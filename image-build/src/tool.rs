@@ -14,11 +14,12 @@ use std::time::Instant;
 const LAST_LINES: usize = 15;
 
 /// Debian packages of the programs that run outside the tools root.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("mmdebstrap", "mmdebstrap"),
     ("chroot", "coreutils"),
     ("unshare", "util-linux"),
     ("cargo", "rustup"),
+    ("unsquashfs", "squashfs-tools"),
 ];
 
 /// One run of a program.

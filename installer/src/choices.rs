@@ -8,7 +8,7 @@ mod storage;
 mod webhook;
 
 pub use boot::BootChoice;
-pub use hook::{HookChoice, HookFileError, HookProgram};
+pub use hook::{HookChoice, HookProgram};
 pub use network::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod facts;
+mod input;
 mod install;
 mod matching;
 mod plan;
@@ -33,7 +34,7 @@ enum Verb {
     /// Print what an installation would do, and the hash of that.
     Plan(PlanArgs),
     /// Tell why each disk and each interface of a machine fits the answers or not.
-    Match(ValidateArgs),
+    Match(MatchArgs),
     /// Check an answer file; report everything that is wrong with it.
     Validate(ValidateArgs),
     /// Sign an answer file, so that it can be taken from a network that nobody trusts.
@@ -102,8 +103,21 @@ struct ValidateArgs {
     /// Facts of the machine, from `installer facts`: also checks that a plan comes out of it.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
-    #[command(flatten)]
-    medium: MediumArgs,
+    /// Root of the medium; without one, what only a release tells is not checked.
+    #[arg(long, value_name = "DIR")]
+    medium: Option<PathBuf>,
+    /// Public root of the keys that sign releases.
+    #[arg(long, value_name = "FILE", default_value = TRUSTED_ROOT)]
+    trusted_root: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct MatchArgs {
+    /// The answer file.
+    file: PathBuf,
+    /// Facts of the machine, from `installer facts`; this machine's when absent.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

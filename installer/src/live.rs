@@ -2,7 +2,7 @@
 
 use crate::after::follow;
 use crate::answer_source::{Finder, Found, Network, OemStrings, Trust};
-use crate::answers::{self, MachineIdentity};
+use crate::answers::{self, Beside, MachineIdentity};
 use crate::choices::After;
 use crate::consoles::Consoles;
 use crate::exit::Exit;
@@ -41,6 +41,8 @@ use steps::{Emitter, Report, StepError};
 
 /// How long the last lines may take to get out of slow serial lines before the screens are drawn.
 const DRAIN: Duration = Duration::from_secs(3);
+/// What the answers are called in messages, wherever they came from.
+const ANSWERS: &str = "answers.toml";
 /// Where the time zones are.
 pub const ZONEINFO: &str = "/usr/share/zoneinfo";
 
@@ -229,20 +231,41 @@ impl Live<'_> {
 
     fn by_answers(&mut self, found: &Found, emitter: &mut Emitter) -> Result<Ended, StepError> {
         let mut webhook = None;
-        let mut ended = self.as_answered(found, &mut webhook, emitter)?;
-        if let Some(webhook) = webhook {
-            webhook.report(&mut ended.report, emitter, &std::thread::sleep);
+        let (mut ended, plan) = self.as_answered(found, &mut webhook, emitter)?;
+        let pause = &std::thread::sleep;
+        match (webhook, plan) {
+            (Some(webhook), Some(plan)) => {
+                let report = &mut ended.report;
+                self.session
+                    .tell(&webhook, &plan, report, self.dir, emitter, pause)?;
+            }
+            (Some(webhook), None) => {
+                webhook.report(&mut ended.report, emitter, pause);
+            }
+            (None, _) => {}
         }
         Ok(ended)
     }
 
-    /// `webhook` is set as soon as it is known.
+    /// `webhook` is set as soon as it is known. There is a plan where it was carried out.
     fn as_answered(
         &mut self,
         found: &Found,
         webhook: &mut Option<Webhook>,
         emitter: &mut Emitter,
-    ) -> Result<Ended, StepError> {
+    ) -> Result<(Ended, Option<Planned>), StepError> {
+        let failed = |step: &str, errors, exit, after, emitter: &mut Emitter| {
+            let version = env!("CARGO_PKG_VERSION");
+            let report = failed_early(step, version, errors, emitter);
+            Ok((
+                Ended {
+                    report,
+                    exit,
+                    after,
+                },
+                None,
+            ))
+        };
         let message = format!("answers from {}, SHA-256 {}", found.place, found.sha256);
         emitter.emit(EventKind::Note {
             step: None,
@@ -252,20 +275,25 @@ impl Live<'_> {
         let identity = MachineIdentity::of(&facts);
         let mut choices = match answers::read_bytes(
             &found.content,
-            "answers.toml",
+            ANSWERS,
             &Zones::read(Path::new(ZONEINFO)),
             Some(&identity),
         ) {
             Ok(choices) => choices,
             Err(problems) => {
                 writeln!(self.consoles, "\n{problems}\n")?;
-                return Ok(self.failed(
+                // Whoever waits for this machine hears that its answers are no good.
+                if let Some(choice) = answers::webhook_of(&found.content, &identity) {
+                    let hook = Webhook::new(&choice, &identity, Arc::new(RealSystem::silent()));
+                    *webhook = Some(hook);
+                }
+                return failed(
                     "answers",
                     problems.lines(),
                     Exit::Usage,
                     After::Shell,
                     emitter,
-                ));
+                );
             }
         };
         if choices.disk.upgrade {
@@ -289,28 +317,36 @@ impl Live<'_> {
             *webhook = Some(hook);
         }
         let finder = self.finder();
-        let loaded = choices.load_hooks(found.signed, &mut |file| {
-            finder.beside(found, file, &mut |message| warn(emitter, message))
-        });
-        if let Err(error) = loaded {
-            return Ok(self.failed(
+        let mut beside = Beside {
+            signed: found.signed,
+            read: &mut |file| finder.beside(found, file, &mut |message| warn(emitter, message)),
+        };
+        if let Err(problems) = answers::load_hooks(
+            &mut choices,
+            &found.content,
+            ANSWERS,
+            Some(&identity),
+            &mut beside,
+        ) {
+            writeln!(self.consoles, "\n{problems}\n")?;
+            return failed(
                 "answers",
-                error_chain(&error),
+                problems.lines(),
                 Exit::Usage,
                 choices.on_failure,
                 emitter,
-            ));
+            );
         }
         if let Some(source) = &choices.source
             && let Err(error) = Network::new(self.session.system).require(&source.url.shown())
         {
-            return Ok(self.failed(
+            return failed(
                 "release",
                 error_chain(&error),
                 Exit::Failed,
                 choices.on_failure,
                 emitter,
-            ));
+            );
         }
         let prepared = match self
             .session
@@ -319,13 +355,7 @@ impl Live<'_> {
             Ok(prepared) => prepared,
             Err(error) => {
                 let errors = error_chain(error.as_ref());
-                return Ok(self.failed(
-                    "release",
-                    errors,
-                    Exit::Failed,
-                    choices.on_failure,
-                    emitter,
-                ));
+                return failed("release", errors, Exit::Failed, choices.on_failure, emitter);
             }
         };
         let plan = match self.session.plan(&prepared, &choices) {
@@ -337,13 +367,7 @@ impl Live<'_> {
                 } else {
                     Exit::Failed
                 };
-                return Ok(self.failed(
-                    "plan",
-                    problems.lines(),
-                    exit,
-                    choices.on_failure,
-                    emitter,
-                ));
+                return failed("plan", problems.lines(), exit, choices.on_failure, emitter);
             }
         };
         writeln!(
@@ -356,7 +380,8 @@ impl Live<'_> {
             place: found.place.clone(),
             sha256: Some(found.sha256.clone()),
         };
-        self.install(&prepared, &plan, &answers, emitter)
+        let ended = self.install(&prepared, &plan, &answers, emitter)?;
+        Ok((ended, Some(plan)))
     }
 
     /// On the screens of all consoles, or with plain questions where that was asked for on the kernel command line.

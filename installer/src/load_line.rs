@@ -1,5 +1,6 @@
 //! A small line about memory and load, now and then: tells a slow medium from a machine that is out of memory.
 
+use crate::values::show_memory;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use steps::event::{Event, EventKind};
@@ -44,15 +45,13 @@ impl<W: Write + Send> Sink for LoadLine<W> {
             return Ok(());
         };
         system.refresh_memory();
-        let mib = |bytes: u64| bytes / (1024 * 1024);
-        let (used, total, load) = (
-            mib(system.used_memory()),
-            mib(system.total_memory()),
-            load.one,
-        );
+        let (used, total) = (system.used_memory(), system.total_memory());
         writeln!(
             self.writer,
-            "    memory {used} of {total} MiB used, load {load:.2}"
+            "    memory {} of {} used, load {:.2}",
+            show_memory(used),
+            show_memory(total),
+            load.one
         )?;
         self.writer.flush()
     }

@@ -57,6 +57,7 @@ impl DiskSelector {
         if let Some(path) = &self.path
             && *path != disk.path
             && !disk.by_id.contains(path)
+            && !disk.is_also(path)
         {
             reasons.push(format!("its path is {}, not {path}", disk.path));
         }

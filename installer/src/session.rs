@@ -7,6 +7,7 @@ use crate::plan::{self, About, Judge, PlanProblem, PlanProblems, Planned, Source
 use crate::release_source::{self, ImageRoot, MountedImage, SOURCE_DIR};
 use crate::run_dir::RunDir;
 use crate::upgrade;
+use crate::webhook::Webhook;
 use hcl_checker::facts::Facts;
 use release::{OpenRelease, Policy, Repository, Source};
 use serde::Serialize;
@@ -149,11 +150,7 @@ impl<'a> Session<'a> {
             facts: &prepared.facts,
             judge: &|disks| prepared.judge.verdict(&prepared.facts, disks),
             choices,
-            medium: self
-                .boot
-                .as_ref()
-                .and_then(|boot| boot.medium.as_ref())
-                .map(|medium| medium.device.as_str()),
+            medium: medium_device(self.boot.as_ref()),
             command_line: &self.command_line,
         })?;
         // The license of a host that is there stays.
@@ -230,23 +227,52 @@ impl<'a> Session<'a> {
             .warnings
             .splice(0..0, plan.warnings().iter().cloned());
         if let Some(run_dir) = run_dir {
-            run_dir.write_report(&report)?;
-            if report.result == Outcome::Ok
-                && let Err(error) = run_dir.keep_on_host(plan, self.system)
-            {
-                let message = format!(
-                    "the report could not be kept on the host: {}",
-                    error_chain(error.as_ref()).join(": ")
-                );
-                emitter.emit(EventKind::Warning {
-                    step: None,
-                    message: message.clone(),
-                });
-                report.warnings.push(message);
-                run_dir.write_report(&report)?;
-            }
+            self.keep(run_dir, plan, &mut report, emitter)?;
         }
         Ok(report)
+    }
+
+    /// Lets the webhook have the report. One that does not take it is told of in the report that is kept, on the host too.
+    pub fn tell(
+        &self,
+        webhook: &Webhook,
+        plan: &Planned,
+        report: &mut Report,
+        run_dir: &RunDir,
+        emitter: &mut Emitter,
+        pause: &dyn Fn(Duration),
+    ) -> Result<(), StepError> {
+        // It is kept before, as a server that is away takes its time, and power may fail.
+        match webhook.report(report, emitter, pause) {
+            true => Ok(()),
+            false => self.keep(run_dir, plan, report, emitter),
+        }
+    }
+
+    /// Keeps the report, on the host where there is one.
+    fn keep(
+        &self,
+        run_dir: &RunDir,
+        plan: &Planned,
+        report: &mut Report,
+        emitter: &mut Emitter,
+    ) -> Result<(), StepError> {
+        run_dir.write_report(report)?;
+        if report.result == Outcome::Ok
+            && let Err(error) = run_dir.keep_on_host(plan, self.system)
+        {
+            let message = format!(
+                "the report could not be kept on the host: {}",
+                error_chain(error.as_ref()).join(": ")
+            );
+            emitter.emit(EventKind::Warning {
+                step: None,
+                message: message.clone(),
+            });
+            report.warnings.push(message);
+            run_dir.write_report(report)?;
+        }
+        Ok(())
     }
 }
 
@@ -313,6 +339,11 @@ pub fn boot_record_of(
         );
     }
     Ok(record)
+}
+
+/// The block device that the medium is.
+pub fn medium_device(boot: Option<&BootRecord>) -> Option<&str> {
+    boot?.medium.as_ref().map(|medium| medium.device.as_str())
 }
 
 /// What the initrd left; none outside of a Bedplate system.

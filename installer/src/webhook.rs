@@ -84,19 +84,27 @@ impl Webhook {
         }
     }
 
-    /// Sends the report, with retries. A server that does not take it is a warning, in the stream and in the report.
-    pub fn report(&self, report: &mut Report, emitter: &mut Emitter, pause: &dyn Fn(Duration)) {
-        if let Err(reason) = self.send_report(report, pause) {
-            let message = format!(
-                "the report could not be sent to {}: {reason}",
-                self.choice.url.shown()
-            );
-            emitter.emit(EventKind::Warning {
-                step: None,
-                message: message.clone(),
-            });
-            report.warnings.push(message);
-        }
+    /// Sends the report, with retries. A server that does not take it is a warning, in the stream and in the report; `false`
+    /// then, as whoever kept the report has to keep it anew.
+    pub fn report(
+        &self,
+        report: &mut Report,
+        emitter: &mut Emitter,
+        pause: &dyn Fn(Duration),
+    ) -> bool {
+        let Err(reason) = self.send_report(report, pause) else {
+            return true;
+        };
+        let message = format!(
+            "the report could not be sent to {}: {reason}",
+            self.choice.url.shown()
+        );
+        emitter.emit(EventKind::Warning {
+            step: None,
+            message: message.clone(),
+        });
+        report.warnings.push(message);
+        false
     }
 
     fn send_report(&self, report: &Report, pause: &dyn Fn(Duration)) -> Result<(), String> {

@@ -14,7 +14,7 @@ use installer::choices::{
     AddressChoice, BondMode, BridgeChoice, Choices, DiskChoice, HclPolicy, InterfaceChoice,
     Ipv6Choice, StorageChoice, StorageKind, UplinkChoice,
 };
-use installer::plan::{Input, Planned, decide, holds_bedplate};
+use installer::plan::{Input, Matches, Planned, StorageDisk, decide, holds_bedplate};
 use installer::selector::{DiskSelector, TRANSPORTS};
 use installer::values::{Mac, StorageName};
 use proptest::prelude::*;
@@ -459,6 +459,67 @@ proptest! {
             let physical = network.interfaces.iter().any(|one| one.interface == bridge.uplink && one.bond.is_none());
             prop_assert!(physical || network.bonds.iter().any(|bond| bond.name == bridge.uplink));
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    /// What `installer match` says fits is what a plan takes, and what it says is in the way is in the way of the plan.
+    #[test]
+    fn match_and_plan_agree(
+        facts in facts(),
+        choices in any_choices(),
+        medium in prop::option::of(prop::sample::select(vec!["/dev/sda", "/dev/sdb1", "/dev/nvme0n1"])),
+    ) {
+        let matches = Matches::of(&choices, &facts, medium);
+        let fitting: Vec<Vec<String>> = matches
+            .groups
+            .iter()
+            .map(|group| {
+                let fits = group.candidates.iter().filter(|one| one.reasons.is_empty());
+                fits.map(|one| one.name.clone()).collect()
+            })
+            .collect();
+        for (group, fitting) in matches.groups.iter().zip(&fitting) {
+            prop_assert_eq!(group.problems.is_empty(), fitting.len() == group.count, "{:?}", group);
+        }
+        let input = Input {
+            release: &manifest(),
+            facts: &facts,
+            judge: &|_| verdict(Level::Certified),
+            choices: &choices,
+            medium,
+            command_line: "",
+        };
+        let taken: Vec<Vec<String>> = match decide(&input) {
+            Err(problems) => {
+                let known = facts.disks.value().is_some() && facts.nics.value().is_some();
+                for problem in matches.groups.iter().flat_map(|group| &group.problems) {
+                    prop_assert!(!known || problems.0.contains(problem), "{problem:?} is not in {problems:?}");
+                }
+                return Ok(());
+            }
+            Ok(Planned::Upgrade(plan)) => vec![vec![plan.disk.path.clone()]],
+            Ok(Planned::Install(plan)) => {
+                let host: Vec<String> = plan.disk.members().iter().map(|(id, _)| id.path.clone()).collect();
+                let mut taken = match choices.disk.second {
+                    Some(_) => host.into_iter().map(|path| vec![path]).collect(),
+                    None => vec![host],
+                };
+                let paths = |disk: &StorageDisk| disk.identity.path.clone();
+                taken.extend(plan.storage.iter().map(|storage| storage.disks.iter().map(paths).collect()));
+                for bridge in &plan.network.bridges {
+                    match plan.network.bonds.iter().find(|bond| bond.name == bridge.uplink) {
+                        Some(bond) => taken.extend(bond.interfaces.iter().map(|name| vec![name.clone()])),
+                        None => taken.push(vec![bridge.uplink.clone()]),
+                    }
+                }
+                taken
+            }
+        };
+        prop_assert!(matches.all_found(), "a plan, and {:?}", matches);
+        prop_assert_eq!(fitting, taken);
     }
 }
 

@@ -41,6 +41,14 @@ fn validate_says_what_is_wrong_and_ends_with_2() {
     assert_eq!(code, 0);
     assert!(stdout.contains("is valid"), "{stdout}");
 
+    // A file without an end is no answer file.
+    let (code, _, stderr) = installer(&["validate", "/dev/zero"]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.contains("/dev/zero is too large: an answer file has 1 MiB at most"),
+        "{stderr}"
+    );
+
     let (code, _, stderr) = installer(&["validate", "/does/not/exist.toml"]);
     assert_eq!(code, 1);
     assert!(stderr.contains("/does/not/exist.toml"), "{stderr}");
@@ -66,7 +74,7 @@ fn validate_looks_for_the_files_of_hooks_of_every_host() {
     let (code, _, stderr) = installer(&["validate", path(&file)]);
     assert_eq!(code, 2);
     assert!(
-        stderr.contains("cannot read `there.sh` of the hook a") && stderr.contains("No such file"),
+        stderr.contains("a.toml:18:8: cannot read `there.sh`: ") && stderr.contains("No such file"),
         "{stderr}"
     );
     fs::write(dir.path().join("there.sh"), "#!/bin/sh\n").unwrap();
@@ -117,6 +125,69 @@ fn plan_and_validate_against_facts_of_another_machine() {
         stderr.contains("its model is SAMSUNG MZ7L3480, not INTEL*"),
         "{stderr}"
     );
+}
+
+/// Without a release most can be told, and the rest is named.
+#[test]
+fn validate_against_facts_needs_no_medium() {
+    let machine = cases().join("machines/one-disk-bios.json");
+    let dir = tempfile::tempdir().unwrap();
+    let answers = dir.path().join("answers.toml");
+    let validate = |text: &str| {
+        fs::write(&answers, text).unwrap();
+        installer(&["validate", path(&answers), "--facts", path(&machine)])
+    };
+    let good = fs::read_to_string(cases().join("plans/smallest.toml")).unwrap();
+    let expecting = format!("expect_plan = \"{}\"\n{good}", "0".repeat(64));
+    let (code, stdout, stderr) = validate(&expecting);
+    assert_eq!(code, 0, "{stderr}");
+    for part in [
+        "fits the machine in",
+        "as far as can be told without a release",
+        "Not checked: what the compatibility list of the release says",
+        "Not checked: `expect_plan`",
+        "--medium",
+    ] {
+        assert!(stdout.contains(part), "{part} is not in {stdout}");
+    }
+    assert!(!stdout.contains("upgrade"), "{stdout}");
+    assert!(!validate(&good).1.contains("expect_plan"));
+
+    let other = fs::read_to_string(cases().join("no-plan/no-match-lists-all.toml")).unwrap();
+    let (code, _, stderr) = validate(&other);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("its model is SAMSUNG MZ7L3480, not INTEL*"),
+        "{stderr}"
+    );
+
+    // A medium that is named must be one.
+    let (code, _, stderr) = installer(&[
+        "validate",
+        path(&answers),
+        "--facts",
+        path(&machine),
+        "--medium",
+        "/does/not/exist",
+    ]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("/does/not/exist"), "{stderr}");
+}
+
+/// Whether a host can be upgraded is told as far as the release does not decide it.
+#[test]
+fn validate_without_a_medium_knows_hosts() {
+    let machine = cases().join("machines/hosts.json");
+    let run = |case: &str| {
+        let file = cases().join(case);
+        installer(&["validate", path(&file), "--facts", path(&machine)])
+    };
+    let (code, stdout, stderr) = run("plans/upgrade.toml");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("Not checked: `upgrade`"), "{stdout}");
+    let (code, _, stderr) = run("no-plan/upgrade-of-half-a-mirror.toml");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("one half of a mirror"), "{stderr}");
 }
 
 #[test]
@@ -204,6 +275,10 @@ fn match_tells_why_each_disk_and_interface_fits_or_not() {
         "{stdout}"
     );
     assert!(stdout.contains(", not nope0\n"), "{stdout}");
+    assert!(
+        stdout.contains("  => there is no wired network interface named nope0\n"),
+        "{stdout}"
+    );
     assert_eq!(write("interface = \"nope0\"\n").0, 1);
     assert_eq!(write("interface = nope0\n").0, 2);
 }

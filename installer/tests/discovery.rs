@@ -404,6 +404,9 @@ fn what_could_not_be_installed_is_not_signed() {
     fs::write(folder.path().join("a.sh"), "#!/bin/sh\n").unwrap();
     let (code, _, stderr) = sign(folder.path(), &hook);
     assert_eq!(code, 2);
-    assert!(stderr.contains("`a.sh` of the hook a is not"), "{stderr}");
+    assert!(
+        stderr.contains(":10:8: the answers are signed, and `a.sh` is not"),
+        "{stderr}"
+    );
     assert!(!folder.path().join("a.toml.sig").exists());
 }

@@ -246,12 +246,14 @@ fn uplink() -> impl Strategy<Value = UplinkChoice> {
 }
 
 fn bridge(name: &'static str) -> impl Strategy<Value = BridgeChoice> {
+    // No two bridges may have the same.
+    let last = if name == "xenbr0" { 10 } else { 11 };
     let ipv4 = StaticAddress {
-        address: Cidr::parse("192.0.2.10/24").unwrap(),
+        address: Cidr::parse(&format!("192.0.2.{last}/24")).unwrap(),
         gateway: Some("192.0.2.1".parse().unwrap()),
     };
     let ipv6 = StaticAddress6 {
-        address: Cidr6::parse("2001:db8::10/64").unwrap(),
+        address: Cidr6::parse(&format!("2001:db8::{last}/64")).unwrap(),
         gateway: Some("fe80::1".parse().unwrap()),
     };
     (

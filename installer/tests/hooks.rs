@@ -8,14 +8,14 @@ use common::machine::{DISK, FakeMachine, FakeSystem, disk};
 use common::medium::Medium;
 use common::{HASH, KEY, choices};
 use hcl_checker::facts::FirmwareKind;
-use installer::answer_source::{Finder, Found, Request, Trust};
-use installer::choices::Choices;
+use installer::answer_source::{Finder, Found, Request, Trust, beside_file};
+use installer::answers::{self, Beside};
 use installer::laydown::HOST_TREE;
 use std::path::Path;
 use steps::event::Outcome;
 use steps::report::StepResult;
 use steps::step::error_chain;
-use steps::system::{Call, RecordingSystem};
+use steps::system::{Call, RealSystem, RecordingSystem};
 
 const WAITING: &str = "/run/bedplate/target/bedplate-state/bedplate/first-boot";
 
@@ -303,50 +303,86 @@ fn what_hooks_print_is_in_the_report_and_secrets_are_not() {
     }
 }
 
-fn with_file(more: &str) -> Choices {
-    choices(&format!(
-        "schema = 1\n[disk]\npath = \"{DISK}\"\n[system]\nhostname = \"xen1\"\nssh_keys = [\"{KEY}\"]\n\
-         [[hook]]\nname = \"a\"\nwhen = \"first-boot\"\nfile = \"h/a.sh\"\n{more}"
-    ))
-}
-
 #[test]
 fn a_file_is_taken_only_where_it_is_the_one_that_was_meant() {
     let script = b"#!/bin/sh\n";
     // printf '#!/bin/sh\n' | sha256sum
     let hash = "a8076d3d28d21e02012b20eaf7dbf75409a6277134439025f282e368e3305abf";
     let load = |more: &str, signed: bool, bytes: &[u8]| {
-        let mut choices = with_file(more);
-        let result = choices.load_hooks(signed, &mut |file| {
-            assert_eq!(file, "h/a.sh");
-            Ok(bytes.to_vec())
-        });
+        let text = format!(
+            "schema = 1\n[disk]\npath = \"{DISK}\"\n[system]\nhostname = \"xen1\"\nssh_keys = [\"{KEY}\"]\n\
+             [[hook]]\nname = \"a\"\nwhen = \"first-boot\"\nfile = \"h/a.sh\"\n{more}"
+        );
+        let mut choices = choices(&text);
+        let mut beside = Beside {
+            signed,
+            read: &mut |file| {
+                assert_eq!(file, "h/a.sh");
+                Ok(bytes.to_vec())
+            },
+        };
+        let result = answers::load_hooks(&mut choices, text.as_bytes(), "x", None, &mut beside);
         let content = choices.hooks[0]
             .script()
             .map(|script| script.expose().to_vec());
         result
             .map(|()| content.unwrap())
-            .map_err(|error| error.to_string())
+            .map_err(|problems| problems.to_string())
     };
     let named = format!("sha256 = \"{}\"\n", hash.to_uppercase());
     assert_eq!(load("", false, script).unwrap(), script);
     assert_eq!(load(&named, true, script).unwrap(), script);
     assert_eq!(
         load("", true, script).unwrap_err(),
-        "the answers are signed, and `h/a.sh` of the hook a is not; add its `sha256` to the hook and sign the answers \
-         again, or write the script into the answers"
+        "x:10:8: the answers are signed, and `h/a.sh` is not\n    add its `sha256` to the hook and sign the answers again, or write \
+         the script into the answers\n1 problem in the answer file"
     );
     assert_eq!(
         load(&named, false, b"#!/bin/sh\nrm -r /\n").unwrap_err(),
-        format!(
-            "`h/a.sh` of the hook a has the SHA-256 df339393b77c9e03586b6441e01e3c9b977fb3123455d230f62d95a09f053379, and the \
-             answers want {hash}; nothing was written. Put the right file there, or correct `sha256`"
-        )
+        "x:10:8: `h/a.sh` has the SHA-256 df339393b77c9e03586b6441e01e3c9b977fb3123455d230f62d95a09f053379, and the hook wants another \
+         one\n    put the right file there, or correct `sha256`\n1 problem in the answer file"
     );
     assert_eq!(
         load("", false, b"<html>").unwrap_err(),
-        "`h/a.sh` of the hook a does not say what runs it; start it with a line such as `#!/bin/sh`"
+        "x:10:8: `h/a.sh` does not say what runs it\n    start it with a line such as `#!/bin/sh`\n1 problem in the answer file"
     );
+}
+
+/// Each with its place, beside what is wrong elsewhere in the file.
+#[test]
+fn all_that_is_wrong_with_hooks_is_told_at_once() {
+    let text = "schema = 1\n[disk]\npath = \"/dev/sda\"\n[system]\nhostname = \"-\"\n\
+                [[hook]]\nname = \"a\"\nwhen = \"first-boot\"\nfile = \"missing.sh\"\ntime_limit = 0\n\
+                [[hook]]\nname = \"b\"\nwhen = \"first-boot\"\nfile = \"page.html\"\n\
+                [[hook]]\nname = \"c\"\nfile = \"good.sh\"\n";
+    let mut beside = Beside {
+        signed: false,
+        read: &mut |file| match file {
+            "missing.sh" => Err(std::io::Error::other("No such file").into()),
+            "page.html" => Ok(b"<html>".to_vec()),
+            _ => Ok(b"#!/bin/sh\n".to_vec()),
+        },
+    };
+    let problems =
+        answers::read_with_files(text.as_bytes(), "x", &common::zones(), None, &mut beside)
+            .unwrap_err();
+    let told: Vec<String> = problems
+        .list
+        .iter()
+        .map(|one| format!("{}:{} {}", one.place.line, one.place.column, one.message))
+        .collect();
+    let starts = [
+        "4:2 [system] gives no way to log in",
+        "5:12 `system.hostname`",
+        "9:8 cannot read `missing.sh`: No such file",
+        "10:14 `hook.0.time_limit` is not from 1 to",
+        "14:8 `page.html` does not say what runs it",
+        "15:1 a [[hook]] does not say when it runs",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told} is not {start}");
+    }
 }
 
 fn beside(system: &RecordingSystem, request: &str) -> Result<Vec<u8>, String> {
@@ -415,6 +451,13 @@ fn files_are_read_from_beside_the_answers_wherever_those_are() {
         error,
         "/dev/sda holds the answers alone; write the script into them, or put both on a file system or behind a URL"
     );
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let answers = folder.path().join("answers.toml");
+    let error = beside_file(&RealSystem::silent(), &answers, "pipe").unwrap_err();
+    assert!(error.to_string().ends_with("pipe is no file"), "{error}");
     let missing = RecordingSystem::new().file("/a/answers.toml", "schema = 1\n");
     let error = beside(&missing, "/a/answers.toml").unwrap_err();
     assert!(error.starts_with("cannot read /a/h/a.sh"), "{error}");

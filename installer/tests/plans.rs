@@ -9,8 +9,9 @@ use common::{cases, verdict, zones};
 use hcl_checker::facts::Facts;
 use hcl_checker::verdict::Level;
 use installer::answers::{self, MachineIdentity};
-use installer::host_files::{Content, network_files};
-use installer::plan::{Input, Planned, decide};
+use installer::host_files::{Content, network_files, settings_files};
+use installer::plan::{Input, Plan, Planned, decide};
+use installer::values::Mac;
 use release::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -173,6 +174,132 @@ fn the_same_input_gives_the_same_hash_and_another_disk_another_one() {
     assert_eq!(case("smallest.toml"), case("smallest.toml"));
     assert_eq!(case("smallest.toml"), case("by-link.toml"));
     assert_ne!(case("smallest.toml"), case("wipe-windows.toml"));
+}
+
+/// The same machine at another start: disks and interfaces have other names and come in another order, the disks hold what an
+/// installation that failed left, and somebody looks through another port.
+#[test]
+fn the_hash_is_the_same_at_every_start_of_a_machine() {
+    let mut compared = 0;
+    for case in [
+        "smallest.toml",
+        "mirror-of-two-named.toml",
+        "mirror-by-kind.toml",
+        "storage-ext-of-two-disks.toml",
+        "everything.toml",
+        "net-two-bonds.toml",
+        "wipe-windows.toml",
+    ] {
+        let path = cases().join("plans").join(case);
+        let text = fs::read_to_string(&path).unwrap();
+        let Planned::Install(plan) = plan(&path).unwrap() else {
+            panic!("{case} is no installation")
+        };
+        // By names the answers mean another machine's disks and interfaces after the change; here they are the same.
+        let mut other = (*plan).clone();
+        let rename = |name: &mut String| *name = format!("{name}-other");
+        rename(&mut other.disk.identity.path);
+        other.disk.loses.push("/dev/sda1, 1.0 GB, ext4".into());
+        let second = other.disk.mirror.as_mut();
+        if let (Some(second), false) = (second, text.contains("second")) {
+            std::mem::swap(&mut second.identity, &mut other.disk.identity);
+            std::mem::swap(&mut second.layout, &mut other.disk.layout);
+        }
+        for storage in &mut other.storage {
+            storage.disks.reverse();
+            storage
+                .disks
+                .iter_mut()
+                .for_each(|disk| rename(&mut disk.identity.path));
+        }
+        for interface in &mut other.network.interfaces {
+            rename(&mut interface.interface);
+        }
+        let known: Vec<String> = plan
+            .network
+            .interfaces
+            .iter()
+            .map(|one| one.interface.clone())
+            .collect();
+        for bridge in &mut other.network.bridges {
+            bridge.chosen = "another reason".into();
+            if known.contains(&bridge.uplink) {
+                rename(&mut bridge.uplink);
+            }
+        }
+        for bond in &mut other.network.bonds {
+            bond.interfaces.iter_mut().for_each(rename);
+        }
+        if plan.boot.console_follows {
+            other.boot.console = slots::Console::Com2;
+        }
+        assert_ne!(other, *plan, "{case}");
+        assert_eq!(other.hash().unwrap(), plan.hash().unwrap(), "{case}");
+        compared += 1;
+
+        // What matters makes another one.
+        let changes: [&dyn Fn(&mut Plan); 6] = [
+            &|plan| plan.disk.identity.serial = Some("another".into()),
+            &|plan| plan.disk.wipe = !plan.disk.wipe,
+            &|plan| plan.boot.console_follows = !plan.boot.console_follows,
+            &|plan| plan.network.bridges[0].mac = Mac::parse("52:54:00:99:99:99").unwrap(),
+            &|plan| plan.network.interfaces[0].mac = Mac::parse("52:54:00:99:99:99").unwrap(),
+            &|plan| plan.disk.layout.partitions[0].size += 1,
+        ];
+        for (index, change) in changes.iter().enumerate() {
+            let mut changed = (*plan).clone();
+            change(&mut changed);
+            assert_ne!(
+                changed.hash().unwrap(),
+                plan.hash().unwrap(),
+                "{case}: change {index}"
+            );
+        }
+    }
+    assert_eq!(compared, 7);
+}
+
+/// Nobody can guess a password where none is taken.
+#[test]
+fn where_keys_are_all_there_is_sshd_takes_no_passwords() {
+    let login = |case: &str| {
+        let Planned::Install(plan) = plan(&cases().join("plans").join(case)).unwrap() else {
+            panic!("{case} is no installation")
+        };
+        let files = settings_files(&plan.system);
+        let file = files
+            .into_iter()
+            .find(|file| file.path.contains("sshd_config.d"));
+        file.map(|file| match file.content {
+            Content::File { bytes, .. } => (file.path, String::from_utf8(bytes).unwrap()),
+            Content::Link { .. } => panic!("{} is a link", file.path),
+        })
+    };
+    let (path, text) = login("smallest.toml").unwrap();
+    // Before the image's own 10-bedplate.conf: sshd takes the first value.
+    assert!(
+        path.as_str() < "ssh/sshd_config.d/10-bedplate.conf",
+        "{path}"
+    );
+    assert!(text.contains("\nPasswordAuthentication no\n"), "{text}");
+    assert!(
+        text.contains("\nPermitRootLogin prohibit-password\n"),
+        "{text}"
+    );
+    assert!(login("password-without-keys.toml").is_none());
+    assert!(login("everything.toml").is_none(), "it has both");
+}
+
+/// Where a disk tells nothing that stays, its path is all there is.
+#[test]
+fn the_hash_knows_a_disk_without_a_number_by_its_path() {
+    let Planned::Install(plan) = plan(&cases().join("plans/virtio-without-serial.toml")).unwrap()
+    else {
+        panic!("no installation")
+    };
+    let mut other = (*plan).clone();
+    other.disk.identity.path = "/dev/vdb".into();
+    assert_ne!(other.hash().unwrap(), plan.hash().unwrap());
 }
 
 /// What the plan does not show counts all the same: who changes the password of root or where reports go, with the answers on

@@ -7,22 +7,26 @@ use common::machine::{DISK, FakeMachine, FakeSystem, disk, facts};
 use common::medium::Medium;
 use common::{HASH, KEY, choices};
 use hcl_checker::facts::FirmwareKind;
+use installer::answers::MachineIdentity;
+use installer::plan::Planned;
 use installer::run_dir::RunDir;
 use installer::session::{AnswersFrom, Prepared, Session, failed_early};
+use installer::webhook::Webhook;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use steps::event::Outcome;
 use steps::sink::{Collect, FanOut, JsonLines};
+use steps::system::RecordingSystem;
 use steps::{Emitter, Report};
 
 const ON_HOST: &str = "/run/bedplate/report-target/bedplate/install";
 
-fn install(
+fn planned<'a>(
     medium: &Medium,
-    system: &FakeSystem,
-    machine: &FakeMachine,
-    folder: &Path,
-) -> (Report, Collect) {
+    system: &'a FakeSystem,
+    machine: &'a FakeMachine,
+) -> (Session<'a>, Prepared<'a>, Planned) {
     let session = Session {
         system,
         machine,
@@ -39,6 +43,16 @@ fn install(
     let plan = session
         .plan(&prepared, &choices(&text))
         .unwrap_or_else(|problems| panic!("{problems}"));
+    (session, prepared, plan)
+}
+
+fn install(
+    medium: &Medium,
+    system: &FakeSystem,
+    machine: &FakeMachine,
+    folder: &Path,
+) -> (Report, Collect) {
+    let (session, prepared, plan) = planned(medium, system, machine);
     let dir = RunDir::create(folder).unwrap();
     dir.file("install.log").unwrap();
     let collect = Collect::new();
@@ -119,6 +133,46 @@ fn a_report_that_cannot_be_kept_on_the_host_is_a_warning() {
         report.warnings
     );
     assert!(system.inner.mounted().is_empty());
+}
+
+/// Whoever reads the host's own report sees that nobody else heard of it.
+#[test]
+fn a_webhook_that_does_not_answer_is_in_the_report_on_the_host() {
+    let medium = Medium::new();
+    let hook = |answers: RecordingSystem| {
+        let text = format!(
+            "schema = 1\n[disk]\npath = \"{DISK}\"\n[system]\nhostname = \"x\"\nssh_keys = [\"{KEY}\"]\n\
+             [webhook]\nurl = \"https://u:pa55@hook.example.org/r\"\n"
+        );
+        let choice = choices(&text).webhook.unwrap();
+        Webhook::new(&choice, &MachineIdentity::default(), Arc::new(answers))
+    };
+    let run = |answers: RecordingSystem| {
+        let (system, machine) = (system(&medium), FakeMachine::new(disk(), None));
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("install");
+        let (session, _, plan) = planned(&medium, &system, &machine);
+        let (mut report, _) = install(&medium, &system, &machine, &folder);
+        let dir = RunDir::create(&folder).unwrap();
+        let mut emitter = Emitter::new(FanOut::new());
+        let hook = hook(answers);
+        session
+            .tell(&hook, &plan, &mut report, &dir, &mut emitter, &|_| {})
+            .unwrap();
+        let on_host = system.inner.content(Path::new(ON_HOST).join("report.txt"));
+        let on_host = String::from_utf8(on_host.unwrap()).unwrap();
+        assert_eq!(
+            on_host,
+            fs::read_to_string(folder.join("report.txt")).unwrap()
+        );
+        assert!(system.inner.mounted().is_empty());
+        on_host
+    };
+    let told = "the report could not be sent to https://hook.example.org/r: curl: (7) no route";
+    let kept = run(RecordingSystem::new().fails("curl", 7, "curl: (7) no route"));
+    assert!(kept.contains(told) && !kept.contains("pa55"), "{kept}");
+    let kept = run(RecordingSystem::new());
+    assert!(!kept.contains("could not be sent"), "{kept}");
 }
 
 #[test]

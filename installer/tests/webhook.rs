@@ -4,7 +4,7 @@
 mod common;
 
 use common::{KEY, choices};
-use installer::answers::MachineIdentity;
+use installer::answers::{MachineIdentity, webhook_of};
 use installer::webhook::Webhook;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -167,6 +167,40 @@ fn a_server_that_is_away_gets_five_tries_for_the_report_and_two_for_steps() {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
     }
+}
+
+/// Answers that cannot be used still say who waits for the machine: of the section that fits, else of the top of the file.
+#[test]
+fn the_webhook_of_answers_that_cannot_be_used_is_found() {
+    let machine = MachineIdentity {
+        serial: Some("A".into()),
+        ..MachineIdentity::default()
+    };
+    let top = "schema = 1\n[webhook]\nurl = \"https://top.example.org/r\"\n";
+    let url = |text: &str| {
+        let choice = webhook_of(text.as_bytes(), &machine)?;
+        Some(choice.url.expose().to_owned())
+    };
+    let other =
+        "[[host]]\nmatch = { serial = \"B\" }\n[host.webhook]\nurl = \"https://b.example.org/r\"\n";
+    let own =
+        "[[host]]\nmatch = { serial = \"A\" }\n[host.webhook]\nurl = \"https://a.example.org/r\"\n";
+    let without = "[[host]]\nmatch = { serial = \"A\" }\nwithout = [\"webhook\"]\n";
+    let at_top = Some("https://top.example.org/r".to_owned());
+    // No disk, no system: none of these can be used.
+    assert_eq!(url(top), at_top);
+    assert_eq!(url(&format!("{top}{other}")), at_top, "no section fits");
+    assert_eq!(
+        url(&format!("{top}{other}{own}")),
+        Some("https://a.example.org/r".to_owned())
+    );
+    assert_eq!(
+        url(&format!("{top}{without}")),
+        None,
+        "the machine is not to call"
+    );
+    assert_eq!(url("schema = 1\n[webhook]\nurl = \"gopher://x\"\n"), None);
+    assert_eq!(url("[webhook\n"), None);
 }
 
 #[test]

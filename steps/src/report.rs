@@ -138,7 +138,9 @@ impl Display for Report {
         if !self.plan_sha256.is_empty() {
             writeln!(f, "plan     {}", self.plan_sha256)?;
         }
-        writeln!(f, "took     {}", Seconds(self.took_ms))?;
+        if let Some(time) = seconds(self.took_ms) {
+            writeln!(f, "took     {time}")?;
+        }
         for step in &self.steps {
             let mark = match step.result {
                 StepResult::Done => "done",
@@ -146,11 +148,11 @@ impl Display for Report {
                 StepResult::NotRun => "not run",
             };
             write!(f, "{mark:<8} {}", step.title)?;
-            if step.result != StepResult::NotRun {
-                write!(f, ", {}", Seconds(step.took_ms))?;
+            if let Some(time) = seconds(step.took_ms) {
+                write!(f, ", {time}")?;
             }
             if step.bytes > 0 {
-                write!(f, ", {} MiB", step.bytes.div_ceil(1024 * 1024))?;
+                write!(f, ", {} MB", step.bytes.div_ceil(1_000_000))?;
             }
             writeln!(f)?;
             for line in &step.output {
@@ -184,12 +186,9 @@ fn write_errors(f: &mut fmt::Formatter<'_>, errors: &[String]) -> fmt::Result {
     Ok(())
 }
 
-struct Seconds(u64);
-
-impl Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{} s", self.0 / 1000, self.0 % 1000 / 100)
-    }
+/// `1.2 s`; none for what took no time that anybody would notice.
+pub fn seconds(ms: u64) -> Option<String> {
+    (ms >= 100).then(|| format!("{}.{} s", ms / 1000, ms % 1000 / 100))
 }
 
 #[cfg(test)]
@@ -242,7 +241,7 @@ version  0.1.0
 plan     ab12
 took     61.2 s
 done     Do disk, 1.2 s
-FAILED   Do slot-a, 60.0 s, 3 MiB
+FAILED   Do slot-a, 60.0 s, 4 MB
          cannot write
          because: disk gone
 not run  Do boot
@@ -288,15 +287,18 @@ warning  the event reader webhook lost 4 events
 
     #[test]
     fn a_run_that_never_started_has_a_report_too() {
+        // 99 ms would be shown as 0.0 s.
+        assert_eq!((seconds(99), seconds(100)), (None, Some("0.1 s".into())));
         let report = Report::failed_early(
             Heading::default(),
             5,
             vec!["no answers".into(), "no network".into()],
         );
         assert!(
-            report
-                .to_string()
-                .ends_with("         no answers\n         because: no network\n")
+            !report.to_string().contains("took")
+                && report
+                    .to_string()
+                    .ends_with("         no answers\n         because: no network\n")
         );
         assert_eq!(Report::parse(&report.to_json().unwrap()).unwrap(), report);
     }

@@ -1,6 +1,7 @@
 //! The readers of the event stream. A reader that breaks is counted and never stops the run.
 
 use crate::event::{Event, EventKind, Outcome, PlannedStep};
+use crate::report::seconds;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -114,13 +115,13 @@ impl<W: Write + Send> Console<W> {
                     .chain(causes)
                     .collect()
             }
-            EventKind::Done { step, took_ms } => vec![format!(
-                "{}: done in {}",
-                self.label(step),
-                seconds(*took_ms)
-            )],
+            EventKind::Done { step, took_ms } => {
+                let time = seconds(*took_ms).map_or(String::new(), |time| format!(" in {time}"));
+                vec![format!("{}: done{time}", self.label(step))]
+            }
             EventKind::Finished { result } => {
-                vec![format!("{} after {}", outcome(*result), seconds(event.ms))]
+                let time = seconds(event.ms).map_or(String::new(), |time| format!(" after {time}"));
+                vec![format!("{}{time}", outcome(*result))]
             }
             EventKind::Unknown => Vec::new(),
         }
@@ -142,13 +143,13 @@ impl<W: Write + Send> Console<W> {
         let share = if total == 0 {
             String::new()
         } else {
-            format!(" of {} ({percent} %)", mib(total))
+            format!(" of {} ({percent} %)", megabytes(total))
         };
         vec![format!(
             "{}: {}{share}, {}/s",
             self.label(step),
-            mib(bytes),
-            mib(rate)
+            megabytes(bytes),
+            megabytes(rate)
         )]
     }
 }
@@ -170,12 +171,9 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes / (1024 * 1024))
-}
-
-fn seconds(ms: u64) -> String {
-    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+/// In decimal units, as disks are sold.
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes / 1_000_000)
 }
 
 fn outcome(result: Outcome) -> &'static str {
@@ -361,7 +359,7 @@ mod tests {
         let expected = [
             "[2/2] Write slot A",
             "warning: slot-a: slow  [2Jdisk",
-            "[2/2] Write slot A: 15 MiB of 30 MiB (50 %), 3 MiB/s",
+            "[2/2] Write slot A: 15 MB of 31 MB (50 %), 3 MB/s",
             "[2/2] Write slot A: done in 9.8 s",
             "FAILED later: a",
             "  because: b",
@@ -395,7 +393,7 @@ mod tests {
     #[test]
     fn totals_of_nothing_and_of_too_much_are_no_trouble() {
         let lines = console(&[progress(6000, 0, 0), progress(12_000, u64::MAX, 1)]);
-        assert_eq!(lines[0], "slot-a: 0 MiB, 3 MiB/s");
+        assert_eq!(lines[0], "slot-a: 0 MB, 3 MB/s");
         assert!(lines[1].contains("(100 %)"), "{lines:?}");
     }
 
@@ -411,7 +409,7 @@ mod tests {
                 },
             ))
             .unwrap();
-        assert_eq!(out, b"finished after 0.0 s\r\n");
+        assert_eq!(out, b"finished\r\n");
     }
 
     #[test]

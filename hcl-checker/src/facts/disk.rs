@@ -148,6 +148,16 @@ impl Disk {
         (!is_skipped(root, &name)).then(|| disk(root, name, &Mounts::read(root)))
     }
 
+    /// True where other disks are this one by another way. NVMe has controllers among its paths, which are no disks.
+    pub fn has_other_devices(&self) -> bool {
+        !self.paths.is_empty() && self.transport != Known::Value(Transport::Nvme)
+    }
+
+    /// True when the device at `path` is this disk by another way.
+    pub fn is_also(&self, path: &str) -> bool {
+        self.has_other_devices() && self.paths.iter().any(|name| device_path(name) == path)
+    }
+
     /// Whether `wwn` names this disk, in any of the usual forms: `naa.5000C500A1B2C3D4` is `0x5000c500a1b2c3d4`.
     /// False where the disk's own is not known.
     pub fn has_wwn(&self, wwn: &str) -> bool {

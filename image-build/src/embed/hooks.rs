@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 
 /// The answers at `path` with the scripts of their hooks in them. Comments and order stay as they are. What is no TOML is
 /// returned as it is: `installer validate` says better what is wrong with it.
@@ -19,10 +19,7 @@ pub fn with_scripts(path: &Path, answers: Vec<u8>) -> Result<Vec<u8>> {
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut changed = take_in(document.get_mut("hook"), folder)?;
-    let hosts = document
-        .get_mut("host")
-        .and_then(Item::as_array_of_tables_mut);
-    for host in hosts.into_iter().flat_map(|hosts| hosts.iter_mut()) {
+    for host in tables(document.get_mut("host")) {
         changed |= take_in(host.get_mut("hook"), folder)?;
     }
     Ok(match changed {
@@ -34,14 +31,29 @@ pub fn with_scripts(path: &Path, answers: Vec<u8>) -> Result<Vec<u8>> {
 /// Whether a hook was changed.
 fn take_in(hooks: Option<&mut Item>, folder: &Path) -> Result<bool> {
     let mut changed = false;
-    let hooks = hooks.and_then(Item::as_array_of_tables_mut);
-    for hook in hooks.into_iter().flat_map(|hooks| hooks.iter_mut()) {
+    for hook in tables(hooks) {
         changed |= take_in_one(hook, folder)?;
     }
     Ok(changed)
 }
 
-fn take_in_one(hook: &mut Table, folder: &Path) -> Result<bool> {
+/// The tables of a list, each written as a section (`[[hook]]`) or in braces (`hook = [{ ... }]`).
+fn tables(list: Option<&mut Item>) -> Vec<&mut dyn TableLike> {
+    match list {
+        Some(Item::ArrayOfTables(list)) => list
+            .iter_mut()
+            .map(|table| table as &mut dyn TableLike)
+            .collect(),
+        Some(Item::Value(Value::Array(list))) => list
+            .iter_mut()
+            .filter_map(Value::as_inline_table_mut)
+            .map(|table| table as &mut dyn TableLike)
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn take_in_one(hook: &mut dyn TableLike, folder: &Path) -> Result<bool> {
     let Some(file) = hook.get("file").and_then(Item::as_str) else {
         return Ok(false);
     };
@@ -95,6 +107,20 @@ mod tests {
             text.starts_with("# for the lab\n") && text.contains("# really"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn lists_in_braces_are_taken_in_too() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("one.sh"), "#!/bin/sh\necho \"1\"\n").unwrap();
+        let answers = "hook = [{ name = \"one\", file = \"one.sh\" }]\n\
+                       host = [{ match = { serial = \"A\" }, hook = [{ name = \"two\", file = \"one.sh\" }] }]\n";
+        let text = with_scripts(&dir.path().join("answers.toml"), answers.into()).unwrap();
+        let read: toml::Table = String::from_utf8(text).unwrap().parse().unwrap();
+        let script = Some("#!/bin/sh\necho \"1\"\n");
+        assert_eq!(read["hook"][0]["script"].as_str(), script);
+        assert_eq!(read["host"][0]["hook"][0]["script"].as_str(), script);
+        assert!(read["hook"][0].get("file").is_none());
     }
 
     #[test]

@@ -28,6 +28,11 @@ struct AloneError {
     place: String,
 }
 
+/// Why what is beside the answers is not read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no file")]
+struct NoFileError(PathBuf);
+
 impl Finder<'_> {
     /// The content of a file beside the answers. `file` is a path from their folder.
     ///
@@ -54,7 +59,7 @@ impl Finder<'_> {
             Origin::Volume(device, answers) => {
                 let path = Path::new(MOUNT).join(path_beside(answers, file));
                 // What is not there is no failure of the mount.
-                Ok(self.mounted(device, |_| Ok(self.system.read_file(&path)))??)
+                self.mounted(device, |_| Ok(read_plain(self.system, &path)))?
             }
             Origin::File(answers) => beside_file(self.system, answers, file),
         }
@@ -66,7 +71,15 @@ impl Finder<'_> {
 /// # Errors
 /// When it cannot be read.
 pub fn beside_file(system: &dyn System, answers: &Path, file: &str) -> Result<Vec<u8>, StepError> {
-    Ok(system.read_file(&path_beside(answers, file))?)
+    read_plain(system, &path_beside(answers, file))
+}
+
+/// A pipe would be waited for, and a device may have no end.
+fn read_plain(system: &dyn System, path: &Path) -> Result<Vec<u8>, StepError> {
+    if system.exists(path) && system.file_size(path).is_none() {
+        return Err(NoFileError(path.to_owned()).into());
+    }
+    Ok(system.read_file(path)?)
 }
 
 fn path_beside(answers: &Path, file: &str) -> PathBuf {

@@ -20,7 +20,7 @@ use network::network;
 use source::source;
 use storage::storage;
 use system::system;
-use webhook::webhook;
+pub(super) use webhook::webhook;
 
 /// The choices, or `None` with at least one problem added to `document`.
 pub fn check(answers: AnswerFile, document: &mut Document<'_>, zones: &Zones) -> Option<Choices> {

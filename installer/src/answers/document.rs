@@ -1,30 +1,28 @@
 //! An answer file as text and tables: finds the place of a key, and checks the shape of everything in it.
 
 use super::host;
-use super::problem::{Place, Problem};
+use super::problem::{Problem, Text};
+use super::shape::{Shape, find_key, is_table, nearest, shape};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// Problems that are told of one file: more of them nobody reads, and a file may be made to have very many.
+const MOST: usize = 500;
+
 /// A parsed answer file with the problems that were found so far.
-#[derive(Clone)]
 pub struct Document<'t> {
-    text: &'t str,
+    text: Rc<Text<'t>>,
     root: Spanned<DeTable<'t>>,
     problems: Vec<Problem>,
+    /// Where problems are about what is nowhere: the start of the file, or what takes it away for a host.
+    start: usize,
+    /// Problems that are not told.
+    untold: usize,
     /// Paths that a problem was reported about; they are not reported again as missing.
-    settled: BTreeSet<String>,
-}
-
-/// What a part of the schema asks for.
-enum Shape<'s> {
-    Table(&'s serde_json::Map<String, Value>),
-    List(&'s Value),
-    Word(Vec<&'s str>),
-    String,
-    Integer,
-    Boolean,
+    settled: Rc<BTreeSet<String>>,
 }
 
 impl<'t> Document<'t> {
@@ -32,10 +30,12 @@ impl<'t> Document<'t> {
     pub fn parse(text: &'t str) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut document = Document {
-            text,
+            text: Rc::new(Text::new(text)),
             root,
             problems: Vec::new(),
-            settled: BTreeSet::new(),
+            start: 0,
+            untold: 0,
+            settled: Rc::default(),
         };
         for error in errors {
             let offset = error.span().map_or(0, |span| span.start);
@@ -55,6 +55,11 @@ impl<'t> Document<'t> {
         !self.problems.is_empty()
     }
 
+    /// True when more problems were found than are told.
+    pub fn is_full(&self) -> bool {
+        self.untold > 0
+    }
+
     /// Checks every key and type against the JSON Schema `schema`, and takes out what does not fit, so that the rest
     /// can be read.
     pub fn check_shape(&mut self, schema: &Value) {
@@ -72,24 +77,24 @@ impl<'t> Document<'t> {
         table: &mut DeTable<'t>,
         path: &str,
     ) {
-        let mut wrong = Vec::new();
+        let mut wrong = BTreeSet::new();
         for (key, value) in table.iter_mut() {
             let name = key.get_ref().to_string();
             let here = join(path, &name);
             let Some(expected) = properties.get(&name) else {
                 self.unknown_key(schema, properties, key, path);
-                wrong.push(name);
+                wrong.insert(name);
                 continue;
             };
             if !self.check_value(schema, expected, value, &here) {
-                self.settled.insert(here);
-                wrong.push(name);
+                self.settle(here);
+                wrong.insert(name);
             }
         }
         let all = std::mem::take(table);
         *table = all
             .into_iter()
-            .filter(|(key, _)| !wrong.iter().any(|name| name == key.get_ref()))
+            .filter(|(key, _)| !wrong.contains::<str>(key.get_ref()))
             .collect();
     }
 
@@ -180,12 +185,12 @@ impl<'t> Document<'t> {
         let name = key.get_ref();
         let advice = match nearest(name, properties.keys().map(String::as_str)) {
             Some(near) => {
-                self.settled.insert(join(path, near));
+                self.settle(join(path, near));
                 format!("did you mean `{near}`?")
             }
             None => match find_key(schema, schema, name, "", 0) {
                 Some(elsewhere) => {
-                    self.settled.insert(elsewhere.clone());
+                    self.settle(elsewhere.clone());
                     match elsewhere.rsplit_once('.') {
                         Some((section, _)) => {
                             format!("`{name}` belongs in the section [{section}]")
@@ -216,16 +221,28 @@ impl<'t> Document<'t> {
     }
 
     fn push(&mut self, offset: usize, message: impl Into<String>, advice: impl Into<String>) {
-        let place = Place::of(self.text, offset);
-        let problem = Problem {
-            place,
+        if self.problems.len() >= MOST {
+            self.untold += 1;
+            return;
+        }
+        self.add(Problem {
+            place: self.text.place(offset),
             message: message.into(),
             advice: advice.into(),
-        };
-        // The recovering parser can report one mistake several times.
-        if !self.problems.contains(&problem) {
+        });
+    }
+
+    /// The recovering parser can report one mistake several times, and hosts share what stands above them.
+    fn add(&mut self, problem: Problem) {
+        if self.problems.len() >= MOST {
+            self.untold += 1;
+        } else if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
+    }
+
+    fn settle(&mut self, path: String) {
+        Rc::make_mut(&mut self.settled).insert(path);
     }
 
     /// Adds a problem with the value at `path` (segments joined by dots, list indexes as numbers). When the value is not
@@ -236,7 +253,7 @@ impl<'t> Document<'t> {
         message: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.settled.insert(path.to_owned());
+        self.settle(path.to_owned());
         let offset = self.offset(path);
         self.push(offset, message, advice);
     }
@@ -265,14 +282,23 @@ impl<'t> Document<'t> {
     /// True when a problem about something inside of the section `path` is known.
     pub fn is_settled_inside(&self, path: &str) -> bool {
         let inside = format!("{path}.");
-        self.settled
-            .iter()
-            .any(|settled| settled.starts_with(&inside))
+        let next = self.settled.range(inside.clone()..).next();
+        next.is_some_and(|settled| settled.starts_with(&inside))
+    }
+
+    /// True when there is something at `path`, which leads through sections.
+    pub fn has(&self, path: &str) -> bool {
+        let mut table = Some(self.root.get_ref());
+        path.split('.').all(|segment| {
+            let value = table.and_then(|table| table.get(segment));
+            table = value.and_then(|value| value.get_ref().as_table());
+            value.is_some()
+        })
     }
 
     fn offset(&self, path: &str) -> usize {
         let mut table = self.root.get_ref();
-        let mut offset = 0;
+        let mut offset = self.start;
         let mut segments = path.split('.');
         let mut list: Option<&toml::de::DeArray<'_>> = None;
         for segment in segments.by_ref() {
@@ -318,27 +344,44 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// The document as it is for the host with this number, with the problems that were found so far.
+    /// The document as it is for the host with this number. Its problems are its own; see [`Document::adopt`].
     pub fn for_host(&self, index: usize) -> Self {
-        let span = self.root.span();
+        // What was said about a key of the host was said about the key that the host has by that.
+        let prefix = format!("host.{index}.");
+        let of_host = self.settled.range(prefix.clone()..);
+        let of_host = of_host.map_while(|path| path.strip_prefix(&prefix));
+        let mut settled = Rc::clone(&self.settled);
+        for path in of_host {
+            Rc::make_mut(&mut settled).insert(path.to_owned());
+        }
         Document {
-            root: Spanned::new(span, host::merged(self.root.get_ref(), index)),
-            ..self.clone()
+            text: Rc::clone(&self.text),
+            root: Spanned::new(self.root.span(), host::merged(self.root.get_ref(), index)),
+            problems: Vec::new(),
+            start: host::without(self.root.get_ref(), index).map_or(0, |list| list.span().start),
+            untold: 0,
+            settled,
         }
     }
 
     /// Takes over what was found in the document of a host.
     pub fn adopt(&mut self, other: Self) {
+        self.untold += other.untold;
         for problem in other.problems {
-            if !self.problems.contains(&problem) {
-                self.problems.push(problem);
-            }
+            self.add(problem);
         }
     }
 
     /// All problems, in the order of lines.
     pub fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.place);
+        if let Some(last) = self.problems.last().filter(|_| self.untold > 0) {
+            self.problems.push(Problem {
+                place: last.place,
+                message: format!("{} more problems were found", self.untold),
+                advice: "mend those above first".to_owned(),
+            });
+        }
         self.problems
     }
 }
@@ -363,7 +406,8 @@ pub fn split_index(path: &str) -> Option<(&str, usize)> {
     Some((list, index.parse().ok()?))
 }
 
-fn join(path: &str, name: &str) -> String {
+/// `disk.match` of `disk` and `match`.
+pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()
     } else {
@@ -391,85 +435,4 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a section",
     }
-}
-
-/// Follows references and the `null` that optional keys allow, to the shape that is asked for.
-fn shape<'s>(root: &'s Value, part: &'s Value) -> Option<Shape<'s>> {
-    if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
-        return shape(root, root.pointer(reference.strip_prefix('#')?)?);
-    }
-    if let Some(choices) = part.get("anyOf").and_then(Value::as_array) {
-        let real = choices
-            .iter()
-            .find(|choice| choice.get("type").and_then(Value::as_str) != Some("null"));
-        return shape(root, real?);
-    }
-    if let Some(words) = words(part) {
-        return Some(Shape::Word(words));
-    }
-    let kind = match part.get("type")? {
-        Value::String(kind) => kind.as_str(),
-        Value::Array(kinds) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|kind| *kind != "null")?,
-        _ => return None,
-    };
-    match kind {
-        "object" => part
-            .get("properties")
-            .and_then(Value::as_object)
-            .map(Shape::Table),
-        "array" => part.get("items").map(Shape::List),
-        "string" => Some(Shape::String),
-        "integer" => Some(Shape::Integer),
-        "boolean" => Some(Shape::Boolean),
-        _ => None,
-    }
-}
-
-/// The words of an enum: schemars writes them as `enum`, or as `oneOf` with `const` where they have descriptions.
-fn words(part: &Value) -> Option<Vec<&str>> {
-    if let Some(list) = part.get("enum").and_then(Value::as_array) {
-        return Some(list.iter().filter_map(Value::as_str).collect());
-    }
-    let choices = part.get("oneOf").and_then(Value::as_array)?;
-    choices
-        .iter()
-        .map(|choice| choice.get("const").and_then(Value::as_str))
-        .collect()
-}
-
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The path of a key with exactly this name anywhere in the schema.
-fn find_key(root: &Value, part: &Value, name: &str, path: &str, depth: usize) -> Option<String> {
-    let Some(Shape::Table(properties)) = shape(root, part) else {
-        return None;
-    };
-    if depth > 8 {
-        return None;
-    }
-    if properties.contains_key(name) {
-        return Some(join(path, name));
-    }
-    properties
-        .iter()
-        .find_map(|(key, inner)| find_key(root, inner, name, &join(path, key), depth + 1))
-}
-
-fn is_table(root: &Value, key: &str) -> bool {
-    let Some(Shape::Table(properties)) = shape(root, root) else {
-        return false;
-    };
-    properties
-        .get(key)
-        .is_some_and(|part| matches!(shape(root, part), Some(Shape::Table(_))))
 }

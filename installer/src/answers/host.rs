@@ -4,9 +4,10 @@
 
 use super::document::Document;
 use super::schema::{Host, HostMatch};
-use crate::values::Mac;
+use crate::values::{Mac, few};
 use hcl_checker::Known;
 use hcl_checker::facts::Facts;
+use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -48,20 +49,38 @@ impl MachineIdentity {
         }
     }
 
-    /// A property that the machine does not have does not fit.
-    fn fits(&self, section: &HostMatch) -> bool {
-        let same = |wanted: &Option<String>, has: &Option<String>| match (wanted, has) {
-            (None, _) => true,
-            (Some(wanted), Some(has)) => wanted.trim().eq_ignore_ascii_case(has),
-            (Some(_), None) => false,
+    /// What the section asks for, each with its name and whether the machine has it. A property that it does not tell it does
+    /// not have.
+    fn looks<'s>(&self, section: &'s HostMatch) -> Vec<(&'static str, &'s str, bool)> {
+        let same = |wanted: &str, has: &Option<String>| {
+            let has = has.as_deref();
+            has.is_some_and(|has| wanted.trim().eq_ignore_ascii_case(has))
         };
-        let mac = section
-            .mac
-            .as_ref()
-            .is_none_or(|text| Mac::parse(text).is_ok_and(|mac| self.macs.contains(&mac)));
-        mac && same(&section.serial, &self.serial)
-            && same(&section.uuid, &self.uuid)
-            && same(&section.asset_tag, &self.asset_tag)
+        let has_mac = |text: &str| Mac::parse(text).is_ok_and(|mac| self.macs.contains(&mac));
+        let all = [
+            ("serial", &section.serial),
+            ("address", &section.mac),
+            ("uuid", &section.uuid),
+            ("asset tag", &section.asset_tag),
+        ];
+        let asked = all
+            .into_iter()
+            .filter_map(|(name, wanted)| Some((name, wanted.as_deref()?)));
+        asked
+            .map(|(name, wanted)| {
+                let has = match name {
+                    "serial" => same(wanted, &self.serial),
+                    "uuid" => same(wanted, &self.uuid),
+                    "asset tag" => same(wanted, &self.asset_tag),
+                    _ => has_mac(wanted),
+                };
+                (name, wanted, has)
+            })
+            .collect()
+    }
+
+    fn fits(&self, section: &HostMatch) -> bool {
+        self.looks(section).iter().all(|(_, _, has)| *has)
     }
 
     /// For messages.
@@ -108,12 +127,15 @@ pub fn choose(
         return Sections::None;
     }
     let mut fine = true;
+    let mut known = BTreeSet::new();
     for (index, host) in hosts.iter().enumerate() {
         fine &= check_match(index, host.matching.as_ref(), document);
-        let twin = hosts[..index]
-            .iter()
-            .any(|other| host.matching.is_some() && other.matching == host.matching);
-        if twin {
+        fine &= check_without(index, host.without.as_deref(), document);
+        if host
+            .matching
+            .as_ref()
+            .is_some_and(|section| !known.insert(section))
+        {
             document.problem_at(
                 &format!("host.{index}.match"),
                 "two [[host]] sections are for the same machine",
@@ -142,9 +164,10 @@ pub fn choose(
             document.problem_at(
                 "host.0",
                 format!(
-                    "none of the {} [[host]] sections fits this machine: {}",
+                    "none of the {} [[host]] sections fits this machine: {}; they are for {}",
                     hosts.len(),
-                    machine.describe()
+                    machine.describe(),
+                    listed(hosts, machine)
                 ),
                 "add a [[host]] section for it; a machine that the file does not know is not installed",
             );
@@ -163,6 +186,51 @@ pub fn choose(
             Sections::Wrong
         }
     }
+}
+
+/// Which machines the sections are for; those that this one nearly is come first.
+fn listed(hosts: &[Host], machine: &MachineIdentity) -> String {
+    let mut told: Vec<(bool, String)> = hosts
+        .iter()
+        .filter_map(|host| host.matching.as_ref())
+        .map(|section| {
+            let looks = machine.looks(section);
+            let near = looks.iter().any(|(_, _, has)| *has);
+            let words = looks.iter().map(|(name, wanted, has)| {
+                let clean: String = wanted
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(64)
+                    .collect();
+                match near && !has {
+                    true => format!("{name} {clean} (which this one does not have)"),
+                    false => format!("{name} {clean}"),
+                }
+            });
+            (!near, words.collect::<Vec<_>>().join(" with "))
+        })
+        .collect();
+    told.sort_by_key(|(far, _)| *far);
+    let words: Vec<String> = told.into_iter().map(|(_, words)| words).collect();
+    few(&words)
+}
+
+/// Whether everything that the section takes away is there.
+fn check_without(index: usize, paths: Option<&[String]>, document: &mut Document<'_>) -> bool {
+    let mut fine = true;
+    for (number, path) in paths.unwrap_or_default().iter().enumerate() {
+        let of_file = matches!(path.split('.').next(), Some("schema" | "host"));
+        if of_file || !document.has(path) {
+            let key = format!("host.{index}.without.{number}");
+            document.problem_at(
+                &key,
+                format!("`{key}` names nothing that stands above for all hosts"),
+                "write a section or key of the top of the file, such as \"disk.match\" or \"webhook\", or leave it out",
+            );
+            fine = false;
+        }
+    }
+    fine
 }
 
 fn check_match(index: usize, section: Option<&HostMatch>, document: &mut Document<'_>) -> bool {
@@ -198,21 +266,52 @@ fn check_match(index: usize, section: Option<&HostMatch>, document: &mut Documen
     fine
 }
 
-/// The tables of the file as they are for the host with this number.
+/// The tables of the file as they are for the host with this number: the top without what the section takes away, and with what
+/// stands in it.
 pub fn merged<'t>(root: &DeTable<'t>, index: usize) -> DeTable<'t> {
-    let mut top = root.clone();
-    let Some(hosts) = top.remove("host") else {
-        return top;
-    };
-    let host = match hosts.into_inner() {
-        DeValue::Array(hosts) => hosts.into_iter().nth(index).map(Spanned::into_inner),
-        _ => None,
-    };
-    if let Some(DeValue::Table(mut host)) = host {
+    // The sections of all other hosts are not copied: there may be thousands.
+    let top = root.iter().filter(|(key, _)| **key.get_ref() != *"host");
+    let mut top: DeTable<'t> = top
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if let Some(host) = section(root, index) {
+        let paths = without(root, index).and_then(|list| list.get_ref().as_array());
+        let paths = paths.into_iter().flatten();
+        for path in paths.filter_map(|path| path.get_ref().as_str()) {
+            take_away(&mut top, path);
+        }
+        let mut host = host.clone();
         host.remove("match");
+        host.remove("without");
         overlay(&mut top, host);
     }
     top
+}
+
+/// The section with this number.
+fn section<'r, 't>(root: &'r DeTable<'t>, index: usize) -> Option<&'r DeTable<'t>> {
+    let hosts = root.get("host")?.get_ref().as_array()?;
+    hosts.get(index)?.get_ref().as_table()
+}
+
+/// What it takes away.
+pub fn without<'r, 't>(root: &'r DeTable<'t>, index: usize) -> Option<&'r Spanned<DeValue<'t>>> {
+    section(root, index)?.get("without")
+}
+
+fn take_away(table: &mut DeTable<'_>, path: &str) {
+    match path.split_once('.') {
+        None => {
+            table.remove(path);
+        }
+        Some((section, rest)) => {
+            if let Some(inner) = table.get_mut(section)
+                && let DeValue::Table(inner) = inner.get_mut()
+            {
+                take_away(inner, rest);
+            }
+        }
+    }
 }
 
 fn overlay<'t>(below: &mut DeTable<'t>, above: DeTable<'t>) {

@@ -3,19 +3,23 @@
 mod check;
 mod document;
 pub mod export;
+mod files;
 mod host;
 mod problem;
 mod reference;
 pub mod schema;
+mod shape;
 
+pub use files::Beside;
 pub use host::MachineIdentity;
 pub use problem::{Place, Problem, Problems};
 pub use reference::reference_page;
 
-use crate::choices::Choices;
+use crate::choices::{Choices, WebhookChoice};
 use crate::values::Zones;
 use document::Document;
 use host::Sections;
+use problem::Text;
 use schema::AnswerFile;
 
 /// Largest answer file in bytes. Far above any sensible one; guards the memory of the live system.
@@ -25,7 +29,7 @@ pub const MAX_BYTES: u64 = 1024 * 1024;
 /// machines, the section that fits `machine` counts; without a machine all sections are checked, and the first one's choices
 /// returned.
 ///
-/// Reports all problems at once. The messages hold no value of the file, so they may be logged.
+/// Reports all problems at once. The messages hold no value of the file that may be a secret, so they may be logged.
 pub fn read(
     text: &str,
     file: &str,
@@ -33,12 +37,51 @@ pub fn read(
     machine: Option<&MachineIdentity>,
 ) -> Result<Choices, Problems> {
     // Without problems there is one.
-    read_text(text, file, zones, machine).map(|mut all| all.swap_remove(0))
+    read_text(text, file, zones, machine, None).map(|mut all| all.swap_remove(0))
 }
 
-/// The choices of every section, or of the file where it has none; at least one. Otherwise as [`read_bytes`].
-pub fn read_all(bytes: &[u8], file: &str, zones: &Zones) -> Result<Vec<Choices>, Problems> {
-    read_text(text_of(bytes, file)?, file, zones, None)
+/// The choices of every section, or of the file where it has none, or of the one section that fits `machine`; at least one. The
+/// files of hooks are read along, and what is wrong with them told together with everything else. Otherwise as [`read_bytes`].
+pub fn read_with_files(
+    bytes: &[u8],
+    file: &str,
+    zones: &Zones,
+    machine: Option<&MachineIdentity>,
+    beside: &mut Beside<'_>,
+) -> Result<Vec<Choices>, Problems> {
+    read_text(text_of(bytes, file)?, file, zones, machine, Some(beside))
+}
+
+/// Reads the files of the hooks of `choices`, which [`read_bytes`] read from these bytes for this machine: it takes a network
+/// that the choices say.
+///
+/// # Errors
+/// With everything that is wrong with the files.
+pub fn load_hooks(
+    choices: &mut Choices,
+    bytes: &[u8],
+    file: &str,
+    machine: Option<&MachineIdentity>,
+    beside: &mut Beside<'_>,
+) -> Result<(), Problems> {
+    let mut document = Document::parse(text_of(bytes, file)?);
+    document.check_shape(&schema::json_schema());
+    let mut answers: AnswerFile = document.read();
+    let hosts = answers.host.as_deref().unwrap_or_default();
+    if let Sections::One(index) = host::choose(hosts, machine, &mut document) {
+        document = document.for_host(index);
+        answers = document.read();
+    }
+    let hooks = answers.hook.unwrap_or_default();
+    files::load(&hooks, Some(choices), &mut document, beside);
+    let list = document.into_problems();
+    match list.is_empty() {
+        true => Ok(()),
+        false => Err(Problems {
+            file: file.to_owned(),
+            list,
+        }),
+    }
 }
 
 fn read_text(
@@ -46,6 +89,7 @@ fn read_text(
     file: &str,
     zones: &Zones,
     machine: Option<&MachineIdentity>,
+    mut beside: Option<&mut Beside<'_>>,
 ) -> Result<Vec<Choices>, Problems> {
     let mut document = Document::parse(text);
     let mut choices = Vec::new();
@@ -53,9 +97,20 @@ fn read_text(
         document.check_shape(&schema::json_schema());
         let answers: AnswerFile = document.read();
         let hosts = answers.host.as_deref().unwrap_or_default();
+        let mut check = |answers: AnswerFile, document: &mut Document<'_>| {
+            let hooks = match beside {
+                Some(_) => answers.hook.clone().unwrap_or_default(),
+                None => Vec::new(),
+            };
+            let mut one = check::check(answers, document, zones);
+            if let Some(beside) = beside.as_deref_mut() {
+                files::load(&hooks, one.as_mut(), document, beside);
+            }
+            choices.extend(one);
+        };
         let sections = match host::choose(hosts, machine, &mut document) {
             Sections::None => {
-                choices.extend(check::check(answers, &mut document, zones));
+                check(answers, &mut document);
                 0..0
             }
             Sections::One(index) => index..index + 1,
@@ -65,8 +120,11 @@ fn read_text(
         for index in sections {
             let mut merged = document.for_host(index);
             let answers = merged.read();
-            choices.extend(check::check(answers, &mut merged, zones));
+            check(answers, &mut merged);
             document.adopt(merged);
+            if document.is_full() {
+                break;
+            }
         }
     }
     let list = document.into_problems();
@@ -77,6 +135,23 @@ fn read_text(
             list,
         }),
     }
+}
+
+/// The webhook of answers that cannot be used, as far as it is good in itself: of the section that fits `machine`, else of the top
+/// of the file. Somebody waits to hear of the machine.
+pub fn webhook_of(bytes: &[u8], machine: &MachineIdentity) -> Option<WebhookChoice> {
+    let mut document = Document::parse(text_of(bytes, "").ok()?);
+    if document.is_broken() {
+        return None;
+    }
+    document.check_shape(&schema::json_schema());
+    let mut answers: AnswerFile = document.read();
+    let hosts = answers.host.as_deref().unwrap_or_default();
+    if let Sections::One(index) = host::choose(hosts, Some(machine), &mut document) {
+        document = document.for_host(index);
+        answers = document.read();
+    }
+    check::webhook(answers.webhook, &mut document).flatten()
 }
 
 /// Reads an answer file from bytes that came from anywhere.
@@ -95,7 +170,7 @@ fn text_of<'b>(bytes: &'b [u8], file: &str) -> Result<&'b str, Problems> {
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let problem = Problem {
-                place: Place::of(&valid, valid.len()),
+                place: Text::new(&valid).place(valid.len()),
                 message: "this is not text (a byte that is not UTF-8)".into(),
                 advice: "save the file as UTF-8; check that it is the answer file".into(),
             };

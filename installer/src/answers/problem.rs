@@ -12,19 +12,36 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
-    /// The place of byte `offset` in `text`.
-    pub fn of(text: &str, offset: usize) -> Self {
-        let mut offset = offset.min(text.len());
-        while !text.is_char_boundary(offset) {
+/// A text with its lines, so that places are found without reading it from the start each time.
+#[derive(Debug)]
+pub struct Text<'t> {
+    text: &'t str,
+    /// Where each line starts.
+    lines: Vec<usize>,
+}
+
+impl<'t> Text<'t> {
+    /// Looks for the lines.
+    pub fn new(text: &'t str) -> Self {
+        let behind = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        Text {
+            text,
+            lines: std::iter::once(0).chain(behind).collect(),
+        }
+    }
+
+    /// The place of byte `offset`.
+    pub fn place(&self, offset: usize) -> Place {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &text[..offset];
-        let line = before.matches('\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        // The first line starts at 0, so there is one.
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
         Place {
             line,
-            column: before[start..].chars().count() + 1,
+            column: self.text[start..offset].chars().count() + 1,
         }
     }
 }
@@ -87,15 +104,19 @@ mod tests {
 
     #[test]
     fn places_count_characters_and_never_panic() {
-        let text = "a\nä = 1\n";
-        assert_eq!(Place::of(text, 0), Place { line: 1, column: 1 });
+        let whole = "a\nä = 1\n";
+        let text = Text::new(whole);
+        assert_eq!(text.place(0), Place { line: 1, column: 1 });
+        assert_eq!(text.place(1), Place { line: 1, column: 2 });
+        assert_eq!(text.place(2), Place { line: 2, column: 1 });
         assert_eq!(
-            Place::of(text, text.find('=').unwrap()),
+            text.place(whole.find('=').unwrap()),
             Place { line: 2, column: 3 }
         );
         for offset in 0..20 {
-            Place::of(text, offset);
+            text.place(offset);
         }
-        assert_eq!(Place::of(text, 99), Place { line: 3, column: 1 });
+        assert_eq!(text.place(99), Place { line: 3, column: 1 });
+        assert_eq!(Text::new("").place(7), Place { line: 1, column: 1 });
     }
 }

@@ -58,6 +58,8 @@ pub struct Host {
     /// Which machine: all properties must fit.
     #[serde(rename = "match")]
     pub matching: Option<HostMatch>,
+    /// What of the top of the file does not count for this machine: `["disk.match"]`.
+    pub without: Option<Vec<String>>,
     /// What follows a finished installation.
     pub on_success: Option<After>,
     /// What follows a failed installation.
@@ -87,7 +89,7 @@ pub struct Host {
 }
 
 /// Properties of a machine. One that a machine does not have does not fit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostMatch {
     /// Serial number of the system, whole.

@@ -43,6 +43,11 @@ impl NetworkChoice {
         Self::simple(InterfaceChoice::Auto, AddressChoice::Dhcp, Vec::new())
     }
 
+    /// Every bridge, the management network's first.
+    pub fn all(&self) -> impl Iterator<Item = &BridgeChoice> {
+        std::iter::once(&self.management).chain(&self.bridges)
+    }
+
     /// Whether nothing was said.
     pub fn is_plain(&self) -> bool {
         *self == Self::plain()

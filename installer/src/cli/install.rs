@@ -4,7 +4,7 @@ use super::InstallArgs;
 use super::plan::zones;
 use super::print::{complain, say};
 use crate::answer_source::{Finder, Request, Trust};
-use crate::answers::{self, MachineIdentity};
+use crate::answers::{self, Beside, MachineIdentity};
 use crate::exit::Exit;
 use crate::installed;
 use crate::laydown::RealMachine;
@@ -94,6 +94,11 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
             Ok(choices) => choices,
             Err(problems) => {
                 complain(&problems);
+                // Whoever waits for this machine hears that its answers are no good.
+                if let Some(choice) = answers::webhook_of(&found.content, &machine) {
+                    let hook = Webhook::new(&choice, &machine, Arc::new(RealSystem::silent()));
+                    webhook.get_or_init(|| hook);
+                }
                 return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
             }
         };
@@ -105,16 +110,26 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
             webhook.get_or_init(|| Webhook::new(choice, &machine, Arc::new(RealSystem::silent())));
         webhook.listen(&mut emitter);
     }
-    let loaded = choices.load_hooks(found.signed, &mut |file| {
-        finder.beside(&found, file, &mut |message| {
-            emitter.emit(EventKind::Warning {
-                step: None,
-                message,
-            });
-        })
-    });
-    if let Err(error) = loaded {
-        return fail("answers", error_chain(&error), Exit::Usage, &mut emitter);
+    let mut beside = Beside {
+        signed: found.signed,
+        read: &mut |file| {
+            finder.beside(&found, file, &mut |message| {
+                emitter.emit(EventKind::Warning {
+                    step: None,
+                    message,
+                });
+            })
+        },
+    };
+    if let Err(problems) = answers::load_hooks(
+        &mut choices,
+        &found.content,
+        &found.place,
+        Some(&machine),
+        &mut beside,
+    ) {
+        complain(&problems);
+        return fail("answers", problems.lines(), Exit::Usage, &mut emitter);
     }
     let prepared = match session.prepare_for(&choices, facts, &std::thread::sleep, &mut emitter) {
         Ok(prepared) => prepared,
@@ -166,8 +181,17 @@ pub fn run(args: &InstallArgs) -> Result<Exit> {
         .map_err(|error| anyhow!(error))
         .context("cannot keep the report")?;
     if let Some(webhook) = webhook.get() {
-        webhook.report(&mut report, &mut emitter, &std::thread::sleep);
-        dir.write_report(&report)?;
+        session
+            .tell(
+                webhook,
+                &plan,
+                &mut report,
+                &dir,
+                &mut emitter,
+                &std::thread::sleep,
+            )
+            .map_err(|error| anyhow!(error))
+            .context("cannot keep the report")?;
     }
     say(format!("{report}\n"))?;
     Ok(if report.result == Outcome::Ok {

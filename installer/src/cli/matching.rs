@@ -1,27 +1,23 @@
 //! `installer match`
 
-use super::ValidateArgs;
-use super::plan::zones;
+use super::MatchArgs;
+use super::input::read_answers;
+use super::plan::{Subject, zones};
 use super::print::{complain, say};
 use crate::answers::{self, MachineIdentity};
 use crate::exit::Exit;
 use crate::plan::{DiskVerdict, Matches};
-use anyhow::{Context, Result};
-use hcl_checker::facts::Facts;
-use hcl_checker::root::Root;
+use crate::session::medium_device;
+use anyhow::Result;
 use std::fmt::Write;
-use std::fs;
+use steps::system::RealSystem;
 
 /// Tells why each disk and each interface fits or not. Needs no release.
-pub fn run(args: &ValidateArgs) -> Result<Exit> {
+pub fn run(args: &MatchArgs) -> Result<Exit> {
     let name = args.file.display().to_string();
-    let bytes = fs::read(&args.file).with_context(|| format!("cannot read {name}"))?;
-    let facts = match &args.facts {
-        Some(path) => Facts::from_json(
-            &fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
-        )?,
-        None => Facts::read(&Root::system()),
-    };
+    let bytes = read_answers(&args.file)?;
+    let system = RealSystem::silent();
+    let Subject { facts, boot, .. } = Subject::load(&system, args.facts.as_deref(), false)?;
     let machine = MachineIdentity::of(&facts);
     let choices = match answers::read_bytes(&bytes, &name, &zones(), Some(&machine)) {
         Ok(choices) => choices,
@@ -30,7 +26,7 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let matches = Matches::of(&choices, &facts);
+    let matches = Matches::of(&choices, &facts, medium_device(boot.as_ref()));
     let mut text = String::new();
     for group in &matches.groups {
         writeln!(text, "{}", group.wanted)?;
@@ -39,6 +35,9 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
         }
         if group.candidates.is_empty() {
             writeln!(text, "  none is known on this machine")?;
+        }
+        for problem in &group.problems {
+            writeln!(text, "  => {}", problem.message)?;
         }
     }
     say(&text)?;

@@ -1,10 +1,11 @@
 //! `installer plan`
 
+use super::input::{read_answers, read_facts};
 use super::print::{complain, exactly, say};
 use super::{MediumArgs, PlanArgs};
 use crate::answer_source::beside_file;
-use crate::answers::{self, MachineIdentity};
-use crate::choices::{Choices, HookFileError};
+use crate::answers::{self, Beside, MachineIdentity, Problems};
+use crate::choices::Choices;
 use crate::exit::Exit;
 use crate::installed;
 use crate::laydown::RealMachine;
@@ -14,14 +15,48 @@ use crate::session::{Prepared, Session, boot_record_of, expect};
 use crate::values::Zones;
 use anyhow::{Context, Result, anyhow};
 use hcl_checker::facts::Facts;
+use hcl_checker::root::Root;
+use slots::BootRecord;
 use std::fs;
 use std::path::Path;
-use steps::step::error_chain;
 use steps::system::{RealSystem, System};
 
 /// The time zones of this machine.
 pub fn zones() -> Zones {
     Zones::read(Path::new(ZONEINFO))
+}
+
+/// The machine that answers are held against.
+pub struct Subject {
+    /// What is known about it.
+    pub facts: Facts,
+    /// What its initrd did; none when the facts are another machine's.
+    pub boot: Option<BootRecord>,
+    /// Its kernel command line; empty when the facts are another machine's.
+    pub command_line: String,
+}
+
+impl Subject {
+    /// From a file, or this machine; then with the hosts on its disks where `look` says so, for which file systems are mounted.
+    pub fn load(system: &dyn System, facts: Option<&Path>, look: bool) -> Result<Self> {
+        // Facts of another machine say nothing about this machine's medium and console.
+        if let Some(path) = facts {
+            return Ok(Subject {
+                facts: read_facts(path)?,
+                boot: None,
+                command_line: String::new(),
+            });
+        }
+        let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        Ok(Subject {
+            facts: match look {
+                true => installed::facts(system, &RealMachine),
+                false => Facts::read(&Root::system()),
+            },
+            boot: boot_record_of(system, &command_line)?,
+            command_line,
+        })
+    }
 }
 
 /// What a plan is built from, apart from the choices.
@@ -33,19 +68,11 @@ pub struct Inputs<'a> {
 impl<'a> Inputs<'a> {
     /// The release of the medium, and facts from a file or of this machine.
     pub fn load(system: &'a dyn System, facts: Option<&Path>, medium: &MediumArgs) -> Result<Self> {
-        // Facts of another machine say nothing about this machine's medium and console.
-        let (facts, boot, command_line) = match facts {
-            Some(path) => {
-                let json =
-                    fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-                (Facts::from_json(&json)?, None, String::new())
-            }
-            None => {
-                let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-                let boot = boot_record_of(system, &command_line)?;
-                (installed::facts(system, &RealMachine), boot, command_line)
-            }
-        };
+        let Subject {
+            facts,
+            boot,
+            command_line,
+        } = Subject::load(system, facts, true)?;
         let session = Session {
             system,
             machine: &RealMachine,
@@ -66,19 +93,13 @@ impl<'a> Inputs<'a> {
 
     /// The plan that these answers give on this machine. What is in the way is printed, and the exit says what kind it is.
     pub fn plan_for(&self, answers: &[u8], path: &Path) -> Result<Result<Planned, Exit>> {
-        let machine = MachineIdentity::of(&self.prepared.facts);
-        let name = path.display().to_string();
-        let mut choices = match answers::read_bytes(answers, &name, &zones(), Some(&machine)) {
+        let choices = match choices_for(answers, path, &self.prepared.facts, self.session.system) {
             Ok(choices) => choices,
             Err(problems) => {
                 complain(&problems);
                 return Ok(Err(Exit::Usage));
             }
         };
-        if let Err(error) = load_hooks(&mut choices, false, self.session.system, path) {
-            complain(error_chain(&error).join(": "));
-            return Ok(Err(Exit::Usage));
-        }
         match self.session.plan(&self.prepared, &choices) {
             Ok(plan) => Ok(Ok(plan)),
             Err(problems) => {
@@ -93,20 +114,26 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Reads the files of hooks from beside the answers at `path`.
-pub fn load_hooks(
-    choices: &mut Choices,
-    signed: bool,
-    system: &dyn System,
+/// What the answers at `path` say for the machine with these facts, with the files of hooks beside them.
+pub fn choices_for(
+    answers: &[u8],
     path: &Path,
-) -> Result<(), HookFileError> {
-    choices.load_hooks(signed, &mut |file| beside_file(system, path, file))
+    facts: &Facts,
+    system: &dyn System,
+) -> Result<Choices, Problems> {
+    let machine = MachineIdentity::of(facts);
+    let name = path.display().to_string();
+    let mut beside = Beside {
+        signed: false,
+        read: &mut |file| beside_file(system, path, file),
+    };
+    answers::read_with_files(answers, &name, &zones(), Some(&machine), &mut beside)
+        .map(|mut all| all.swap_remove(0))
 }
 
 /// Prints the plan.
 pub fn run(args: &PlanArgs) -> Result<Exit> {
-    let name = args.answers.display().to_string();
-    let bytes = fs::read(&args.answers).with_context(|| format!("cannot read {name}"))?;
+    let bytes = read_answers(&args.answers)?;
     let system = RealSystem::silent();
     let inputs = Inputs::load(&system, args.facts.as_deref(), &args.medium)?;
     let plan = match inputs.plan_for(&bytes, &args.answers)? {

@@ -1,36 +1,30 @@
 //! `installer sign-answers`
 
 use super::SignArgs;
-use super::plan::{load_hooks, zones};
-use crate::answer_source::SIGNATURE_ENDING;
-use crate::answers;
+use super::input::read_answers;
+use super::plan::zones;
+use super::print::complain;
+use crate::answer_source::{SIGNATURE_ENDING, beside_file};
+use crate::answers::{self, Beside};
 use crate::exit::Exit;
 use anyhow::{Context, Result};
 use hcl_checker::report::SubmitterKey;
 use slots::names::CMDLINE_ANSWERS_KEY;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
-use steps::step::error_chain;
 use steps::system::{RealSystem, System};
 
 /// Signs an answer file that is valid, and whose hooks name the hashes of their files.
 pub fn run(args: &SignArgs) -> Result<Exit> {
     let name = args.file.display().to_string();
-    let bytes = fs::read(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let bytes = read_answers(&args.file)?;
     let system = RealSystem::silent();
-    let mut all = match answers::read_all(&bytes, &name, &zones()) {
-        Ok(all) => all,
-        Err(problems) => {
-            eprintln!("{problems}; nothing was signed");
-            return Ok(Exit::Usage);
-        }
+    let mut beside = Beside {
+        signed: true,
+        read: &mut |file| beside_file(&system, &args.file, file),
     };
-    let loaded = all
-        .iter_mut()
-        .try_for_each(|choices| load_hooks(choices, true, &system, &args.file));
-    if let Err(error) = loaded {
-        eprintln!("{}", error_chain(&error).join(": "));
+    if let Err(problems) = answers::read_with_files(&bytes, &name, &zones(), None, &mut beside) {
+        complain(format!("{problems}; nothing was signed"));
         return Ok(Exit::Usage);
     }
     let key = SubmitterKey::open_or_make(&args.key).context(

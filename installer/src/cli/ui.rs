@@ -1,6 +1,7 @@
 //! `installer ui`
 
 use super::UiArgs;
+use super::input::read_facts;
 use super::plan::zones;
 use crate::exit::Exit;
 use crate::interview::{Asked, Terminal, ask};
@@ -11,7 +12,6 @@ use crate::tui::simulation::Simulation;
 use anyhow::{Context, Result, anyhow, bail};
 use hcl_checker::facts::Facts;
 use hcl_checker::root::Root;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -55,9 +55,7 @@ pub fn run(args: &UiArgs) -> Result<Exit> {
         );
     }
     let facts = match &args.facts {
-        Some(path) => Facts::from_json(
-            &fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
-        )?,
+        Some(path) => read_facts(path)?,
         None => Facts::read(&Root::system()),
     };
     let system = RealSystem::silent();

@@ -1,51 +1,115 @@
 //! `installer validate`
 
-use super::ValidateArgs;
-use super::plan::{Inputs, load_hooks, zones};
+use super::input::read_answers;
+use super::plan::{Inputs, Subject, choices_for, zones};
 use super::print::{complain, say};
-use crate::answers;
+use super::{MediumArgs, ValidateArgs};
+use crate::answer_source::beside_file;
+use crate::answers::{self, Beside};
+use crate::choices::Choices;
 use crate::exit::Exit;
-use anyhow::{Context, Result};
-use std::fs;
-use steps::step::error_chain;
+use crate::plan;
+use crate::session::medium_device;
+use anyhow::Result;
+use slots::names::{ISO_REPOSITORY, LIVE_MEDIUM};
+use std::path::{Path, PathBuf};
 use steps::system::RealSystem;
 
 /// Checks the file, and with facts also that a plan comes out of it.
 pub fn run(args: &ValidateArgs) -> Result<Exit> {
     let name = args.file.display().to_string();
-    let bytes = fs::read(&args.file).with_context(|| format!("cannot read {name}"))?;
-    if let Some(facts) = &args.facts {
-        let system = RealSystem::silent();
-        let inputs = Inputs::load(&system, Some(facts), &args.medium)?;
-        if let Err(exit) = inputs.plan_for(&bytes, &args.file)? {
-            // An answer file that fits another machine is not a failure of this program.
-            return Ok(if exit == Exit::Failed {
-                Exit::Usage
-            } else {
-                exit
-            });
-        }
-        say(format!(
-            "{name} is valid, and fits the machine in {}\n",
-            facts.display()
-        ))?;
-    } else {
-        match answers::read_all(&bytes, &name, &zones()) {
-            Ok(mut all) => {
-                let loaded = all.iter_mut().try_for_each(|choices| {
-                    load_hooks(choices, false, &RealSystem::silent(), &args.file)
-                });
-                if let Err(error) = loaded {
-                    complain(error_chain(&error).join(": "));
-                    return Ok(Exit::Usage);
-                }
-            }
-            Err(problems) => {
-                complain(&problems);
-                return Ok(Exit::Usage);
-            }
+    let bytes = read_answers(&args.file)?;
+    let Some(facts) = &args.facts else {
+        let mut beside = Beside {
+            signed: false,
+            read: &mut |file| beside_file(&RealSystem::silent(), &args.file, file),
+        };
+        if let Err(problems) = answers::read_with_files(&bytes, &name, &zones(), None, &mut beside)
+        {
+            complain(&problems);
+            return Ok(Exit::Usage);
         }
         say(format!("{name} is valid\n"))?;
+        return Ok(Exit::Done);
+    };
+    let Some(medium) = medium_of(args) else {
+        return without_release(&bytes, args, facts);
+    };
+    let system = RealSystem::silent();
+    let inputs = Inputs::load(&system, Some(facts), &medium)?;
+    if let Err(exit) = inputs.plan_for(&bytes, &args.file)? {
+        // An answer file that fits another machine is not a failure of this program.
+        return Ok(if exit == Exit::Failed {
+            Exit::Usage
+        } else {
+            exit
+        });
     }
+    say(format!(
+        "{name} is valid, and fits the machine in {}\n",
+        facts.display()
+    ))?;
     Ok(Exit::Done)
+}
+
+/// The medium that was named, or that of a live system.
+fn medium_of(args: &ValidateArgs) -> Option<MediumArgs> {
+    let live = || {
+        let medium = PathBuf::from(LIVE_MEDIUM);
+        medium.join(ISO_REPOSITORY).is_dir().then_some(medium)
+    };
+    Some(MediumArgs {
+        medium: args.medium.clone().or_else(live)?,
+        trusted_root: args.trusted_root.clone(),
+    })
+}
+
+/// Everything but what only a release tells.
+fn without_release(bytes: &[u8], args: &ValidateArgs, facts: &Path) -> Result<Exit> {
+    let system = RealSystem::silent();
+    let Subject {
+        facts: known, boot, ..
+    } = Subject::load(&system, Some(facts), false)?;
+    let choices = match choices_for(bytes, &args.file, &known, &system) {
+        Ok(choices) => choices,
+        Err(problems) => {
+            complain(&problems);
+            return Ok(Exit::Usage);
+        }
+    };
+    match plan::check(&known, &choices, medium_device(boot.as_ref())) {
+        Ok(warnings) => {
+            let mut text = format!(
+                "{} is valid, and fits the machine in {} as far as can be told without a release\n",
+                args.file.display(),
+                facts.display()
+            );
+            text.extend(
+                warnings
+                    .iter()
+                    .map(|warning| format!("Warning: {warning}\n")),
+            );
+            let what = unchecked(&choices);
+            text.extend(what.iter().map(|what| format!("Not checked: {what}\n")));
+            text.push_str("A mounted ISO with --medium and --trusted-root checks that, too\n");
+            say(text)?;
+            Ok(Exit::Done)
+        }
+        Err(problems) => {
+            complain(&problems);
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+/// What only a release tells.
+fn unchecked(choices: &Choices) -> Vec<&'static str> {
+    let mut list = vec!["what the compatibility list of the release says about the hardware"];
+    if choices.disk.upgrade {
+        list.push("`upgrade`: whether the release is newer than that of the host");
+    }
+    if choices.expect_plan.is_some() {
+        list.push("`expect_plan`: whether the plan is the expected one");
+    }
+    list
 }

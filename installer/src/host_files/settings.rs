@@ -1,7 +1,7 @@
 //! Keyboard, locale and services of the host.
 
 use super::{Content, HostFile, text};
-use crate::plan::SystemPlan;
+use crate::plan::{NO_PASSWORD, SystemPlan};
 use crate::values::Unit;
 
 /// The image has the map of its own layout ready in a file, and a script of this name that loads it. It makes way for
@@ -16,9 +16,22 @@ const KEYBOARD_UNIT: &str = "keyboard-setup.service";
 /// Where the image has its units.
 pub const UNITS: &str = "/usr/lib/systemd/system";
 
-/// The files of keyboard and locale, and the links by which services are switched off.
+/// Where the login by ssh is narrowed: the first value that sshd reads counts (sshd_config(5)), and the image's own file starts
+/// with 10.
+const SSH_LOGIN: &str = "ssh/sshd_config.d/05-login.conf";
+/// What it says where there are keys alone.
+const KEYS_ONLY: &str = "# Made by the installer: the answers gave keys and no password. Remove this file to log in with a password, too.
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+";
+
+/// The files of logins, keyboard and locale, and the links by which services are switched off.
 pub fn settings_files(system: &SystemPlan) -> Vec<HostFile> {
     let mut files = Vec::new();
+    if system.root_password == NO_PASSWORD {
+        files.push(text(SSH_LOGIN, KEYS_ONLY));
+    }
     if let Some(keymap) = &system.keymap {
         files.push(text("default/keyboard", keymap.settings()));
         files.push(HostFile {

@@ -2,7 +2,7 @@
 
 use super::prompt::{Prompt, PromptError};
 use crate::answers::export;
-use crate::plan::Planned;
+use crate::plan::{Planned, join_paths};
 use crate::tui::draft::{Draft, DraftProblem};
 use crate::tui::effects::{Effects, Job, Message, Subject};
 use crate::tui::field::Field;
@@ -41,7 +41,10 @@ pub fn ask(prompt: &mut dyn Prompt, effects: &dyn Effects) -> Result<Asked, Prom
          An empty line keeps what stands in brackets; a single - empties it.",
     )?;
     let subject = match told(effects, Job::Open).pop() {
-        Some(Message::Opened(Ok(subject))) => subject,
+        Some(Message::Opened(Ok(mut subject))) => {
+            join_paths(&mut subject.facts);
+            subject
+        }
         Some(Message::Opened(Err(errors))) => return Ok(Asked::NoRelease(errors)),
         _ => {
             return Ok(Asked::NoRelease(vec![

@@ -1,13 +1,15 @@
 //! Building the plan. Pure: the same input always gives the same plan.
 
 use super::problem::{About, PlanProblem, PlanProblems};
+use super::wish::Uses;
 use super::{
-    BootPlan, Firmware, Plan, ReleasePlan, SWITCH_ON, SecureBoot, SourcePlan, SystemPlan,
-    WebhookPlan, disk, hcl, hook, network, storage,
+    BootPlan, DiskPlan, Firmware, HookPlan, NO_PASSWORD, NetworkPlan, Plan, ReleasePlan, SWITCH_ON,
+    SecureBoot, SourcePlan, StoragePlan, SystemPlan, WebhookPlan, disk, hcl, hook, network,
+    storage,
 };
 use crate::answers::MachineIdentity;
 use crate::choices::Choices;
-use crate::values::show_size;
+use crate::values::{Hostname, show_memory};
 use hcl_checker::Known;
 use hcl_checker::facts::{Context, Facts, FirmwareKind};
 use hcl_checker::verdict::Verdict;
@@ -32,41 +34,125 @@ pub struct Input<'a> {
     pub command_line: &'a str,
 }
 
-/// Decides everything, or says everything that is in the way.
-pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
-    let Input {
-        release,
-        facts,
-        choices,
-        ..
-    } = *input;
-    let mut problems = Vec::new();
-    let mut warnings = Vec::new();
+/// What can be decided without a release: everything about the machine, its disks and its networks. Pure.
+struct Draft {
+    firmware: Option<Firmware>,
+    enroll_keys: bool,
+    disk: Option<DiskPlan>,
+    storage: Option<Vec<StoragePlan>>,
+    network: Option<NetworkPlan>,
+    hostname: Option<Hostname>,
+    hooks: Option<Vec<HookPlan>>,
+    problems: Vec<PlanProblem>,
+    warnings: Vec<String>,
+}
 
-    let firmware = match &facts.firmware.kind {
-        Known::Value(FirmwareKind::Uefi) => Some(Firmware::Uefi),
-        Known::Value(FirmwareKind::Bios) => Some(Firmware::Bios),
-        other => {
+impl Draft {
+    fn of(facts: &Facts, choices: &Choices, medium: Option<&str>) -> Self {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let firmware = firmware(facts).map_err(|problem| problems.push(problem));
+        if facts.context == Known::Value(Context::Dom0) {
             problems.push(PlanProblem::new(
                 About::Machine,
-                format!(
-                    "it is not known whether this machine was started by BIOS or UEFI{}",
-                    other
-                        .reason()
-                        .map_or(String::new(), |reason| format!(": {reason}"))
-                ),
-                "see that /sys is mounted, or take the facts anew",
+                "this system runs under Xen as dom0, which hides the truth about the processors",
+                "start the medium with its entry `Install`, not the one that boots Xen",
             ));
-            None
         }
-    };
-    if facts.context == Known::Value(Context::Dom0) {
-        problems.push(PlanProblem::new(
-            About::Machine,
-            "this system runs under Xen as dom0, which hides the truth about the processors",
-            "start the medium with its entry `Install`, not the one that boots Xen",
-        ));
+        let enroll_keys = boot(facts, choices, &mut problems, &mut warnings);
+        let mut uses = Uses::default();
+        let disk = match &facts.disks {
+            Known::Value(disks) => disk::choose(
+                &choices.disk,
+                disks,
+                medium,
+                firmware.ok(),
+                &mut uses,
+                &mut warnings,
+            ),
+            other => Err(vec![not_known(About::Disk, "disks", other.reason())]),
+        };
+        let disk = disk.map_err(|list| problems.extend(list)).ok();
+        let storage = storage::choose(
+            &choices.storage,
+            facts.disks.value().map_or(&[][..], Vec::as_slice),
+            medium,
+            &mut uses,
+            &mut warnings,
+        );
+        // Without disks the reason is told already.
+        let storage = match facts.disks {
+            Known::Value(_) => storage.map_err(|list| problems.extend(list)).ok(),
+            _ => None,
+        };
+        let network = match &facts.nics {
+            Known::Value(nics) => network::choose(&choices.network, nics, &mut warnings),
+            other => Err(vec![not_known(
+                About::Network,
+                "network interfaces",
+                other.reason(),
+            )]),
+        };
+        let network = network.map_err(|list| problems.extend(list)).ok();
+        if choices.system.is_none() && disk.is_some() {
+            problems.push(PlanProblem::new(
+                About::Disk,
+                "the answers allow an upgrade only, and the disk that they mean holds no Bedplate host",
+                "choose the disk of a host, or say in [system] who a new host shall be",
+            ));
+        }
+        let hostname = hostname(facts, choices, network.as_ref());
+        let hostname = hostname.map_err(|problem| problems.extend(problem));
+        let hooks = hook::decide(&choices.hooks);
+        let hooks = hooks.map_err(|list| problems.extend(list)).ok();
+        Draft {
+            firmware: firmware.ok(),
+            enroll_keys,
+            disk,
+            storage,
+            network,
+            hostname: hostname.ok().flatten(),
+            hooks,
+            problems,
+            warnings,
+        }
     }
+
+    /// Kernel names of all disks that are written.
+    fn disks(&self) -> Vec<&str> {
+        let host = self.disk.iter().flat_map(DiskPlan::members);
+        let storage = self.storage.iter().flatten().flat_map(|plan| &plan.disks);
+        host.map(|(identity, _)| identity)
+            .chain(storage.map(|disk| &disk.identity))
+            .filter_map(|identity| identity.path.strip_prefix("/dev/"))
+            .collect()
+    }
+}
+
+fn firmware(facts: &Facts) -> Result<Firmware, PlanProblem> {
+    match &facts.firmware.kind {
+        Known::Value(FirmwareKind::Uefi) => Ok(Firmware::Uefi),
+        Known::Value(FirmwareKind::Bios) => Ok(Firmware::Bios),
+        other => Err(PlanProblem::new(
+            About::Machine,
+            format!(
+                "it is not known whether this machine was started by BIOS or UEFI{}",
+                other
+                    .reason()
+                    .map_or(String::new(), |reason| format!(": {reason}"))
+            ),
+            "see that /sys is mounted, or take the facts anew",
+        )),
+    }
+}
+
+/// Whether keys are enrolled. What of [boot] this machine cannot have is among the problems.
+fn boot(
+    facts: &Facts,
+    choices: &Choices,
+    problems: &mut Vec<PlanProblem>,
+    warnings: &mut Vec<String>,
+) -> bool {
     let firmware_has = SecureBoot::of(&facts.firmware);
     let secure_boot = firmware_has == SecureBoot::On;
     // Where it is on, this medium was started by keys that are enrolled already.
@@ -82,8 +168,7 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
     if enroll_keys {
         warnings.push(SWITCH_ON.to_owned());
     }
-    let options = choices.boot.options();
-    if (secure_boot || enroll_keys) && !options.is_empty() {
+    if (secure_boot || enroll_keys) && !choices.boot.options().is_empty() {
         problems.push(PlanProblem::new(
             About::Machine,
             "with Secure Boot, [boot] cannot change the command lines of hypervisor or kernel: they are signed with the release",
@@ -98,90 +183,82 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
             About::Machine,
             format!(
                 "`dom0_memory` in [boot] is {}, and this machine has {}",
-                show_size(wanted),
-                show_size(*total)
+                show_memory(wanted),
+                show_memory(*total)
             ),
             "give dom0 less, or leave the key out",
         ));
     }
-    let disk = match &facts.disks {
-        Known::Value(disks) => {
-            disk::choose(&choices.disk, disks, input.medium, firmware, &mut warnings)
-        }
-        other => Err(vec![not_known(About::Disk, "disks", other.reason())]),
-    };
-    let disk = disk.map_err(|list| problems.extend(list)).ok();
-    let storage = storage::choose(
-        &choices.storage,
-        facts.disks.value().map_or(&[][..], Vec::as_slice),
-        input.medium,
-        disk.as_ref(),
-        &mut warnings,
-    );
-    // Without disks the reason is told already.
-    let storage = match facts.disks {
-        Known::Value(_) => storage.map_err(|list| problems.extend(list)).ok(),
-        _ => None,
-    };
-    let network = match &facts.nics {
-        Known::Value(nics) => network::choose(&choices.network, nics, &mut warnings),
-        other => Err(vec![not_known(
-            About::Network,
-            "network interfaces",
-            other.reason(),
-        )]),
-    };
-    let network = network.map_err(|list| problems.extend(list)).ok();
+    enroll_keys
+}
+
+/// The name with the facts in it; none where answers say none. An error without a problem is told already.
+fn hostname(
+    facts: &Facts,
+    choices: &Choices,
+    network: Option<&NetworkPlan>,
+) -> Result<Option<Hostname>, Option<PlanProblem>> {
     let machine = MachineIdentity::of(facts);
-    let uplink = network
-        .as_ref()
-        .and_then(|network| network.management())
-        .map(|bridge| bridge.mac);
-    if choices.system.is_none() && disk.is_some() {
-        problems.push(PlanProblem::new(
-            About::Disk,
-            "the answers allow an upgrade only, and the disk that they mean holds no Bedplate host",
-            "choose the disk of a host, or say in [system] who a new host shall be",
-        ));
-    }
-    let hostname = choices.system.as_ref().map(|system| {
-        system.hostname.resolve(|fact| match fact {
-            "serial" => machine.serial.clone(),
-            "uuid" => machine.uuid.clone(),
-            "asset_tag" => machine.asset_tag.clone(),
-            "mac" => uplink.map(|mac| mac.to_string()),
-            _ => None,
-        })
-    });
-    let hostname = match hostname.transpose() {
-        Ok(hostname) => hostname,
-        // Without a network the address is missing for a reason that is told already.
-        Err(_) if network.is_none() => None,
-        Err(message) => {
-            problems.push(PlanProblem::new(
-                About::Machine,
-                message,
-                "change `hostname` in [system]",
-            ));
-            None
-        }
+    let uplink = network.and_then(|network| network.management());
+    let uplink = uplink.map(|bridge| bridge.mac);
+    let Some(system) = &choices.system else {
+        return Ok(None);
     };
-    let host_disks = disk
-        .iter()
-        .flat_map(super::DiskPlan::members)
-        .map(|(identity, _)| identity);
-    let storage_disks = storage.iter().flatten().flat_map(|plan| &plan.disks);
-    let names: Vec<&str> = host_disks
-        .chain(storage_disks.map(|disk| &disk.identity))
-        .filter_map(|identity| identity.path.strip_prefix("/dev/"))
-        .collect();
-    let verdict = (input.judge)(&names);
-    let hcl = hcl::decide(&verdict, &choices.hcl, &mut warnings);
-    let hcl = hcl.map_err(|problem| problems.push(problem)).ok();
+    let resolved = system.hostname.resolve(|fact| match fact {
+        "serial" => machine.serial.clone(),
+        "uuid" => machine.uuid.clone(),
+        "asset_tag" => machine.asset_tag.clone(),
+        "mac" => uplink.map(|mac| mac.to_string()),
+        _ => None,
+    });
+    match resolved {
+        Ok(hostname) => Ok(Some(hostname)),
+        // Without a network the address is missing for a reason that is told already.
+        Err(_) if network.is_none() => Err(None),
+        Err(message) => Err(Some(PlanProblem::new(
+            About::Machine,
+            message,
+            "change `hostname` in [system]",
+        ))),
+    }
+}
 
-    let hooks = hook::decide(&choices.hooks);
-    let hooks = hooks.map_err(|list| problems.extend(list)).ok();
+/// What stands in the way of an installation whatever the release is, and the warnings where nothing does.
+pub(super) fn check(
+    facts: &Facts,
+    choices: &Choices,
+    medium: Option<&str>,
+) -> Result<Vec<String>, PlanProblems> {
+    let draft = Draft::of(facts, choices, medium);
+    match draft.problems.is_empty() {
+        true => Ok(draft.warnings),
+        false => Err(PlanProblems(draft.problems)),
+    }
+}
 
+/// Decides everything, or says everything that is in the way.
+pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
+    let Input {
+        release,
+        facts,
+        choices,
+        ..
+    } = *input;
+    let mut draft = Draft::of(facts, choices, input.medium);
+    let verdict = (input.judge)(&draft.disks());
+    let hcl = hcl::decide(&verdict, &choices.hcl, &mut draft.warnings);
+    let hcl = hcl.map_err(|problem| draft.problems.push(problem)).ok();
+    let Draft {
+        firmware,
+        enroll_keys,
+        disk,
+        storage,
+        network,
+        hostname,
+        hooks,
+        problems,
+        warnings,
+    } = draft;
     match (
         disk,
         storage,
@@ -211,7 +288,8 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                     .boot
                     .console
                     .unwrap_or_else(|| console(input.command_line)),
-                options: options.clone(),
+                console_follows: choices.boot.console.is_none(),
+                options: choices.boot.options(),
             },
             disk,
             storage,
@@ -221,7 +299,7 @@ pub fn build(input: &Input<'_>) -> Result<Plan, PlanProblems> {
                 root_password: system
                     .root_password
                     .as_ref()
-                    .map_or("none", |hash| hash.method())
+                    .map_or(NO_PASSWORD, |hash| hash.method())
                     .to_owned(),
                 ssh_keys: system.ssh_keys.clone(),
                 keymap: system.keymap.clone(),

@@ -4,7 +4,7 @@ use super::contents::{contents, contents_but, holds_bedplate, slots_on, uses};
 use super::keep::{KeptStorage, kept_storage};
 use super::matches::MatchGroup;
 use super::problem::{About, PlanProblem};
-use super::wish::{Wish, never, no_disk, verdict};
+use super::wish::{Looked, Uses, Wish, never, no_disk, verdict};
 use super::{DiskIdentity, DiskPlan, Firmware, MirrorPlan};
 use crate::choices::DiskChoice;
 use crate::values::show_size;
@@ -37,15 +37,17 @@ pub fn identity_of(disk: &Disk) -> Result<DiskIdentity, String> {
     })
 }
 
-/// The disk that the operator means, or the two of a mirror, or all that is in the way. Warnings go into `warnings`.
-pub fn choose(
+/// The disk that the operator means, or the two of a mirror, or all that is in the way. Warnings go into `warnings`, and the disks
+/// that are meant into `uses`.
+pub(super) fn choose<'d>(
     choice: &DiskChoice,
-    disks: &[Disk],
+    disks: &'d [Disk],
     medium: Option<&str>,
     firmware: Option<Firmware>,
+    uses: &mut Uses<'d>,
     warnings: &mut Vec<String>,
 ) -> Result<DiskPlan, Vec<PlanProblem>> {
-    let taken = taken(choice, disks, medium)?;
+    let taken = taken(choice, disks, medium, uses)?;
     let mut problems = Vec::new();
     let mut warned = Vec::new();
     let members: Vec<DiskIdentity> = taken
@@ -192,37 +194,34 @@ fn wishes(choice: &DiskChoice) -> Vec<Wish<'_>> {
     std::iter::once(first).chain(second).collect()
 }
 
-/// The disks that the wishes name, in their order.
+/// What was looked at for each wish, in their order. `uses` gets what they take.
+fn looked<'d>(
+    choice: &DiskChoice,
+    disks: &'d [Disk],
+    medium: Option<&str>,
+    uses: &mut Uses<'d>,
+) -> Vec<(usize, String, Looked<'d>)> {
+    wishes(choice)
+        .into_iter()
+        .map(|wish| {
+            let looked = uses.take(&wish, disks, medium);
+            (wish.count, wish.section, looked)
+        })
+        .collect()
+}
+
+/// The disks that the wishes name, in their order. `uses` gets them, also where something else is in the way.
 pub(super) fn taken<'d>(
     choice: &DiskChoice,
     disks: &'d [Disk],
     medium: Option<&str>,
+    uses: &mut Uses<'d>,
 ) -> Result<Vec<&'d Disk>, Vec<PlanProblem>> {
     let mut taken: Vec<&Disk> = Vec::new();
     let mut problems = Vec::new();
-    for wish in wishes(choice) {
-        let matching = match wish.taken(disks, medium) {
-            Ok(matching) => matching,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        if let Some(twice) = matching
-            .iter()
-            .find(|disk| taken.iter().any(|t| t.path == disk.path))
-        {
-            problems.push(PlanProblem::new(
-                About::Disk,
-                format!(
-                    "[disk] and [disk.second] both mean {}, and a mirror needs two disks",
-                    twice.path
-                ),
-                "change one of the two so that it means the other disk",
-            ));
-        } else {
-            taken.extend(matching);
-        }
+    for (_, _, looked) in looked(choice, disks, medium, uses) {
+        taken.extend(looked.taken);
+        problems.extend(looked.problems);
     }
     if problems.is_empty() {
         Ok(taken)
@@ -362,15 +361,22 @@ fn layouts(
 }
 
 /// Why each disk is the one that the operator means or not, apart from what is on it.
-pub fn matches(choice: &DiskChoice, disks: &[Disk]) -> Vec<MatchGroup> {
-    let group = |wish: Wish<'_>| {
-        let wanted = match wish.count {
-            1 => format!("The disk that {} asks for", wish.section),
-            _ => format!("The two disks that {} asks for", wish.section),
-        };
-        wish.group(wanted, disks)
-    };
-    wishes(choice).into_iter().map(group).collect()
+pub(super) fn matches<'d>(
+    choice: &DiskChoice,
+    disks: &'d [Disk],
+    medium: Option<&str>,
+    uses: &mut Uses<'d>,
+) -> Vec<MatchGroup> {
+    looked(choice, disks, medium, uses)
+        .into_iter()
+        .map(|(count, section, looked)| {
+            let wanted = match count {
+                1 => format!("The disk that {section} asks for"),
+                _ => format!("The two disks that {section} asks for"),
+            };
+            looked.group(wanted, count)
+        })
+        .collect()
 }
 
 /// Why the disk cannot be installed to although an operator names it; empty when it can.

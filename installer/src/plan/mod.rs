@@ -5,8 +5,10 @@ mod contents;
 mod describe;
 mod describe_upgrade;
 mod disk;
+mod fingerprint;
 mod hcl;
 mod hook;
+mod interfaces;
 mod keep;
 mod matches;
 mod network;
@@ -27,11 +29,12 @@ pub use keep::{KeptStorage, kept_storage};
 pub use matches::{MatchGroup, Matches};
 pub use network::choose as choose_network;
 pub use network_plan::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
-pub use planned::{Planned, decide};
+pub use planned::{Planned, check, decide};
 pub use problem::{About, DiskVerdict, PlanProblem, PlanProblems};
 pub use secure_boot::{SWITCH_ON, SecureBoot};
 pub use storage::{StorageDisk, StoragePlan};
 pub use upgrade::{OpenedPartition, Refusal, UpgradePlan, UpgradedHost, upgradable};
+pub use wish::join_paths;
 
 use crate::choices::{After, Choices, HclPolicy, StorageKind};
 use crate::values::{
@@ -39,7 +42,6 @@ use crate::values::{
 };
 use release::Manifest;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use slots::{Console, ExtraOptions, Layout};
 use steps::Secrets;
 
@@ -215,10 +217,16 @@ pub struct BootPlan {
     pub enroll_keys: bool,
     /// Console of loader, hypervisor and kernel.
     pub console: Console,
+    /// True when it is where the installer is seen, as the answers name none.
+    #[serde(skip)]
+    pub console_follows: bool,
     /// What is added to the command lines of hypervisor and kernel.
     #[serde(skip_serializing_if = "ExtraOptions::is_empty")]
     pub options: ExtraOptions,
 }
+
+/// What [`SystemPlan::root_password`] says where there is none.
+pub const NO_PASSWORD: &str = "none";
 
 /// Who the host is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -227,7 +235,7 @@ pub struct SystemPlan {
     pub hostname: Hostname,
     /// Time zone.
     pub timezone: Timezone,
-    /// How root may log in with a password: the hash method, or `none`.
+    /// How root may log in with a password: the hash method, or [`NO_PASSWORD`].
     pub root_password: String,
     /// Keys that may log in as root.
     pub ssh_keys: Vec<SshKey>,
@@ -366,15 +374,11 @@ impl Plan {
         serde_json::to_string_pretty(self)
     }
 
-    /// SHA-256 of [`Plan::to_json`] without the warnings, lowercase hexadecimal.
+    /// SHA-256 of what the plan does to which disks and interfaces, lowercase hexadecimal.
     ///
-    /// A plan has no random parts, so the same release, facts and choices give the same hash on every machine. Warnings
-    /// change nothing of what happens, and some depend on the clock or the keys of the machine that looks.
+    /// A plan has no random parts, and names that the kernel gives anew at each boot do not count: the same release, machine and
+    /// choices give the same hash wherever and whenever it is asked for. See docs/adr/0036-what-the-hash-of-a-plan-covers.md.
     pub fn hash(&self) -> Result<String, serde_json::Error> {
-        let silent = Plan {
-            warnings: Vec::new(),
-            ..self.clone()
-        };
-        Ok(hex::encode(Sha256::digest(silent.to_json()?)))
+        fingerprint::of_plan(self)
     }
 }

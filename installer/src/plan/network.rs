@@ -1,15 +1,15 @@
 //! Which interfaces the plan puts below the bridges.
 
+use super::interfaces::{Interfaces, has_mac, no_wired, words};
 use super::matches::MatchGroup;
-use super::problem::{About, DiskVerdict, PlanProblem};
+use super::problem::{About, PlanProblem};
 use super::{BondPlan, BridgePlan, InterfacePlan, NetworkPlan, VlanPlan};
 use crate::choices::{
     BondMode, BridgeChoice, InterfaceChoice, NameChoice, NetworkChoice, UplinkChoice,
 };
 use crate::values::Mac;
 use hcl_checker::Known;
-use hcl_checker::facts::{Nic, NicKind, natural};
-use std::iter;
+use hcl_checker::facts::Nic;
 
 /// The networks that the operator means, or everything that is in the way.
 pub fn choose(
@@ -17,18 +17,9 @@ pub fn choose(
     nics: &[Nic],
     warnings: &mut Vec<String>,
 ) -> Result<NetworkPlan, Vec<PlanProblem>> {
-    let mut wired: Vec<&Nic> = nics
-        .iter()
-        .filter(|nic| nic.kind == Known::Value(NicKind::Ethernet))
-        .collect();
-    wired.sort_by_cached_key(|nic| natural(&nic.name));
-    if wired.is_empty() {
-        return Err(vec![PlanProblem::new(
-            About::Network,
-            "this machine has no wired network interface that the kernel knows",
-            "check that the card is seated and enabled in the firmware setup, and that its driver is there",
-        )
-        .with(nics.iter().map(|nic| candidate(nic, vec!["it is not wired Ethernet".into()])).collect())]);
+    let machine = Interfaces::of(choice, nics);
+    if machine.wired.is_empty() {
+        return Err(vec![no_wired(&machine)]);
     }
     let mut draft = Draft {
         plan: NetworkPlan {
@@ -39,25 +30,11 @@ pub fn choose(
         },
         problems: Vec::new(),
     };
-    let all = || iter::once(&choice.management).chain(&choice.bridges);
-    // An interface that was named for something else is not taken where the choice is free.
-    let named: Vec<&str> = all()
-        .flat_map(|bridge| bridge.uplink.interfaces())
-        .filter(|interface| **interface != InterfaceChoice::Auto)
-        .filter_map(|interface| find(interface, &wired).ok())
-        .map(|(nic, _)| nic.name.as_str())
-        .collect();
-    let free: Vec<&Nic> = wired
-        .iter()
-        .copied()
-        .filter(|nic| !named.contains(&nic.name.as_str()))
-        .collect();
-    let free = if free.is_empty() { &wired } else { &free };
-    for bridge in all() {
-        draft.add(bridge, &wired, free);
+    for bridge in choice.all() {
+        draft.add(bridge, &machine);
     }
     for name in &choice.names {
-        draft.name(name, &wired);
+        draft.name(name, &machine);
     }
     draft.warn(nics, warnings);
     if draft.problems.is_empty() {
@@ -67,82 +44,47 @@ pub fn choose(
     }
 }
 
-/// Why each interface is the one that a bridge means or not.
+/// Why each interface is the one that a bridge means or not. Whether the bridges go together only a plan tells.
 pub fn matches(choice: &NetworkChoice, nics: &[Nic]) -> Vec<MatchGroup> {
-    let mut sorted: Vec<&Nic> = nics.iter().collect();
-    sorted.sort_by_cached_key(|nic| natural(&nic.name));
-    let wired = |nic: &&Nic| nic.kind == Known::Value(NicKind::Ethernet);
-    let all: Vec<&Nic> = sorted.iter().copied().filter(wired).collect();
-    let mut groups = Vec::new();
-    for bridge in iter::once(&choice.management).chain(&choice.bridges) {
-        for interface in bridge.uplink.interfaces() {
-            let taken = match interface {
-                InterfaceChoice::Auto => automatic(&all).ok().map(|(nic, _)| nic.name.clone()),
-                _ => None,
-            };
+    let machine = Interfaces::of(choice, nics);
+    let below = choice.all().flat_map(|bridge| {
+        let interfaces = bridge.uplink.interfaces().iter();
+        interfaces.map(move |interface| {
             let wanted = match (interface, words(interface)) {
                 (InterfaceChoice::Auto, (free, _)) => free,
                 (_, (_, named)) => named,
             };
-            let candidates = sorted
-                .iter()
-                .map(|nic| {
-                    let mut reasons = Vec::new();
-                    if !wired(nic) {
-                        reasons.push("it is not wired Ethernet".to_owned());
-                    }
-                    reasons.extend(mismatch(interface, nic, taken.as_deref()));
-                    candidate(nic, reasons)
-                })
-                .collect();
-            groups.push(MatchGroup {
-                wanted: format!("The interface below {}: {wanted}", bridge.name),
+            (
+                format!("The interface below {}: {wanted}", bridge.name),
+                interface.clone(),
+                None,
+            )
+        })
+    });
+    let named = choice.names.iter().map(|name| {
+        let wanted = format!(
+            "The interface that is called {}: with the address {}",
+            name.name, name.mac
+        );
+        (wanted, InterfaceChoice::Mac(name.mac), Some(name))
+    });
+    below
+        .chain(named)
+        .map(|(wanted, interface, name)| {
+            let (taken, candidates) = machine.look(&interface);
+            let problem = match name {
+                Some(name) => machine.named(name).err(),
+                None if machine.wired.is_empty() => Some(no_wired(&machine)),
+                None => taken.err(),
+            };
+            MatchGroup {
+                wanted,
                 count: 1,
                 candidates,
-            });
-        }
-    }
-    groups
-}
-
-/// Why `nic` is not the interface that is meant. `taken` is the one that is taken where the choice is free.
-fn mismatch(choice: &InterfaceChoice, nic: &Nic, taken: Option<&str>) -> Option<String> {
-    let shown = |known: &Known<String>| known.value().cloned().unwrap_or("not known".into());
-    match choice {
-        InterfaceChoice::Auto if taken == Some(nic.name.as_str()) => None,
-        InterfaceChoice::Auto if nic.carrier == Known::Value(true) => {
-            taken.map(|taken| format!("it has a link, and so has {taken}, which comes first"))
-        }
-        InterfaceChoice::Auto => Some("it is not known to have a link".to_owned()),
-        InterfaceChoice::Name(name) if *name == nic.name => None,
-        InterfaceChoice::Name(name) => Some(format!("its name is {}, not {name}", nic.name)),
-        InterfaceChoice::Mac(mac) if has_mac(nic, *mac) => None,
-        InterfaceChoice::Mac(mac) => {
-            let known = match nic.permanent_mac.value() {
-                Some(mac) => mac.clone(),
-                None => shown(&nic.mac),
-            };
-            Some(format!("its address is {known}, not {mac}"))
-        }
-        InterfaceChoice::Pci(address) if nic.pci_address.value() == Some(address) => None,
-        InterfaceChoice::Pci(address) => Some(format!(
-            "its PCI address is {}, not {address}",
-            shown(&nic.pci_address)
-        )),
-    }
-}
-
-/// What an interface is called in the answers, and what is wanted by that.
-fn words(choice: &InterfaceChoice) -> (String, String) {
-    match choice {
-        InterfaceChoice::Auto => (
-            "the only one, or the first with a link".to_owned(),
-            "with a link".to_owned(),
-        ),
-        InterfaceChoice::Name(name) => (name.clone(), format!("named {name}")),
-        InterfaceChoice::Mac(mac) => (mac.to_string(), format!("with the address {mac}")),
-        InterfaceChoice::Pci(address) => (address.clone(), format!("at the PCI address {address}")),
-    }
+                problems: problem.into_iter().collect(),
+            }
+        })
+        .collect()
 }
 
 /// A plan that grows bridge by bridge.
@@ -157,15 +99,21 @@ impl Draft {
             .push(PlanProblem::new(About::Network, message, advice));
     }
 
-    fn add(&mut self, bridge: &BridgeChoice, wired: &[&Nic], free: &[&Nic]) {
+    fn add(&mut self, bridge: &BridgeChoice, machine: &Interfaces<'_>) {
+        if machine.wired.iter().any(|nic| nic.name == bridge.name) {
+            self.problem(
+                format!(
+                    "`{}` is the name of a bridge and of an interface of this machine",
+                    bridge.name
+                ),
+                "choose another `name` in [[network.bridge]]",
+            );
+            return;
+        }
         let mut members = Vec::new();
         let mut chosen = String::new();
         for interface in bridge.uplink.interfaces() {
-            let found = match interface {
-                InterfaceChoice::Auto => automatic(free),
-                named => find(named, wired),
-            };
-            match found.and_then(|(nic, why)| Ok((interface_plan(nic, wired)?, why))) {
+            match machine.look(interface).0 {
                 Ok((interface, why)) => {
                     members.push(interface);
                     if chosen.is_empty() {
@@ -310,20 +258,9 @@ impl Draft {
         }
     }
 
-    fn name(&mut self, choice: &NameChoice, wired: &[&Nic]) {
-        if !wired.iter().any(|nic| has_mac(nic, choice.mac)) {
-            let candidates = wired.iter().map(|nic| candidate(nic, Vec::new())).collect();
-            self.problems.push(
-                PlanProblem::new(
-                    About::Network,
-                    format!(
-                        "`{}` is the name for an interface with the address {}, and there is none",
-                        choice.name, choice.mac
-                    ),
-                    "change `mac` in [[network.name]] to the address of one of these:",
-                )
-                .with(candidates),
-            );
+    fn name(&mut self, choice: &NameChoice, machine: &Interfaces<'_>) {
+        if let Err(problem) = machine.named(choice) {
+            self.problems.push(problem);
             return;
         }
         let taken = self
@@ -331,7 +268,8 @@ impl Draft {
             .bridges
             .iter()
             .any(|bridge| bridge.name == choice.name)
-            || wired
+            || machine
+                .wired
                 .iter()
                 .any(|nic| nic.name == choice.name && !has_mac(nic, choice.mac));
         if taken {
@@ -361,113 +299,5 @@ impl Draft {
                 warnings.push(format!("{name} has no link"));
             }
         }
-    }
-}
-
-/// The interface that is meant, and why.
-fn find<'n>(choice: &InterfaceChoice, wired: &[&'n Nic]) -> Result<(&'n Nic, String), PlanProblem> {
-    if *choice == InterfaceChoice::Auto {
-        return automatic(wired);
-    }
-    let (named, wanted) = words(choice);
-    let is = |nic: &&Nic| match choice {
-        InterfaceChoice::Auto => false,
-        InterfaceChoice::Name(name) => nic.name == *name,
-        InterfaceChoice::Mac(mac) => has_mac(nic, *mac),
-        InterfaceChoice::Pci(address) => nic.pci_address.value() == Some(address),
-    };
-    let found: Vec<&Nic> = wired.iter().copied().filter(is).collect();
-    Ok((
-        one(&found, wired, &wanted)?,
-        format!("the answers name {named}"),
-    ))
-}
-
-fn interface_plan(nic: &Nic, wired: &[&Nic]) -> Result<InterfacePlan, PlanProblem> {
-    let parse = |known: &Known<String>| known.value().and_then(|mac| Mac::parse(mac).ok());
-    let (mac, permanent) = match (parse(&nic.permanent_mac), parse(&nic.mac)) {
-        (Some(mac), _) => (mac, true),
-        (None, Some(mac)) => (mac, false),
-        (None, None) => {
-            return Err(PlanProblem::new(
-                About::Network,
-                format!("the hardware address of {} is not known", nic.name),
-                "choose another interface in [network]",
-            )
-            .with(wired.iter().map(|nic| candidate(nic, Vec::new())).collect()));
-        }
-    };
-    Ok(InterfacePlan {
-        interface: nic.name.clone(),
-        mac,
-        permanent,
-        bond: None,
-    })
-}
-
-fn automatic<'n>(wired: &[&'n Nic]) -> Result<(&'n Nic, String), PlanProblem> {
-    if let [only] = wired {
-        return Ok((only, "it is the only one".to_owned()));
-    }
-    match wired.iter().find(|nic| nic.carrier == Known::Value(true)) {
-        Some(nic) => Ok((
-            nic,
-            format!("it is the first of {} by name that has a link", wired.len()),
-        )),
-        None => Err(PlanProblem::new(
-            About::Network,
-            format!(
-                "none of the {} network interfaces is known to have a link",
-                wired.len()
-            ),
-            "plug a cable in, or name the interface: `interface = \"...\"` in [network]",
-        )
-        .with(wired.iter().map(|nic| candidate(nic, Vec::new())).collect())),
-    }
-}
-
-fn one<'n>(found: &[&'n Nic], wired: &[&'n Nic], wanted: &str) -> Result<&'n Nic, PlanProblem> {
-    let message = match found {
-        [nic] => return Ok(nic),
-        [] => format!("there is no wired network interface {wanted}"),
-        several => format!("there are {} network interfaces {wanted}", several.len()),
-    };
-    let advice = "change `interface` in [network] to the name or address of one of these:";
-    let candidates = wired.iter().map(|nic| candidate(nic, Vec::new())).collect();
-    Err(PlanProblem::new(About::Network, message, advice).with(candidates))
-}
-
-fn has_mac(nic: &Nic, mac: Mac) -> bool {
-    let same =
-        |known: &Known<String>| known.value().and_then(|text| Mac::parse(text).ok()) == Some(mac);
-    // The maker's address counts where it is known: the one in use may be another interface's.
-    if nic.permanent_mac.value().is_some() {
-        same(&nic.permanent_mac)
-    } else {
-        same(&nic.mac)
-    }
-}
-
-fn candidate(nic: &Nic, reasons: Vec<String>) -> DiskVerdict {
-    let mac = nic
-        .permanent_mac
-        .value()
-        .or(nic.mac.value())
-        .map_or("no address", String::as_str);
-    let link = match nic.carrier {
-        Known::Value(true) => "link",
-        Known::Value(false) => "no link",
-        _ => "link not known",
-    };
-    let driver = nic.driver.value().map_or("", String::as_str);
-    let description = [mac, driver, link]
-        .into_iter()
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(", ");
-    DiskVerdict {
-        name: nic.name.clone(),
-        description,
-        reasons,
     }
 }

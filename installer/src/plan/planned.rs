@@ -1,10 +1,10 @@
 //! What the choices come to: an installation, or an upgrade of the host that is there.
 
-use super::build::Input;
-use super::{Plan, PlanProblems, UpgradePlan, build, upgrade};
-use crate::choices::After;
+use super::build::{self, Input, build};
+use super::{Plan, PlanProblems, UpgradePlan, fingerprint, upgrade};
+use crate::choices::{After, Choices};
+use hcl_checker::facts::Facts;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// What will be done. Serializes as the plan itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +22,19 @@ pub fn decide(input: &Input<'_>) -> Result<Planned, PlanProblems> {
     match upgrade::build(input) {
         Some(plan) => plan.map(|plan| Planned::Upgrade(Box::new(plan))),
         None => build(input).map(|plan| Planned::Install(Box::new(plan))),
+    }
+}
+
+/// What stands in the way whatever the release is, and the warnings where nothing does. What the compatibility list says, and whether
+/// a host can get the release, only [`decide`] tells.
+pub fn check(
+    facts: &Facts,
+    choices: &Choices,
+    medium: Option<&str>,
+) -> Result<Vec<String>, PlanProblems> {
+    match upgrade::check(facts, choices, medium) {
+        Some(checked) => checked,
+        None => build::check(facts, choices, medium),
     }
 }
 
@@ -81,11 +94,12 @@ impl Planned {
         serde_json::to_string_pretty(self)
     }
 
-    /// SHA-256 of [`Planned::to_json`] without the warnings, lowercase hexadecimal; see [`Plan::hash`].
+    /// SHA-256 of what is done to which disks and interfaces, lowercase hexadecimal; see [`Plan::hash`].
     pub fn hash(&self) -> Result<String, serde_json::Error> {
-        let mut silent = self.clone();
-        silent.warnings_mut().clear();
-        Ok(hex::encode(Sha256::digest(silent.to_json()?)))
+        match self {
+            Planned::Install(plan) => plan.hash(),
+            Planned::Upgrade(plan) => fingerprint::of_upgrade(plan),
+        }
     }
 
     /// The plan in lines for people, without secrets.

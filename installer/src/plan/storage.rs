@@ -1,12 +1,12 @@
 //! Which disks become storage repositories of their own.
 
+use super::DiskIdentity;
 use super::contents::{contents, holds_bedplate, slots_on, uses};
 use super::disk::identity_of;
 use super::keep::{KeptStorage, kept_storage};
 use super::matches::MatchGroup;
 use super::problem::{About, PlanProblem};
-use super::wish::{Wish, verdict};
-use super::{DiskIdentity, DiskPlan};
+use super::wish::{Uses, Wish, verdict};
 use crate::choices::{StorageChoice, StorageKind};
 use crate::values::StorageName;
 use hcl_checker::Known;
@@ -51,41 +51,21 @@ fn wish(choice: &StorageChoice) -> Wish<'_> {
     }
 }
 
-/// The storage repositories, or all that is in the way. `host` is where the host itself goes, where that is known.
-pub fn choose(
+/// The storage repositories, or all that is in the way. `uses` knows the disks that the host itself is meant to have.
+pub(super) fn choose<'d>(
     choices: &[StorageChoice],
-    disks: &[Disk],
+    disks: &'d [Disk],
     medium: Option<&str>,
-    host: Option<&DiskPlan>,
+    uses: &mut Uses<'d>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<StoragePlan>, Vec<PlanProblem>> {
     let mut problems = Vec::new();
     let mut plans = Vec::new();
-    let mut taken: Vec<(String, String)> = host
-        .into_iter()
-        .flat_map(DiskPlan::members)
-        .map(|(identity, _)| (identity.path.clone(), "[disk]".to_owned()))
-        .collect();
     for choice in choices {
-        let wish = wish(choice);
-        let found = match wish.taken(disks, medium) {
-            Ok(found) => found,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
+        let looked = uses.take(&wish(choice), disks, medium);
+        problems.extend(looked.problems);
         let mut members = Vec::new();
-        for disk in found {
-            if let Some((_, section)) = taken.iter().find(|(path, _)| *path == disk.path) {
-                problems.push(PlanProblem::new(
-                    About::Disk,
-                    format!("{section} and {} both mean {}", wish.section, disk.path),
-                    "change one of the two so that it means another disk",
-                ));
-                continue;
-            }
-            taken.push((disk.path.clone(), wish.section.clone()));
+        for disk in looked.taken {
             if choice.keep {
                 let kept = keep(choice, disk).map_err(|problem| problems.push(problem));
                 members.extend(kept);
@@ -238,7 +218,12 @@ fn inspect(
 }
 
 /// Why each disk belongs to each storage repository or not.
-pub fn matches(choices: &[StorageChoice], disks: &[Disk]) -> Vec<MatchGroup> {
+pub(super) fn matches<'d>(
+    choices: &[StorageChoice],
+    disks: &'d [Disk],
+    medium: Option<&str>,
+    uses: &mut Uses<'d>,
+) -> Vec<MatchGroup> {
     choices
         .iter()
         .map(|choice| {
@@ -247,7 +232,7 @@ pub fn matches(choices: &[StorageChoice], disks: &[Disk]) -> Vec<MatchGroup> {
                 1 => format!("The disk that {} asks for", wish.section),
                 n => format!("The {n} disks that {} asks for", wish.section),
             };
-            wish.group(wanted, disks)
+            uses.take(&wish, disks, medium).group(wanted, choice.count)
         })
         .collect()
 }

@@ -2,11 +2,11 @@
 
 use super::contents::{holds_bedplate, uses};
 use super::problem::{About, PlanProblem, PlanProblems};
-use super::wish::verdict;
+use super::wish::{Uses, verdict};
 use super::{DiskIdentity, HclPlan, Input, ReleasePlan, SourcePlan, WebhookPlan, disk, hcl, hook};
-use crate::choices::After;
+use crate::choices::{After, Choices, DiskChoice};
 use hcl_checker::Known;
-use hcl_checker::facts::{BedplateHost, Disk, Partition};
+use hcl_checker::facts::{BedplateHost, Disk, Facts, Partition};
 use release::is_older;
 use serde::{Serialize, Serializer};
 use slots::PartitionKind;
@@ -101,36 +101,8 @@ fn by_name<S: Serializer>(kind: &PartitionKind, serializer: S) -> Result<S::Ok, 
 /// # Errors
 /// Says why not, and what to do.
 pub fn upgradable(disk: &Disk, version: &str, root_hash: &str) -> Result<UpgradedHost, Refusal> {
-    let path = &disk.path;
-    if disk.partitions.iter().any(is_mirrored) {
-        return Err(Refusal::new(
-            format!("{path} is one half of a mirror, and an upgrade from a medium knows one disk"),
-            BY_HOTFIX,
-        ));
-    }
-    let host = match &disk.host {
-        Known::Value(host) => host,
-        Known::Absent => {
-            return Err(Refusal::new(
-                format!("{path} holds slots of Bedplate and no host"),
-                "install anew, with `wipe = true` and `reinstall = true` in place of `upgrade`",
-            ));
-        }
-        Known::Unknown(unknown) => {
-            return Err(Refusal::new(
-                format!("what runs on {path} is not known: {}", unknown.reason),
-                "start the host from its disk and see that it is good; facts in a file are those of `installer facts` in the \
-                 live system",
-            ));
-        }
-    };
-    let slot = slot(host).ok_or_else(|| {
-        Refusal::new(
-            format!("the facts about the host on {path} make no sense"),
-            "take the facts anew in the live system, with `installer facts`",
-        )
-    })?;
-    let name = host_words(host.hostname.as_deref(), path);
+    let (host, slot) = host_on(disk)?;
+    let name = host_words(host.hostname.as_deref(), &disk.path);
     if host.root_hash == root_hash {
         return Err(Refusal::new(
             format!("{name} runs Bedplate {version} already, which is the release of this medium"),
@@ -164,6 +136,40 @@ pub fn upgradable(disk: &Disk, version: &str, root_hash: &str) -> Result<Upgrade
         root_hash: host.root_hash.clone(),
         slot,
     })
+}
+
+/// The host on `disk` that gets some release, and the slot that it runs.
+fn host_on(disk: &Disk) -> Result<(&BedplateHost, PartitionKind), Refusal> {
+    let path = &disk.path;
+    if disk.partitions.iter().any(is_mirrored) {
+        return Err(Refusal::new(
+            format!("{path} is one half of a mirror, and an upgrade from a medium knows one disk"),
+            BY_HOTFIX,
+        ));
+    }
+    let host = match &disk.host {
+        Known::Value(host) => host,
+        Known::Absent => {
+            return Err(Refusal::new(
+                format!("{path} holds slots of Bedplate and no host"),
+                "install anew, with `wipe = true` and `reinstall = true` in place of `upgrade`",
+            ));
+        }
+        Known::Unknown(unknown) => {
+            return Err(Refusal::new(
+                format!("what runs on {path} is not known: {}", unknown.reason),
+                "start the host from its disk and see that it is good; facts in a file are those of `installer facts` in the \
+                 live system",
+            ));
+        }
+    };
+    let slot = slot(host).ok_or_else(|| {
+        Refusal::new(
+            format!("the facts about the host on {path} make no sense"),
+            "take the facts anew in the live system, with `installer facts`",
+        )
+    })?;
+    Ok((host, slot))
 }
 
 /// Why a host is not upgraded.
@@ -212,51 +218,103 @@ fn host_words(hostname: Option<&str>, path: &str) -> String {
 /// The plan of an upgrade, or all that is in the way. None where the answers ask for none, or no disk that they mean holds
 /// Bedplate: then it is an installation.
 pub(super) fn build(input: &Input<'_>) -> Option<Result<UpgradePlan, PlanProblems>> {
-    let choices = input.choices;
-    if !choices.disk.upgrade {
-        return None;
-    }
     let disks = input.facts.disks.value()?;
-    // What is wrong with the choice of the disk is told by the plan of an installation.
-    let taken = disk::taken(&choices.disk, disks, input.medium).ok()?;
-    if !taken.iter().any(|disk| holds_bedplate(disk)) {
-        return None;
-    }
+    let taken = wanted(&input.choices.disk, disks, input.medium)?;
     Some(plan(input, &taken).map_err(PlanProblems))
 }
 
-fn plan(input: &Input<'_>, taken: &[&Disk]) -> Result<UpgradePlan, Vec<PlanProblem>> {
-    let (choices, release) = (input.choices, input.release);
-    let about = |message: String, advice: &str| {
-        let candidates = taken.iter().map(|disk| verdict(disk, Vec::new()));
-        PlanProblem::new(About::Disk, message, advice).with(candidates.collect())
+/// The disks that an upgrade is about; none where it is an installation, which then also tells what is wrong with the choice of
+/// the disk.
+pub(super) fn wanted<'d>(
+    choice: &DiskChoice,
+    disks: &'d [Disk],
+    medium: Option<&str>,
+) -> Option<Vec<&'d Disk>> {
+    if !choice.upgrade {
+        return None;
+    }
+    let taken = disk::taken(choice, disks, medium, &mut Uses::default()).ok()?;
+    taken
+        .iter()
+        .any(|disk| holds_bedplate(disk))
+        .then_some(taken)
+}
+
+/// What stands in the way of an upgrade whatever the release is; otherwise as [`build`].
+pub(super) fn check(
+    facts: &Facts,
+    choices: &Choices,
+    medium: Option<&str>,
+) -> Option<Result<Vec<String>, PlanProblems>> {
+    let taken = wanted(&choices.disk, facts.disks.value()?, medium)?;
+    let problems = match taken.as_slice() {
+        [disk] => {
+            let (mut problems, _, _) = ready(disk);
+            let host = host_on(disk).err();
+            problems.extend(host.map(|refusal| about(&taken, refusal.reason, refusal.advice)));
+            problems
+        }
+        _ => vec![two_disks(&taken)],
     };
-    let [disk] = taken else {
-        let message = "[disk] means two disks, and an upgrade from a medium knows one".to_owned();
-        return Err(vec![about(message, BY_HOTFIX)]);
-    };
+    Some(match problems.is_empty() {
+        true => Ok(Vec::new()),
+        false => Err(PlanProblems(problems)),
+    })
+}
+
+fn about(taken: &[&Disk], message: String, advice: &str) -> PlanProblem {
+    let candidates = taken.iter().map(|disk| verdict(disk, Vec::new()));
+    PlanProblem::new(About::Disk, message, advice).with(candidates.collect())
+}
+
+fn two_disks(taken: &[&Disk]) -> PlanProblem {
+    let message = "[disk] means two disks, and an upgrade from a medium knows one".to_owned();
+    about(taken, message, BY_HOTFIX)
+}
+
+/// What is wrong with the disk itself, and what is known about it.
+fn ready(
+    disk: &Disk,
+) -> (
+    Vec<PlanProblem>,
+    Option<DiskIdentity>,
+    Option<Vec<OpenedPartition>>,
+) {
     let mut problems = Vec::new();
-    let mut warnings = Vec::new();
     if disk.is_in_use() {
         problems.push(about(
+            &[disk],
             format!("{} is in use: {}", disk.path, uses(disk).join(", ")),
             "stop what uses it",
         ));
     }
-    let root_hash = &release.root.verity.root_hash;
-    let host = upgradable(disk, &release.version, root_hash)
-        .map_err(|refusal| problems.push(about(refusal.reason, refusal.advice)));
     let identity = disk::identity_of(disk).map_err(|reason| {
         problems.push(about(
+            &[disk],
             reason,
             "look at the disk's cable and at `dmesg`, and take the facts anew",
         ));
     });
     let partitions = opened(disk).map_err(|reason| {
         problems.push(about(
+            &[disk],
             reason,
             "the partition table is not as this release makes it: install anew, or apply the release as a hotfix",
         ));
+    });
+    (problems, identity.ok(), partitions.ok())
+}
+
+fn plan(input: &Input<'_>, taken: &[&Disk]) -> Result<UpgradePlan, Vec<PlanProblem>> {
+    let (choices, release) = (input.choices, input.release);
+    let [disk] = taken else {
+        return Err(vec![two_disks(taken)]);
+    };
+    let mut warnings = Vec::new();
+    let (mut problems, identity, partitions) = ready(disk);
+    let root_hash = &release.root.verity.root_hash;
+    let host = upgradable(disk, &release.version, root_hash).map_err(|refusal| {
+        problems.push(about(taken, refusal.reason, refusal.advice));
     });
     let name = disk.path.trim_start_matches("/dev/");
     let hcl = hcl::decide(&(input.judge)(&[name]), &choices.hcl, &mut warnings)
@@ -267,7 +325,7 @@ fn plan(input: &Input<'_>, taken: &[&Disk]) -> Result<UpgradePlan, Vec<PlanProbl
                 .to_owned(),
         );
     }
-    let (Ok(host), Ok(identity), Ok(partitions), Ok(hcl), true) =
+    let (Ok(host), Some(identity), Some(partitions), Ok(hcl), true) =
         (host, identity, partitions, hcl, problems.is_empty())
     else {
         return Err(problems);

@@ -5,7 +5,7 @@ use super::problem::{About, DiskVerdict, PlanProblem};
 use crate::selector::DiskSelector;
 use crate::values::show_size;
 use hcl_checker::Known;
-use hcl_checker::facts::{Disk, DiskKind, Partition, Transport};
+use hcl_checker::facts::{Disk, DiskKind, Facts, Partition};
 use slots::names::{ANSWER_LABEL, ISO_LABEL_PREFIX};
 
 /// One wish of the answers: what asks for it, the properties, and how many disks must have them.
@@ -40,6 +40,7 @@ impl Wish<'_> {
         let several = self.selects.len() > 1;
         disks
             .iter()
+            .filter(|disk| !is_other_path(disk, disks))
             .map(|disk| {
                 let reasons = match fitting {
                     Some(select) => by(select, disk),
@@ -59,39 +60,96 @@ impl Wish<'_> {
             })
             .collect()
     }
+}
 
-    /// The disks that it means.
-    pub fn taken<'d>(
-        &self,
-        disks: &'d [Disk],
-        medium: Option<&str>,
-    ) -> Result<Vec<&'d Disk>, PlanProblem> {
-        let looked = self.look(disks, medium);
-        let matching: Vec<&Disk> = looked
+/// What was looked at for one wish, and what came of it. Plans and `installer match` both read this.
+pub(super) struct Looked<'d> {
+    /// All disks with the reasons why each is not taken; those without a reason fit.
+    pub candidates: Vec<(&'d Disk, Vec<String>)>,
+    /// The disks that the wish means; nothing where their number is wrong.
+    pub taken: Vec<&'d Disk>,
+    /// What is in the way.
+    pub problems: Vec<PlanProblem>,
+}
+
+impl Looked<'_> {
+    /// For people who write answers.
+    pub fn group(self, wanted: String, count: usize) -> MatchGroup {
+        MatchGroup {
+            wanted,
+            count,
+            candidates: self
+                .candidates
+                .into_iter()
+                .map(|(disk, reasons)| verdict(disk, reasons))
+                .collect(),
+            problems: self.problems,
+        }
+    }
+}
+
+/// Which disks the wishes of the answers took so far, each with what asks for it: a disk has one use.
+#[derive(Default)]
+pub(super) struct Uses<'d>(Vec<(&'d Disk, String)>);
+
+impl<'d> Uses<'d> {
+    /// Takes the disks that `wish` means.
+    pub fn take(&mut self, wish: &Wish<'_>, disks: &'d [Disk], medium: Option<&str>) -> Looked<'d> {
+        let mut candidates = wish.look(disks, medium);
+        let fitting: Vec<&Disk> = candidates
             .iter()
             .filter(|(_, reasons)| reasons.is_empty())
             .map(|(disk, _)| *disk)
             .collect();
-        if matching.is_empty() {
-            Err(none_matches(&looked, self))
-        } else if matching.len() != self.count {
-            Err(wrong_count(&matching, self))
-        } else {
-            Ok(matching)
+        if fitting.len() != wish.count {
+            let problem = match fitting.is_empty() {
+                true => none_matches(&candidates, wish),
+                false => wrong_count(&fitting, wish),
+            };
+            return Looked {
+                candidates,
+                taken: Vec::new(),
+                problems: vec![problem],
+            };
+        }
+        let section = &wish.section;
+        let mut problems = Vec::new();
+        let mut taken = Vec::new();
+        for (disk, reasons) in candidates.iter_mut().filter(|one| one.1.is_empty()) {
+            match self.0.iter().find(|(other, _)| other.path == disk.path) {
+                Some((_, first)) => {
+                    reasons.push(format!("{first} means it already, and a disk has one use"));
+                    problems.push(PlanProblem::new(
+                        About::Disk,
+                        format!("{first} and {section} both mean {}", disk.path),
+                        "change one of the two so that it means another disk",
+                    ));
+                }
+                None => taken.push(*disk),
+            }
+        }
+        self.0
+            .extend(taken.iter().map(|disk| (*disk, section.clone())));
+        Looked {
+            candidates,
+            taken,
+            problems,
         }
     }
+}
 
-    /// What was looked at, for people who write answers.
-    pub fn group(&self, wanted: String, disks: &[Disk]) -> MatchGroup {
-        MatchGroup {
-            wanted,
-            count: self.count,
-            candidates: self
-                .look(disks, None)
-                .into_iter()
-                .map(|(disk, reasons)| verdict(disk, reasons))
-                .collect(),
-        }
+/// True for a disk that is another path to one that stands before it: that one is shown for both.
+pub fn is_other_path(disk: &Disk, disks: &[Disk]) -> bool {
+    let mut before = disks.iter().take_while(|other| other.path != disk.path);
+    // The paths tell of each other.
+    disk.has_other_devices() && before.any(|other| disk.paths.contains(&other.name))
+}
+
+/// Leaves one of several paths to the same disk in the facts: what people choose from are disks.
+pub fn join_paths(facts: &mut Facts) {
+    if let Known::Value(disks) = &mut facts.disks {
+        let all = disks.clone();
+        disks.retain(|disk| !is_other_path(disk, &all));
     }
 }
 
@@ -109,8 +167,7 @@ pub(super) fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<Strin
             "it holds \"{volume}\", what installations are made from, and is not named by path, serial number or world wide name"
         ));
     }
-    // NVMe joins its paths by itself: there the paths are controllers of one disk.
-    if !disk.paths.is_empty() && disk.transport != Known::Value(Transport::Nvme) {
+    if disk.has_other_devices() {
         reasons.push(format!(
             "it is one of several paths to the same disk (also {}), and disks with several paths are not supported yet: leave one path \
              connected, or choose another disk",

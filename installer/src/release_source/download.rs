@@ -2,6 +2,7 @@
 //! has, each limited in size; from then on sizes are signed.
 
 use crate::choices::SourceChoice;
+use crate::values::show_size;
 use release::{
     Artifact, Error, Expiry, ExtraFiles, MAX_ALL_METADATA, MAX_METADATA, METADATA_DIR,
     MetadataError, OpenRelease, Policy, Repository, Source, TARGETS_DIR, fetch_metadata,
@@ -148,10 +149,10 @@ pub fn download(
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let size = release.info(artifact).size;
         tell(format!(
-            "fetching {} of release {} from {shown}, {} MiB",
+            "fetching {} of release {} from {shown}, {}",
             artifact.target_name(),
             release.manifest.version,
-            size.div_ceil(1024 * 1024)
+            show_size(size)
         ));
         let fetch = Download {
             max_bytes: size,

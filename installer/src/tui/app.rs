@@ -8,7 +8,7 @@ use super::run_view::RunView;
 use super::screens::{self, Screen};
 use crate::choices::{After, Choices};
 use crate::license_check::LicenseCheck;
-use crate::plan::{About, Plan, PlanProblems, Planned};
+use crate::plan::{About, Plan, PlanProblems, Planned, join_paths};
 use hcl_checker::facts::{Disk, Facts};
 use hcl_checker::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -364,7 +364,9 @@ impl App {
                     total: subject.bytes,
                     ms: 0,
                 };
-                self.subject = Some(*subject);
+                let mut subject = *subject;
+                join_paths(&mut subject.facts);
+                self.subject = Some(subject);
                 self.replan(effects);
                 jobs.push(Job::Verify);
             }

@@ -194,7 +194,9 @@ impl StepView {
         match self.state {
             StepState::Waits => String::new(),
             StepState::Failed => "FAILED".to_owned(),
-            StepState::Done { took_ms } => seconds(took_ms),
+            StepState::Done { took_ms } => {
+                steps::report::seconds(took_ms).unwrap_or_else(|| "done".to_owned())
+            }
             StepState::Runs if self.total > 0 => {
                 let left = (self.total.saturating_sub(self.bytes))
                     .checked_div(self.rate)

@@ -3,7 +3,7 @@
 use super::page::cut;
 use super::theme::Glyphs;
 use crate::plan::{SecureBoot, holds_bedplate};
-use crate::values::show_size;
+use crate::values::{show_memory, show_size};
 use hcl_checker::Known;
 use hcl_checker::facts::{Disk, Facts, FirmwareKind};
 
@@ -38,7 +38,7 @@ pub fn machine_lines(facts: &Facts) -> Vec<(&'static str, String)> {
         lines.push(("Processors", processors.join(", ")));
     }
     if let Some(bytes) = facts.memory.total_bytes.value() {
-        lines.push(("Memory", show_size(*bytes)));
+        lines.push(("Memory", show_memory(*bytes)));
     }
     let firmware = match facts.firmware.kind.value() {
         Some(FirmwareKind::Uefi) => "UEFI",

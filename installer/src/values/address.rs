@@ -111,6 +111,15 @@ pub fn check_gateway(text: &str, cidr: Option<Cidr>) -> Result<Ipv4Addr, ValueEr
                 cidr.prefix
             )));
         }
+        // RFC 3021: a network of two addresses has neither.
+        if cidr.prefix < 31 && gateway == cidr.network() {
+            return Err(wrong(
+                "is the address of the network, not of a router in it".into(),
+            ));
+        }
+        if cidr.prefix < 31 && gateway == cidr.broadcast() {
+            return Err(wrong("is the broadcast address of the network".into()));
+        }
     }
     Ok(gateway)
 }
@@ -170,6 +179,10 @@ mod tests {
                 .message
                 .contains("192.0.2.0/24")
         );
-        assert!(check_gateway("192.0.2.10", Some(cidr)).is_err());
+        for bad in ["192.0.2.10", "192.0.2.0", "192.0.2.255"] {
+            assert!(check_gateway(bad, Some(cidr)).is_err(), "{bad} was taken");
+        }
+        let two = Cidr::parse("192.0.2.10/31").unwrap();
+        assert!(check_gateway("192.0.2.11", Some(two)).is_ok());
     }
 }

@@ -41,7 +41,7 @@ pub use password_hash::PasswordHash;
 pub use pin::Pin;
 pub use plan_hash::PlanHash;
 pub use script::Script;
-pub use size::{parse_size, show_size};
+pub use size::{parse_size, show_memory, show_size};
 pub use ssh_key::SshKey;
 pub use storage_name::StorageName;
 pub use timezone::{Timezone, Zones};

@@ -60,6 +60,19 @@ impl PasswordHash {
                 return refuse("has a part that is not `rounds=` with a number from 1000");
             }
         }
+        // Longer salts are cut by crypt(3), whose result is then never this hash (crypt(5)).
+        let salt = middle.last().map_or(0, |salt| salt.len());
+        if matches!(method, "5" | "6") && salt > 16 {
+            return refuse("has a salt of more than 16 characters, so no password would ever fit");
+        }
+        if hash_len == 53 {
+            let cost = middle.first().copied().unwrap_or_default();
+            let digits = cost.len() == 2 && cost.bytes().all(|byte| byte.is_ascii_digit());
+            let fits = |cost: u8| (4..=31).contains(&cost);
+            if !digits || !cost.parse().is_ok_and(fits) {
+                return refuse("has a cost that is not from 04 to 31");
+            }
+        }
         let salted = middle.iter().filter(|field| !field.starts_with("rounds="));
         for field in salted.chain(fields.last()) {
             // A colon or a line break would add fields or lines to /etc/shadow.
@@ -132,6 +145,19 @@ mod tests {
             let error = PasswordHash::parse(bad).unwrap_err();
             assert!(error.advice.contains("openssl passwd -6"), "{error}");
             assert!(bad.is_empty() || bad.len() < 3 || !error.to_string().contains(bad));
+        }
+    }
+
+    /// Complete, and yet no password gives them: the host would have no login.
+    #[test]
+    fn refuses_hashes_that_nothing_fits() {
+        let error = |text: &str| PasswordHash::parse(text).unwrap_err().message;
+        let long = SHA512.replace("saltsalt", "abcdefghijklmnopq");
+        assert!(error(&long).contains("16 characters"));
+        assert!(PasswordHash::parse(&SHA512.replace("saltsalt", "abcdefghijklmnop")).is_ok());
+        for cost in ["99", "3", "+4", "03", "012"] {
+            let hash = format!("$2b${cost}${}", "a".repeat(53));
+            assert!(error(&hash).contains("cost"), "{cost}");
         }
     }
 

@@ -54,9 +54,18 @@ pub fn parse_size(text: &str) -> Result<u64, ValueError> {
     u64::try_from(bytes).map_err(|_| ValueError::new("is larger than any disk", ADVICE))
 }
 
-/// A size in decimal units, as it is printed on the disk: `500.1 GB`.
+/// The size of a disk or of what is on it, in decimal units, as it is printed on the disk: `500.1 GB`.
 pub fn show_size(bytes: u64) -> String {
-    for (name, factor) in UNITS[1..5].iter().rev() {
+    show(bytes, &UNITS[1..5])
+}
+
+/// A size of memory, in binary units, as modules are sold: `64.0 GiB`.
+pub fn show_memory(bytes: u64) -> String {
+    show(bytes, &UNITS[5..])
+}
+
+fn show(bytes: u64, units: &[(&str, u64)]) -> String {
+    for (name, factor) in units.iter().rev() {
         if bytes >= *factor {
             let tenths = u128::from(bytes) * 10 / u128::from(*factor);
             return format!("{}.{} {name}", tenths / 10, tenths % 10);
@@ -100,5 +109,8 @@ mod tests {
         assert_eq!(show_size(500_107_862_016), "500.1 GB");
         assert_eq!(show_size(512), "512 B");
         assert_eq!(show_size(u64::MAX), "18446744.0 TB");
+        assert_eq!(show_memory(64 << 30), "64.0 GiB");
+        assert_eq!(show_memory(512), "512 B");
+        assert_eq!(show_memory(3 << 29), "1.5 GiB");
     }
 }

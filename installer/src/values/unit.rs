@@ -51,6 +51,11 @@ impl Unit {
         NEEDED.iter().any(|needed| self.0.starts_with(needed)) && self.0 != "xendomains.service"
     }
 
+    /// True for the login by ssh (Debian's openssh-server; `sshd` is its other name).
+    pub fn is_ssh(&self) -> bool {
+        ["ssh.service", "sshd.service"].contains(&self.0.as_str())
+    }
+
     /// The name with its kind.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,7 +2,11 @@
 
 use super::ValueError;
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use steps::fetch::shown_url;
+
+/// Longest URL in bytes.
+const LONGEST: usize = 2048;
 
 /// An `http://` or `https://` URL. It may hold credentials, so only [`WebUrl::shown`] may be shown: `Debug` hides the rest.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,9 +27,18 @@ impl WebUrl {
                 "write those as %20 and so on",
             ));
         }
-        if text.len() > 2048 || shown_url(text).ends_with("//") {
-            return Err(ValueError::new("names no server, or is too long", advice));
+        if text.len() > LONGEST {
+            return Err(ValueError::new(
+                "is too long",
+                "write a URL of at most 2048 characters",
+            ));
         }
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let server = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, server)| server);
+        check_server(server).map_err(|message| ValueError::new(message, advice))?;
         Ok(WebUrl(text.to_owned()))
     }
 
@@ -62,6 +75,55 @@ impl WebUrl {
     }
 }
 
+/// Checks host and port of a URL (RFC 3986, section 3.2).
+fn check_server(server: &str) -> Result<(), &'static str> {
+    let (host, port) = match server.strip_prefix('[') {
+        Some(rest) => {
+            let (address, behind) = rest.split_once(']').ok_or("has a `[` without its `]`")?;
+            if address.parse::<Ipv6Addr>().is_err() {
+                return Err("has no IPv6 address between its brackets");
+            }
+            match behind.strip_prefix(':') {
+                Some(port) => ("", Some(port)),
+                None if behind.is_empty() => ("", None),
+                None => return Err("has something behind its `]` that is no port"),
+            }
+        }
+        None => match server.split_once(':') {
+            Some(("", _)) | None if server.is_empty() || server.starts_with(':') => {
+                return Err("names no server");
+            }
+            Some((_, port)) if port.contains(':') => {
+                return Err("has an IPv6 address without brackets, or two ports");
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (server, None),
+        },
+    };
+    let fits = |port: &str| {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        digits && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    if port.is_some_and(|port| !fits(port)) {
+        return Err("has a port that is no number from 1 to 65535");
+    }
+    let label = |label: &str| {
+        let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        !label.is_empty() && label.len() <= 63 && label.chars().all(fine)
+    };
+    // Without brackets; a dot at the end is the root of names.
+    if !host.is_empty() && !host.strip_suffix('.').unwrap_or(host).split('.').all(label) {
+        return Err("has a server name that no server has");
+    }
+    let numbers = host
+        .split('.')
+        .all(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    if !host.is_empty() && numbers && host.parse::<Ipv4Addr>().is_err() {
+        return Err("has an IPv4 address that is not whole");
+    }
+    Ok(())
+}
+
 impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WebUrl({})", self.shown())
@@ -89,8 +151,33 @@ mod tests {
             "https://a b",
             "https://a\"",
             "https://a\n",
+            "https:///path",
+            "https://:443/",
+            "https://u:p@/x",
+            "https://h:0/",
+            "https://h:65536/",
+            "https://h:https/",
+            "https://h:/",
+            "https://a..b/",
+            "https://münchen.example/",
+            "https://192.0.2/",
+            "https://192.0.2.256/",
+            "https://2001:db8::1/",
+            "https://[2001:db8::1/",
+            "https://[host]/",
+            "https://[2001:db8::1]x/",
         ] {
             assert!(WebUrl::parse(bad).is_err(), "{bad:?}");
+        }
+        for good in [
+            "http://h",
+            "https://install.example.org./r",
+            "https://192.0.2.1:8443/r",
+            "https://[2001:db8::1]/r",
+            "https://u:p%40@[2001:db8::1]:8443/r?t=1",
+            "https://1and1.example/x:y@z",
+        ] {
+            assert!(WebUrl::parse(good).is_ok(), "{good:?}");
         }
     }
 }

@@ -80,14 +80,15 @@ fn hook_choice(hook: Hook, path: &str, document: &mut Document<'_>) -> Option<Ho
     };
     let program = program(hook.script, hook.file, hook.sha256, path, document);
     let time_limit_s = hook.time_limit.unwrap_or(TIME_LIMIT);
-    if !(1..=LONGEST).contains(&time_limit_s) {
+    let in_time = (1..=LONGEST).contains(&time_limit_s);
+    if !in_time {
         document.problem_at(
             &format!("{path}.time_limit"),
             format!("`{path}.time_limit` is not from 1 to {LONGEST}"),
             "write seconds, such as 600, or leave the key out",
         );
-        return None;
     }
+    in_time.then_some(())?;
     Some(HookChoice {
         name: name?,
         when: when?,

@@ -72,6 +72,18 @@ pub fn system(
     let locale = optional(document, "system.locale", system.locale, Locale::parse);
     let services = services(system.services.unwrap_or_default(), document);
     let (enable, disable) = services?;
+    if let Some(index) = disable.iter().position(Unit::is_ssh)
+        && fine
+        && root_password.is_none()
+        && !ssh_keys.is_empty()
+    {
+        document.problem_at(
+            &format!("system.services.disable.{index}"),
+            "nobody could log in: [system] gives keys and no password, and keys work by ssh alone",
+            "leave ssh on, or add `root_password_hash` for the console",
+        );
+        fine = false;
+    }
     let choice = SystemChoice {
         hostname: hostname?,
         root_password,

@@ -5,7 +5,7 @@ use super::super::key::Key;
 use super::super::page::{Page, cut};
 use super::super::run_view::{StepState, seconds};
 use super::Screen;
-use crate::values::show_size;
+use crate::values::show_memory;
 use ratatui::text::{Line, Span};
 
 /// What F1 says.
@@ -47,8 +47,8 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
     let load = app.load.map_or(String::new(), |load| {
         format!(
             ", memory {} of {}, load {:.2}",
-            show_size(load.used),
-            show_size(load.total),
+            show_memory(load.used),
+            show_memory(load.total),
             load.one
         )
     });
