@@ -1,12 +1,15 @@
 //! Does a kernel drive a device? Asked of the kernel that will run the machine, which need not be the one that runs now.
 
+mod claims;
 mod compact;
 mod ids;
+mod names;
 
 pub use compact::{CompactError, write as write_compact};
 
 use crate::modalias::{AliasIndex, ModuleTree};
-use ids::DriversByIds;
+use claims::Claims;
+use names::Names;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +30,7 @@ pub struct DriverIndex {
     pub release: String,
     /// Version of the hypervisor that goes with it, where that is told.
     pub xen: Option<String>,
-    aliases: AliasIndex,
+    claims: Claims,
     modules: Modules,
 }
 
@@ -41,12 +44,8 @@ enum Modules {
     },
     /// Those of a list, with the firmware that a module names and the image lacks.
     Listed {
-        /// Sorted.
-        names: Vec<String>,
+        names: Names,
         lacking: BTreeMap<String, Vec<String>>,
-        by_ids: DriversByIds,
-        /// What the numbers of `by_ids` stand for, in the order of the names.
-        drivers: Vec<String>,
     },
 }
 
@@ -76,7 +75,7 @@ impl DriverIndex {
     /// # Errors
     /// The index inside of the program is malformed; a test sees to it that it is not.
     pub fn shipped() -> Result<Self, CompactError> {
-        compact::read(SHIPPED)
+        compact::read_own(SHIPPED)
     }
 
     /// The drivers of the release that this program is part of, in an image or host of it; elsewhere [`Self::shipped`].
@@ -85,8 +84,9 @@ impl DriverIndex {
     /// The index is malformed.
     pub fn of_release() -> Result<Self, CompactError> {
         match std::fs::read_to_string(IN_IMAGE) {
-            Ok(text) => compact::read(&text),
-            Err(_) => Self::shipped(),
+            // A release's own program carries the same one, and need not look whether it is well-formed.
+            Ok(text) if text != SHIPPED => compact::read(&text),
+            Ok(_) | Err(_) => Self::shipped(),
         }
     }
 
@@ -99,7 +99,7 @@ impl DriverIndex {
         Ok(Self {
             release: compact::release_of(folder),
             xen: None,
-            aliases: std::mem::take(&mut tree.aliases),
+            claims: Claims::by_patterns(std::mem::take(&mut tree.aliases)),
             modules: Modules::Folder {
                 folder: folder.to_owned(),
                 tree: Box::new(tree),
@@ -118,12 +118,10 @@ impl DriverIndex {
         Self {
             release,
             xen: None,
-            aliases,
+            claims: Claims::by_patterns(aliases),
             modules: Modules::Listed {
                 names: names.into_iter().collect(),
                 lacking,
-                by_ids: DriversByIds::default(),
-                drivers: Vec::new(),
             },
         }
     }
@@ -134,28 +132,8 @@ impl DriverIndex {
     ///
     /// An alias is no proof: depmod may have run before the file was left out of an image, so the file is looked for.
     pub fn drivers(&self, modalias: &str) -> Vec<Driver> {
-        let found = self.aliases.lookup(modalias);
-        let mut found: Vec<(&str, bool)> = found
-            .into_iter()
-            .map(|found| (found.module, found.builtin))
-            .collect();
-        if let Modules::Listed {
-            by_ids, drivers, ..
-        } = &self.modules
-        {
-            let before = found.len();
-            found.extend(
-                by_ids
-                    .lookup(modalias)
-                    .map(|driver| (drivers[driver as usize].as_str(), false)),
-            );
-            if found.len() > before {
-                found.sort_unstable();
-                found.dedup();
-            }
-        }
+        let found = self.claims.lookup(modalias).into_iter();
         found
-            .into_iter()
             .map(|(module, builtin)| Driver {
                 module: module.to_owned(),
                 usable: builtin || (self.has(module) && self.lacking(module).is_empty()),
@@ -177,8 +155,7 @@ impl DriverIndex {
                         .is_some_and(|path| folder.join(path).is_file())
             }
             Modules::Listed { names, .. } => {
-                let module = module.replace('-', "_");
-                names.binary_search(&module).is_ok()
+                names.contains(&module.replace('-', "_"))
             }
         }
     }

@@ -1,11 +1,14 @@
 //! Many machines as a stream: facts in, one verdict out for each, one line each. Memory does not grow with the number.
 
+mod line;
+
+pub use line::Line;
+
 use crate::drivers::DriverIndex;
 use crate::facts::Facts;
 use crate::list::List;
-use crate::verdict::{Judged, JudgedBy, Level, Verdict, judge};
-use schemars::JsonSchema;
-use serde::Serialize;
+use crate::verdict::{JudgedBy, Level, Verdict, judge};
+use memchr::memchr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// Longest line, in bytes. The facts of the biggest servers have a few megabytes.
@@ -26,28 +29,6 @@ pub struct Fleet<'a> {
     pub by: &'a JudgedBy,
 }
 
-/// A line that goes out: what became of the line that came in.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Line<'a> {
-    /// Number of the line that came in, from 1.
-    line: u64,
-    /// By what the machine is known: its serial number, else its UUID.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    machine: Option<&'a str>,
-    #[serde(flatten)]
-    outcome: Outcome<'a>,
-}
-
-/// What became of a line.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Outcome<'a> {
-    /// As `check --json` writes it.
-    Verdict(Judged<'a>),
-    /// Why there is no verdict.
-    Error(String),
-}
-
 impl Fleet<'_> {
     /// Judges each line of `input`: one line comes out for each. A line that is no facts, also an empty one, gives a line
     /// with an error, and the stream goes on. What was judged goes out before more is waited for. Returns the exit code: that
@@ -59,7 +40,7 @@ impl Fleet<'_> {
     pub fn judge(&self, input: impl Read, output: impl Write) -> io::Result<u8> {
         let mut input = BufReader::with_capacity(AT_ONCE, input);
         let mut output = io::BufWriter::with_capacity(AT_ONCE, output);
-        let mut buffer = Vec::new();
+        let (mut buffer, mut answer) = (Vec::new(), Vec::new());
         let mut worst = Worst::default();
         let mut after_empty = false;
         for line in 1_u64.. {
@@ -67,10 +48,7 @@ impl Fleet<'_> {
                 output.flush()?;
             }
             buffer.clear();
-            let read = input
-                .by_ref()
-                .take(LONGEST + 1)
-                .read_until(b'\n', &mut buffer)?;
+            let read = read_line(&mut input, &mut buffer)?;
             if read == 0 {
                 break;
             }
@@ -78,7 +56,7 @@ impl Fleet<'_> {
             let text = buffer.trim_ascii();
             if text.is_empty() && !too_long {
                 let error = "empty line".to_owned();
-                write(&mut output, line, None, Outcome::Error(error))?;
+                output.write_all(&line::error(line, error))?;
                 after_empty = true;
                 continue;
             }
@@ -89,7 +67,7 @@ impl Fleet<'_> {
                 skip_line(&mut input)?;
                 let error = format!("longer than {LONGEST} bytes: no facts of one machine");
                 worst.unreadable();
-                write(&mut output, line, None, Outcome::Error(error))?;
+                output.write_all(&line::error(line, error))?;
                 continue;
             }
             match Facts::from_json(text) {
@@ -97,19 +75,14 @@ impl Fleet<'_> {
                     let verdict = judge(&facts, self.list, self.drivers);
                     worst.take(&verdict);
                     let machine = facts.dmi.serial.value().or(facts.dmi.uuid.value());
-                    write(
-                        &mut output,
-                        line,
-                        machine.map(String::as_str),
-                        Outcome::Verdict(Judged {
-                            by: self.by,
-                            verdict: &verdict,
-                        }),
-                    )?;
+                    let machine = machine.map(String::as_str);
+                    answer.clear();
+                    line::write_verdict(&mut answer, line, machine, self.by, verdict);
+                    output.write_all(&answer)?;
                 }
                 Err(error) => {
                     worst.unreadable();
-                    write(&mut output, line, None, Outcome::Error(error.to_string()))?;
+                    output.write_all(&line::error(line, error.to_string()))?;
                 }
             }
         }
@@ -118,19 +91,24 @@ impl Fleet<'_> {
     }
 }
 
-fn write(
-    output: &mut impl Write,
-    line: u64,
-    machine: Option<&str>,
-    outcome: Outcome<'_>,
-) -> io::Result<()> {
-    let line = Line {
-        line,
-        machine,
-        outcome,
-    };
-    serde_json::to_writer(&mut *output, &line)?;
-    output.write_all(b"\n")
+/// Reads up to the end of a line, and at most one byte more than [`LONGEST`]. Returns the number of bytes, 0 at the end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    let most = LONGEST as usize + 1;
+    loop {
+        let available = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            available => available?,
+        };
+        let available = &available[..available.len().min(most - line.len())];
+        // The standard library looks for it a word at a time, which takes as long as all of the verdict.
+        let end = memchr(b'\n', available).map(|end| end + 1);
+        let taken = end.unwrap_or(available.len());
+        line.extend_from_slice(&available[..taken]);
+        input.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(line.len());
+        }
+    }
 }
 
 /// Passes over the rest of a line without keeping it.
@@ -140,7 +118,7 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
         if available.is_empty() {
             return Ok(());
         }
-        match available.iter().position(|&byte| byte == b'\n') {
+        match memchr(b'\n', available) {
             Some(end) => {
                 input.consume(end + 1);
                 return Ok(());

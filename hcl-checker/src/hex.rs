@@ -20,6 +20,11 @@ pub fn parse(text: &str) -> Option<u64> {
     })
 }
 
+/// The four digits of a number, as `{:04x}` writes them.
+pub(crate) fn digits(number: u16) -> [u8; 4] {
+    [12, 8, 4, 0].map(|shift| b"0123456789abcdef"[usize::from(number >> shift & 0xf)])
+}
+
 /// Parses as [`parse`] does, into a smaller number.
 pub fn parse_as<T: TryFrom<u64>>(text: &str) -> Option<T> {
     T::try_from(parse(text)?).ok()
@@ -154,6 +159,13 @@ mod tests {
             r#"{"id":"0x1","class":"0x1","card":1}"#,
         ] {
             assert!(serde_json::from_str::<Numbers>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn four_digits() {
+        for number in [0, 9, 0x10d3, 0xabcd, u16::MAX] {
+            assert_eq!(digits(number), format!("{number:04x}").as_bytes());
         }
     }
 

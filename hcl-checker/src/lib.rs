@@ -17,6 +17,8 @@ pub mod fleet;
 #[cfg(feature = "check")]
 mod hex;
 #[cfg(feature = "check")]
+mod json_text;
+#[cfg(feature = "check")]
 pub mod known;
 #[cfg(feature = "check")]
 pub mod list;

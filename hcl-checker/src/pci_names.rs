@@ -3,6 +3,8 @@
 //! A sorted table of bytes needs no work at the start of the program and a look-up some fifteen comparisons: the largest
 //! vendor has thousands of devices, and a fleet asks for millions of names.
 
+use crate::hex;
+
 /// Records as `build.rs` writes them: eight characters of key, then where the name begins, little-endian.
 const KEYS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/name-keys"));
 /// The names in the order of the keys.
@@ -13,23 +15,29 @@ const KEY: usize = 8;
 
 /// Maker of a chip or of a card.
 pub(crate) fn vendor(vendor: u16) -> Option<&'static str> {
-    find(&format!("{vendor:04x}    "))
+    let [a, b, c, d] = hex::digits(vendor);
+    find([a, b, c, d, b' ', b' ', b' ', b' '])
 }
 
 /// A chip.
 pub(crate) fn device(vendor: u16, device: u16) -> Option<&'static str> {
-    find(&format!("{vendor:04x}{device:04x}"))
+    let ([a, b, c, d], [e, f, g, h]) = (hex::digits(vendor), hex::digits(device));
+    find([a, b, c, d, e, f, g, h])
 }
 
 /// What a device is for; by the class alone where the subclass has no name.
 pub(crate) fn class(base: u8, subclass: u8) -> Option<&'static str> {
-    find(&format!("C{base:02x}{subclass:02x}   ")).or_else(|| find(&format!("C{base:02x}     ")))
+    let [a, b, c, d] = hex::digits(u16::from_be_bytes([base, subclass]));
+    find([b'C', a, b, c, d, b' ', b' ', b' '])
+        .or_else(|| find([b'C', a, b, b' ', b' ', b' ', b' ', b' ']))
 }
 
-/// The name of a key, which is [`KEY`] bytes long.
-fn find(key: &str) -> Option<&'static str> {
+/// The name of a key. As a big-endian number a key is before another one where it is so as text.
+fn find(key: [u8; KEY]) -> Option<&'static str> {
     let (records, _) = KEYS.as_chunks::<{ KEY + 4 }>();
-    let found = records.binary_search_by(|record| record[..KEY].cmp(key.as_bytes()));
+    let number = |record: &[u8; KEY + 4]| record.first_chunk().map(|key| u64::from_be_bytes(*key));
+    let wanted = Some(u64::from_be_bytes(key));
+    let found = records.binary_search_by(|record| number(record).cmp(&wanted));
     let begin = |number: usize| {
         let bytes = records.get(number)?.last_chunk()?;
         Some(u32::from_le_bytes(*bytes) as usize)

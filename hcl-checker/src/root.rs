@@ -190,9 +190,11 @@ impl Root {
     /// See [`ReadError`]; a file of more than `limit` bytes is one.
     pub fn bytes(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
         let real = self.resolve(path)?;
+        // The kernel gives an attribute of /sys whole where there is room for it.
+        let at_once = self.is_system() && path.starts_with("/sys/");
         let result = self
             .open_file(&real, path)
-            .and_then(|file| read_to_limit(file, path, limit));
+            .and_then(|file| read_to_limit(file, path, limit, at_once));
         self.note(&real, || match &result {
             Ok(bytes) => Some(Entry::File(bytes.clone())),
             Err(error) => error.number().map(Entry::Failed),
@@ -410,12 +412,27 @@ impl Root {
     }
 }
 
-/// Reads a file that must not be longer than `limit`.
-fn read_to_limit(file: File, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::with_capacity(limit.saturating_add(1).min(FIRST_READ));
-    file.take(limit as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| ReadError::io(path, error))?;
+/// Reads a file that must not be longer than `limit`. One that comes `at_once` is at its end where it has not filled the buffer.
+fn read_to_limit(
+    file: File,
+    path: &str,
+    limit: usize,
+    at_once: bool,
+) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::with_capacity(FIRST_READ);
+    let mut file = file.take(limit as u64 + 1);
+    let read = if at_once {
+        first_read(&mut file, &mut bytes)
+    } else {
+        Ok(false)
+    };
+    let read = read.and_then(|is_all| {
+        if is_all {
+            return Ok(());
+        }
+        file.read_to_end(&mut bytes).map(drop)
+    });
+    read.map_err(|error| ReadError::io(path, error))?;
     if bytes.len() > limit {
         return Err(ReadError::TooLong {
             path: path.to_owned(),
@@ -423,6 +440,19 @@ fn read_to_limit(file: File, path: &str, limit: usize) -> Result<Vec<u8>, ReadEr
         });
     }
     Ok(bytes)
+}
+
+/// Reads once, and says whether that was all.
+fn first_read(file: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    bytes.resize(FIRST_READ, 0);
+    let read = loop {
+        match file.read(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => break other?,
+        }
+    };
+    bytes.truncate(read);
+    Ok(read < FIRST_READ)
 }
 
 /// Parts of a path from the last to the first, without the empty ones and `.`.

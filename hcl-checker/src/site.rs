@@ -3,8 +3,11 @@
 //! A row for each device, CPU or system that an entry names. What the page says comes from the list and from the public
 //! database of PCI ids alone; every text of them is escaped.
 
+mod links;
+
 use crate::list::{CpuMatch, DeviceClass, DmiMatch, Entry, List, ListedLevel, Match, PciMatch};
 use crate::pci_names;
+use links::LinkNames;
 use std::fmt::Write;
 
 /// The page's form and script; they hold nothing of the list.
@@ -29,6 +32,9 @@ pub fn page(list: &List) -> String {
         .iter()
         .flat_map(|entry| rows(entry).into_iter().map(move |row| (*entry, row)))
         .collect();
+    let of_entries = list.entries().iter().flat_map(|entry| &entry.evidence);
+    let of_requirements = list.requirements().iter().flat_map(|rule| &rule.evidence);
+    let names = LinkNames::of(of_entries.chain(of_requirements).map(String::as_str));
     let version = env!("CARGO_PKG_VERSION");
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -49,10 +55,10 @@ pub fn page(list: &List) -> String {
          <th scope=\"col\">Notes</th><th scope=\"col\">Evidence</th><th scope=\"col\">Reviewed</th></tr></thead>\n<tbody>\n",
     );
     for (entry, row) in &rows {
-        line(&mut html, entry, row);
+        line(&mut html, entry, row, &names);
     }
     html.push_str("</tbody>\n</table>\n</div>\n");
-    requirements(&mut html, list);
+    requirements(&mut html, list, &names);
     // Writing to a String cannot fail.
     let _ = write!(
         html,
@@ -100,7 +106,7 @@ fn form(entries: &[&Entry]) -> String {
     )
 }
 
-fn line(html: &mut String, entry: &Entry, row: &Row) {
+fn line(html: &mut String, entry: &Entry, row: &Row, names: &LinkNames) {
     let level = level_name(entry.level);
     let features = entry
         .features
@@ -140,7 +146,7 @@ fn line(html: &mut String, entry: &Entry, row: &Row) {
         escape(&releases),
         escape(&needs(entry)),
         escape(&notes.join(" ")),
-        evidence(&entry.evidence),
+        evidence(&entry.evidence, names),
         escape(&entry.id),
         entry.date,
     );
@@ -156,7 +162,7 @@ fn sentence(text: &str) -> String {
     }
 }
 
-fn requirements(html: &mut String, list: &List) {
+fn requirements(html: &mut String, list: &List, names: &LinkNames) {
     html.push_str("<section>\n<h2>What every machine must have</h2>\n<ul>\n");
     for requirement in list.requirements() {
         let _ = writeln!(
@@ -164,7 +170,7 @@ fn requirements(html: &mut String, list: &List) {
             "<li id=\"{}\">{} <small>{}</small></li>",
             escape(&requirement.id),
             escape(&requirement.expected),
-            evidence(&requirement.evidence)
+            evidence(&requirement.evidence, names)
         );
     }
     html.push_str("</ul>\n</section>\n");
@@ -313,36 +319,15 @@ fn needs(entry: &Entry) -> String {
 }
 
 /// Links where they are addresses of the web, the text as it is otherwise.
-fn evidence(sources: &[String]) -> String {
+fn evidence(sources: &[String], names: &LinkNames) -> String {
     let one = |source: &String| {
         let text = escape(source);
-        match link_text(source) {
-            Some(shown) => format!("<a href=\"{text}\" rel=\"noopener\">{}</a>", escape(&shown)),
+        match names.get(source) {
+            Some(shown) => format!("<a href=\"{text}\" rel=\"noopener\">{}</a>", escape(shown)),
             None => text,
         }
     };
     sources.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// What a link is called: `ahci.c (git.kernel.org)`. Nothing for what is no address of the web.
-fn link_text(source: &str) -> Option<String> {
-    let rest = source.strip_prefix("https://")?;
-    let (host, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // gitweb has the file in its query, divided by semicolons.
-    let file = rest
-        .split(['?', ';', '&'])
-        .find_map(|part| part.strip_prefix("f="));
-    let path = file.unwrap_or_else(|| rest.split(['?', '#']).next().unwrap_or_default());
-    let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
-    let Some(last) = parts.next() else {
-        return Some(host.to_owned());
-    };
-    // The name of a file says enough; `5968` and `X9` do not without the folder that they are in.
-    let name = match parts.next() {
-        Some(folder) if !last.contains('.') => format!("{folder}/{last}"),
-        _ => last.to_owned(),
-    };
-    Some(format!("{} ({host})", name.replace("%20", " ")))
 }
 
 fn title(class: DeviceClass) -> &'static str {
@@ -433,37 +418,6 @@ mod tests {
             "{html}"
         );
         assert_eq!(escape("\"'&<>"), "&quot;&#39;&amp;&lt;&gt;");
-    }
-
-    #[test]
-    fn links_are_called_by_what_they_lead_to() {
-        for (source, shown) in [
-            (
-                "https://git.kernel.org/linux.git/tree/drivers/ata/ahci.c?h=linux-6.12.y",
-                "ahci.c (git.kernel.org)",
-            ),
-            (
-                "https://xenbits.xen.org/gitweb/?p=xen.git;a=blob;f=xen/arch/x86/apic.c;hb=RELEASE-4.20.4",
-                "apic.c (xenbits.xen.org)",
-            ),
-            (
-                "https://github.com/QubesOS/qubes-issues/issues/5968",
-                "issues/5968 (github.com)",
-            ),
-            (
-                "https://github.com/linuxhw/DMI/tree/master/Server/Cisco%20Systems",
-                "Server/Cisco Systems (github.com)",
-            ),
-            (
-                "https://nvmexpress.org/specifications/",
-                "specifications (nvmexpress.org)",
-            ),
-            ("https://example.org", "example.org"),
-            ("https://example.org/#part", "example.org"),
-        ] {
-            assert_eq!(link_text(source).as_deref(), Some(shown), "{source}");
-        }
-        assert_eq!(link_text("bedplate: ours"), None);
     }
 
     #[test]

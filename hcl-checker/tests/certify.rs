@@ -85,10 +85,7 @@ impl Network {
         let output = run(&line);
         let report = std::fs::read(out.join("report.json"))
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-        let verify = run(&format!(
-            "{PROGRAM} report verify {}",
-            out.join("report.json").display()
-        ));
+        let verify = run(&format!("{PROGRAM} report verify {}", out.display()));
         assert!(
             verify.status.success(),
             "{}",

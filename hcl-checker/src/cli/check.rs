@@ -70,7 +70,7 @@ pub fn run(args: &CheckArgs) -> Result<u8> {
     let facts = match &args.facts {
         Some(file) => read_facts(file)?,
         None if dumps.iter().any(|dump| dump.is_some()) => from_dumps(args)?,
-        None => Facts::read(&root(&args.root)?),
+        None => Facts::read_for_verdict(&root(&args.root)?, &|ids| list.asks_revision(ids)),
     };
     let disks: Vec<&str> = args
         .disk

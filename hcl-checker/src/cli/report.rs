@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use hcl_checker::date::Date;
 use hcl_checker::list::List;
-use hcl_checker::report::{PublicKey, Verification, VerifyOptions, submit_entries, verify};
+use hcl_checker::report::{PublicKey, REPORT_FILE, Verification, VerifyOptions, submit_entries, verify};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ enum ReportCommand {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// The report, `report.json`.
+    /// The report, `report.json`, or the folder that `certify` left it in.
     report: PathBuf,
     /// Its signature; by default the report's name with `.sig` behind it.
     #[arg(long, value_name = "FILE")]
@@ -78,9 +78,14 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
 }
 
 fn check(args: &VerifyArgs) -> Result<(Verification, Vec<u8>)> {
-    let bytes = read(&args.report)?;
+    let report = if args.report.is_dir() {
+        args.report.join(REPORT_FILE)
+    } else {
+        args.report.clone()
+    };
+    let bytes = read(&report)?;
     let beside = || {
-        let mut name = args.report.clone().into_os_string();
+        let mut name = report.clone().into_os_string();
         name.push(".sig");
         PathBuf::from(name)
     };

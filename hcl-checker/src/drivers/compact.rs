@@ -14,9 +14,12 @@
 //!
 //! `8086:10d3` stands for the pattern `pci:v00008086d000010D3sv*sd*bc*sc*i*`, which nearly all are.
 
+use super::claims::{self, Claims};
 use super::ids::{DriversByIds, REST, ids};
+use super::names::Names;
 use super::{DriverIndex, Modules};
 use crate::modalias::{AliasIndex, module_name};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
@@ -121,46 +124,45 @@ fn lines(text: &mut String, key: &str, words: &BTreeSet<String>) {
     text.push('\n');
 }
 
-/// Reads what [`write()`] wrote. Every check of a machine begins with this, so that it makes as little of the text as it can.
+/// Reads what [`write()`] wrote.
 pub(super) fn read(text: &str) -> Result<DriverIndex, CompactError> {
+    let claims = read_claims(text)?;
+    read_lines(text, claims.into(), |names| Cow::Owned(names.to_owned()))
+}
+
+/// Reads the index of this program, which is well-formed. Every check of a machine begins with this, so that it makes as
+/// little of the text as it can.
+pub(super) fn read_own(text: &'static str) -> Result<DriverIndex, CompactError> {
+    read_lines(text, Claims::of_own(text), Cow::Borrowed)
+}
+
+/// All but the claims.
+fn read_lines<'a>(
+    text: &'a str,
+    claims: Claims,
+    keep: impl Fn(&'a str) -> Cow<'static, str>,
+) -> Result<DriverIndex, CompactError> {
     let (mut release, mut xen) = (None, None);
     let (mut names, mut lacking) = (Vec::new(), BTreeMap::new());
-    let mut drivers: Vec<&str> = Vec::new();
-    let (mut by_ids, mut patterns) = (Vec::new(), Vec::new());
     for (number, line) in text.lines().enumerate() {
         let error = |problem| CompactError {
             line: number + 1,
             problem,
         };
-        let mut words = line.split_ascii_whitespace();
-        if line.starts_with(' ') {
-            let driver = *drivers
-                .last()
-                .ok_or_else(|| error("patterns of no driver"))?;
-            for word in words {
-                if BUSES.iter().any(|bus| word.starts_with(bus)) {
-                    patterns.push((word, driver));
-                } else {
-                    let ids = ids(word).ok_or_else(|| error("a pattern that is none"))?;
-                    by_ids.push((ids, drivers.len() as u32 - 1));
-                }
-            }
+        if line.starts_with([' ', '#']) {
             continue;
         }
-        match words.next() {
-            None => {}
-            Some(word) if word.starts_with('#') => {}
-            Some("kernel") => release = words.next().map(str::to_owned),
-            Some("xen") => xen = words.next().map(str::to_owned),
-            Some("modules") => names.extend(words.map(str::to_owned)),
-            Some("driver") => {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut words = rest.split_ascii_whitespace();
+        match word {
+            "" => {}
+            "kernel" => release = words.next().map(str::to_owned),
+            "xen" => xen = words.next().map(str::to_owned),
+            "modules" => names.push(keep(rest)),
+            "driver" => {
                 let module = words
                     .next()
                     .ok_or_else(|| error("a driver without a name"))?;
-                if drivers.last().is_some_and(|last| *last >= module) {
-                    return Err(error("a driver that is not behind the one before it"));
-                }
-                drivers.push(module);
                 match words.next() {
                     None => {}
                     Some("lacks") => {
@@ -169,24 +171,59 @@ pub(super) fn read(text: &str) -> Result<DriverIndex, CompactError> {
                     Some(_) => return Err(error("a word that is not `lacks`")),
                 }
             }
-            Some(_) => return Err(error("an unknown word")),
+            _ => return Err(error("an unknown word")),
         }
     }
-    // They stand there sorted, and sorting what is sorted is quick.
-    names.sort();
     Ok(DriverIndex {
         release: release.ok_or(CompactError {
             line: 1,
             problem: "no line `kernel`",
         })?,
         xen,
-        aliases: AliasIndex::of_pairs(patterns),
+        claims,
         modules: Modules::Listed {
-            names,
+            names: Names::of_lines(names),
             lacking,
-            by_ids: DriversByIds::new(by_ids),
-            drivers: drivers.into_iter().map(str::to_owned).collect(),
         },
+    })
+}
+
+/// What the drivers claim.
+pub(super) fn read_claims(text: &str) -> Result<claims::Read, CompactError> {
+    let mut drivers: Vec<&str> = Vec::new();
+    let (mut by_ids, mut patterns) = (Vec::new(), Vec::new());
+    for (number, line) in text.lines().enumerate() {
+        let error = |problem| CompactError {
+            line: number + 1,
+            problem,
+        };
+        if let Some(claims) = line.strip_prefix(' ') {
+            let driver = *drivers
+                .last()
+                .ok_or_else(|| error("patterns of no driver"))?;
+            for word in claims.split_ascii_whitespace() {
+                if BUSES.iter().any(|bus| word.starts_with(bus)) {
+                    patterns.push((word, driver));
+                } else {
+                    let ids = ids(word).ok_or_else(|| error("a pattern that is none"))?;
+                    by_ids.push((ids, drivers.len() as u32 - 1));
+                }
+            }
+        } else if let Some(module) = line.strip_prefix("driver ") {
+            let mut words = module.split_ascii_whitespace();
+            let module = words
+                .next()
+                .ok_or_else(|| error("a driver without a name"))?;
+            if drivers.last().is_some_and(|last| *last >= module) {
+                return Err(error("a driver that is not behind the one before it"));
+            }
+            drivers.push(module);
+        }
+    }
+    Ok(claims::Read {
+        by_ids: DriversByIds::new(by_ids),
+        drivers: drivers.into_iter().map(str::to_owned).collect(),
+        patterns: AliasIndex::of_pairs(patterns),
     })
 }
 
@@ -278,6 +315,29 @@ mod tests {
         ] {
             assert_eq!(read(text).expect_err(text).line, line, "{text:?}");
         }
+    }
+
+    /// What is compiled in is read without a look at its claims: here somebody looks.
+    #[test]
+    fn the_own_index_is_as_one_that_is_read_with_care() {
+        let text = super::super::SHIPPED;
+        let (own, careful) = (read_own(text).expect("own"), read(text).expect("read"));
+        assert_eq!((&own.release, &own.xen), (&careful.release, &careful.xen));
+        let mut claimed = 0;
+        for line in text.lines() {
+            for word in line.split(' ') {
+                if let Some((vendor, device)) = word.split_once(':') {
+                    let [vendor, device] = [vendor, device].map(str::to_ascii_uppercase);
+                    let modalias = format!("pci:v0000{vendor}d0000{device}sv0sd0bc02sc00i00");
+                    let found = own.drivers(&modalias);
+                    assert_eq!(found, careful.drivers(&modalias), "{word}");
+                    claimed += usize::from(!found.is_empty());
+                }
+                assert_eq!(own.has(word), careful.has(word), "{word}");
+                assert_eq!(own.lacking(word), careful.lacking(word), "{word}");
+            }
+        }
+        assert!(claimed > 1000, "{claimed}");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 //! Sources: ACPI specification 5.2.12 (MADT); "Intel Virtualization Technology for Directed I/O", 8 (DMAR); "AMD I/O
 //! Virtualization Technology", 5 (IVRS). The tables are readable by root only, their names by everybody.
 
+use super::probes::Probes;
 use crate::known::Known;
 use crate::root::Root;
 use schemars::JsonSchema;
@@ -60,14 +61,21 @@ pub enum IommuKind {
 }
 
 /// Sources: `/sys/firmware/acpi/tables`, `/sys/class/iommu`.
-pub(super) fn read(root: &Root) -> Acpi {
+pub(super) fn read(probes: &Probes<'_>) -> Acpi {
+    let root = probes.root;
     let names = root.list(TABLES);
-    Acpi {
+    let judged = Acpi {
         source: TABLES.to_owned(),
         iommu: match &names {
             Ok(names) => iommu(root, names),
             Err(error) => Known::unknown(error.to_string()),
         },
+        ..Acpi::default()
+    };
+    if !probes.for_all() {
+        return judged;
+    }
+    Acpi {
         iommus_in_use: match root.list(IOMMUS) {
             Ok(units) => Known::Value(units.len() as u32),
             Err(error) => Known::unknown(error.to_string()),
@@ -79,6 +87,7 @@ pub(super) fn read(root: &Root) -> Acpi {
             }
             Known::Value(count)
         }),
+        ..judged
     }
 }
 

@@ -250,6 +250,41 @@ mod tests {
         assert!(none.count("apicid : x\n").is_unknown());
     }
 
+    /// Two EPYC 9654, whose dump hwloc tests with (`AMD-19h-Zen4-2xEpyc-9654`): 96 of 128 possible cores in each package.
+    #[test]
+    fn three_hundred_and_eighty_four_threads() {
+        let vendor = (0, 0, [0x10, 0x6874_7541, 0x444d_4163, 0x6974_6e65]);
+        let smt = (0x0b, 0, [1, 2, 0x100, 0]);
+        let core = (0x0b, 1, [8, 192, 0x201, 0]);
+        let extended = (0x8000_0000, 0, [0x8000_0028, 0, 0, 0]);
+        let levels = [
+            (0, [1, 2, 0x100, 0]),
+            (1, [4, 16, 0x201, 0]),
+            (2, [4, 16, 0x302, 0]),
+            (3, [8, 192, 0x403, 0]),
+        ];
+        let [complex, die, socket, whole] =
+            levels.map(|(level, registers)| (0x8000_0026, level, registers));
+        let text: String = (0..192)
+            .chain(256..448)
+            .map(|id| format!("apicid\t\t: {id}\n\n"))
+            .collect();
+        for leaves in [
+            &[vendor, smt, core][..],
+            &[vendor, extended, complex, die, socket, whole],
+        ] {
+            let Known::Value(layout) = layout(leaves) else {
+                panic!("{leaves:x?}");
+            };
+            let count = Count {
+                packages: 2,
+                cores: 192,
+                threads: 384,
+            };
+            assert_eq!(layout.count(&text), Known::Value(count), "{leaves:x?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics(

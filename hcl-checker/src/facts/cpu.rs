@@ -123,7 +123,9 @@ pub(super) fn read(
     let root = probes.root;
     let mut cpu = by_kernel(CPUINFO, |key| cpuinfo.line(key).map(str::to_owned));
     cpu.sources.push(VULNERABILITIES.to_owned());
-    cpu.vulnerabilities = vulnerabilities(root);
+    if probes.for_all() {
+        cpu.vulnerabilities = vulnerabilities(root);
+    }
     cpu.virtualization_locked = locked(probes, cpuinfo);
     if context.value() == Some(&Context::Dom0) {
         correct_for_dom0(probes, xen, &mut cpu);

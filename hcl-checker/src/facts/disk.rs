@@ -4,6 +4,7 @@ use super::bedplate_host::BedplateHost;
 use super::disk_partition::{Content, Partition, content, sectors};
 use super::mounts::Mounts;
 use super::name_order::{disk_order, natural};
+use super::probes::Probes;
 use super::{
     disk_identity, disk_partition, flag, number, optional_attribute, pci_address_in, udev,
 };
@@ -145,7 +146,7 @@ impl Disk {
     pub fn read(root: &Root, path: &str) -> Option<Self> {
         let names = root.list(FOLDER).ok()?;
         let name = names.into_iter().find(|name| device_path(name) == path)?;
-        (!is_skipped(root, &name)).then(|| disk(root, name, &Mounts::read(root)))
+        (!is_skipped(root, &name)).then(|| disk(root, name, Some(&Mounts::read(root))))
     }
 
     /// True where other disks are this one by another way. NVMe has controllers among its paths, which are no disks.
@@ -234,17 +235,18 @@ fn is_skipped(root: &Root, name: &str) -> bool {
 }
 
 /// Source: `/sys/block`, and the records of udev.
-pub(super) fn read(root: &Root) -> Known<Vec<Disk>> {
+pub(super) fn read(probes: &Probes<'_>) -> Known<Vec<Disk>> {
+    let root = probes.root;
     let mut names = match root.list(FOLDER) {
         Ok(names) => names,
         Err(error) => return Known::unknown(error.to_string()),
     };
     names.sort_by_cached_key(|name| disk_order(name));
-    let mounts = Mounts::read(root);
+    let mounts = probes.for_all().then(|| Mounts::read(root));
     let mut disks: Vec<Disk> = names
         .into_iter()
         .filter(|name| !is_skipped(root, name))
-        .map(|name| disk(root, name, &mounts))
+        .map(|name| disk(root, name, mounts.as_ref()))
         .collect();
     join_paths(&mut disks);
     Known::Value(disks)
@@ -283,24 +285,26 @@ fn controllers(root: &Root, source: &str) -> Vec<String> {
     if found.len() > 1 { found } else { Vec::new() }
 }
 
-fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
+/// A disk with what stands on it; without mounts what a verdict asks of it.
+fn disk(root: &Root, name: String, mounts: Option<&Mounts>) -> Disk {
     let source = format!("{FOLDER}/{name}");
     let path = device_path(&name);
     let file = |file: &str| format!("{source}/{file}");
     // A tree that was captured with links followed has the disk's folder here and the connection in `device` at best.
     let real = real_path(root, &source);
     let transport = transport(root, &name, &real);
-    let device_number: Known<String> = root.attribute(&file("dev")).into();
+    // udev knows the whole model of these alone.
+    let with_record = mounts.is_some() || transport == Known::Value(Transport::Sata);
+    let device_number: Known<String> = if with_record {
+        root.attribute(&file("dev")).into()
+    } else {
+        Known::default()
+    };
     let record = device_number
         .clone()
         .and_then(|number| udev::read(root, &number));
-    let nvme = transport == Known::Value(Transport::Nvme);
     let identity = disk_identity::read(root, &source, &real, &transport, &record);
-    let number_text = device_number.value().map(String::as_str);
-    let by_id = by_id(root, &record, &name);
-    let whole = content(record, number_text.unwrap_or_default());
-    Disk {
-        by_id,
+    let judged = Disk {
         kind: if name.starts_with("sr") {
             DiskKind::Optical
         } else {
@@ -312,32 +316,41 @@ fn disk(root: &Root, name: String, mounts: &Mounts) -> Disk {
         wwn: identity.wwn,
         firmware_version: identity.firmware_version,
         size_bytes: sectors(root, &file("size")),
-        logical_sector: number(root, &file("queue/logical_block_size")),
-        physical_sector: number(root, &file("queue/physical_block_size")),
-        rotational: flag(root, &file("queue/rotational")),
         removable: flag(root, &file("removable")),
         read_only: flag(root, &file("ro")),
         pci_address: pci_address(root, &source, &real),
+        transport,
+        path,
+        name,
+        source: source.clone(),
+        ..Disk::default()
+    };
+    let Some(mounts) = mounts else { return judged };
+    let nvme = judged.transport == Known::Value(Transport::Nvme);
+    let number_text = device_number.value().map(String::as_str);
+    let by_id = by_id(root, &record, &judged.name);
+    let whole = content(record, number_text.unwrap_or_default());
+    Disk {
+        by_id,
+        logical_sector: number(root, &file("queue/logical_block_size")),
+        physical_sector: number(root, &file("queue/physical_block_size")),
+        rotational: flag(root, &file("queue/rotational")),
         partitions: disk_partition::read(root, &source, &whole, mounts),
         content: whole,
         holders: root.list(&file("holders")).unwrap_or_default(),
-        mount_points: mounts.targets(number_text, &path),
+        mount_points: mounts.targets(number_text, &judged.path),
         paths: if nvme {
             controllers(root, &source)
         } else {
             Vec::new()
         },
-        host: Known::default(),
         subsystem_nqn: if nvme {
             optional_attribute(root, &file("device/subsysnqn"))
         } else {
             Known::Absent
         },
-        transport,
         device_number,
-        path,
-        name,
-        source,
+        ..judged
     }
 }
 
@@ -425,6 +438,7 @@ fn by_id(root: &Root, record: &Known<udev::Record>, name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::probes::{Depth, ThisMachine};
 
     #[test]
     fn transports_by_path() {
@@ -494,7 +508,7 @@ mod tests {
             let folder = folder.path().join("sys/block").join(name);
             std::fs::create_dir_all(folder).expect("a folder");
         }
-        let disks = read(&root);
+        let disks = read(&Probes::new(&root, Depth::Passive, &ThisMachine));
         let names: Vec<&String> = disks
             .value()
             .expect("disks")

@@ -61,7 +61,11 @@ pub(super) fn read(
     mounts: &Mounts,
 ) -> Vec<Partition> {
     let names = root.list(disk).unwrap_or_default();
-    let is_partition = |name: &String| root.exists(&format!("{disk}/{name}/partition"));
+    // The kernel makes the name of a partition from that of its disk. The many other files there need no look.
+    let (_, own) = disk.rsplit_once('/').unwrap_or(("", disk));
+    let is_partition = |name: &String| {
+        name.starts_with(own) && root.exists(&format!("{disk}/{name}/partition"))
+    };
     let mut partitions: Vec<Partition> = names
         .into_iter()
         .filter(is_partition)

@@ -1,5 +1,6 @@
 //! System, board and firmware by the names that their makers gave them.
 
+use super::probes::Probes;
 use super::{optional_attribute, smbios};
 use crate::known::Known;
 use crate::root::Root;
@@ -57,7 +58,8 @@ pub struct Chassis {
 }
 
 /// Source: `/sys/class/dmi/id`.
-pub(super) fn read(root: &Root) -> Dmi {
+pub(super) fn read(probes: &Probes<'_>) -> Dmi {
+    let root = probes.root;
     let there = root.exists(FOLDER);
     let name = |file: &str| {
         if there {
@@ -66,15 +68,21 @@ pub(super) fn read(root: &Root) -> Dmi {
             Known::unknown(format!("{FOLDER}: not there"))
         }
     };
-    Dmi {
+    let judged = Dmi {
         source: FOLDER.to_owned(),
         system_vendor: name("sys_vendor"),
         product: name("product_name"),
+        board: name("board_name"),
+        bios_version: name("bios_version"),
+        ..Dmi::default()
+    };
+    if !probes.for_all() {
+        return judged;
+    }
+    Dmi {
         serial: name("product_serial"),
         board_vendor: name("board_vendor"),
-        board: name("board_name"),
         bios_vendor: name("bios_vendor"),
-        bios_version: name("bios_version"),
         bios_date: name("bios_date"),
         uuid: name("product_uuid").map(|uuid| uuid.to_ascii_lowercase()),
         sku: name("product_sku"),
@@ -86,6 +94,7 @@ pub(super) fn read(root: &Root) -> Dmi {
             serial: name("chassis_serial"),
             asset_tag: name("chassis_asset_tag"),
         },
+        ..judged
     }
 }
 

@@ -4,7 +4,8 @@
 //! Such dumps tell less than the machine itself. What they do not tell stays unknown, with the reason.
 
 use super::{
-    Context, CountMethod, Facts, SCHEMA, SocketCount, dmi, from_dmidecode, from_lscpu, from_lspci,
+    Context, CountMethod, Cpu, Facts, SCHEMA, SocketCount, cpu, dmi, from_dmidecode, from_lscpu,
+    from_lspci,
 };
 use crate::known::Known;
 use thiserror::Error;
@@ -82,8 +83,16 @@ impl Dumps<'_> {
             ..Facts::default()
         };
         facts.context = without("lscpu", "--lscpu");
-        facts.cpu.vendor = without("lscpu", "--lscpu");
+        facts.cpu = Cpu {
+            sources: Vec::new(),
+            ..cpu::by_kernel("", |_| without("lscpu", "--lscpu"))
+        };
         facts.topology.sockets = without("lscpu or dmidecode", "--lscpu or --dmidecode");
+        facts.topology.cores = without("lscpu", "--lscpu");
+        facts.topology.threads = without("lscpu", "--lscpu");
+        facts.acpi.iommu = Known::unknown(
+            "dumps tell no ACPI tables; run `hcl-checker check` on the machine, or give its facts with --facts",
+        );
         facts.memory.total_bytes = without("dmidecode", "--dmidecode");
         facts.dmi.system_vendor = without("dmidecode", "--dmidecode");
         facts.dmi.product = without("dmidecode", "--dmidecode");
@@ -147,12 +156,20 @@ mod tests {
     fn nothing_given_is_nothing_known() {
         let facts = Dumps::default().facts().expect("facts");
         assert!(facts.pci.is_unknown() && facts.disks.is_unknown() && facts.context.is_unknown());
-        assert!(
-            facts
-                .pci
-                .reason()
-                .is_some_and(|reason| reason.contains("--lspci"))
-        );
+        for (reason, option) in [
+            (facts.pci.reason(), "--lspci"),
+            (facts.cpu.vendor.reason(), "--lscpu"),
+            (facts.cpu.nested_paging.reason(), "--lscpu"),
+            (facts.cpu.virtualization.reason(), "--lscpu"),
+            (facts.topology.threads.reason(), "--lscpu"),
+            (facts.acpi.iommu.reason(), "--facts"),
+            (facts.dmi.product.reason(), "--dmidecode"),
+        ] {
+            assert!(
+                reason.is_some_and(|reason| reason.contains(option)),
+                "{option}: {reason:?}"
+            );
+        }
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// Entries of a list at most, as many as are read from a folder.
-const MOST: usize = 65_536;
+pub(super) const MOST: usize = 65_536;
 
 /// PCI functions of a server; more take more room as they come.
-const USUAL: usize = 128;
+pub(super) const USUAL: usize = 128;
 
 /// A list of a few things.
 pub(super) fn few<'de, D, T>(deserializer: D) -> Result<Known<Vec<T>>, D::Error>

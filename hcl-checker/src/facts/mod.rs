@@ -33,6 +33,7 @@ mod numa;
 mod oem_strings;
 mod pci;
 mod pci_config;
+mod pci_json;
 mod probes;
 mod slot;
 mod smbios;
@@ -63,10 +64,11 @@ pub use slot::Slot;
 pub use topology::{CountMethod, SocketCount, Topology};
 pub use xen::Xen;
 
+use crate::json_text;
 use crate::known::Known;
 use crate::root::Root;
 use cpuinfo::CpuInfo;
-use probes::{Probes, ThisMachine};
+use probes::{Probes, Purpose, ThisMachine};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smbios::Table;
@@ -141,29 +143,49 @@ impl Facts {
 
     /// Reads all facts as deeply as told. A captured tree has what was recorded, whatever the depth.
     pub fn read_with(root: &Root, depth: Depth) -> Self {
-        let probes = Probes::new(root, depth, &ThisMachine);
+        Self::of(&Probes::new(root, depth, &ThisMachine))
+    }
+
+    /// Reads what a verdict asks for, passively; everything else is unknown. A machine has ten times as much to tell, and
+    /// reading that takes most of the time of a check. `revision` says of which functions the list asks for the revision, as
+    /// [`List::asks_revision`](crate::list::List::asks_revision) does.
+    pub fn read_for_verdict(root: &Root, revision: &dyn Fn(&PciIds) -> bool) -> Self {
+        let probes = Probes::new(root, Depth::Passive, &ThisMachine);
+        Self::of(&probes.with(Purpose::Verdict { revision }))
+    }
+
+    fn of(probes: &Probes<'_>) -> Self {
+        let root = probes.root;
         let cpuinfo = CpuInfo::read(root);
         let table = Table::read(root);
         let context = context::read(root, &cpuinfo);
-        let xen = xen::ask(&probes, &context);
-        let slots = slot::read(&table);
-        Self {
+        let xen = xen::ask(probes, &context);
+        let facts = Self {
             schema: SCHEMA,
-            cpu: cpu::read(&probes, &context, &cpuinfo, &xen),
-            topology: topology::read(root, &context, &cpuinfo, &xen, &table),
+            cpu: cpu::read(probes, &context, &cpuinfo, &xen),
+            topology: topology::read(probes, &context, &cpuinfo, &xen, &table),
             memory: memory::read(root, &context, &xen, &table),
             context,
             kernel_release: attribute(root, "/proc/sys/kernel/osrelease"),
-            dmi: dmi::read(root),
+            dmi: dmi::read(probes),
+            acpi: acpi::read(probes),
+            disks: disk::read(probes),
+            nics: nic::read(probes),
+            ..Self::default()
+        };
+        if let Purpose::Verdict { revision } = probes.purpose {
+            let pci = pci::read_for_verdict(root, revision);
+            return Self { pci, ..facts };
+        }
+        let slots = slot::read(&table);
+        Self {
             firmware: firmware::read(root),
             tpm: firmware::read_tpm(root),
-            acpi: acpi::read(root),
-            bmc: bmc::read(&probes, &table),
+            bmc: bmc::read(probes, &table),
             xen: xen.map(|xen| xen.facts()),
-            pci: pci::read(&probes, &slots),
+            pci: pci::read(probes, &slots),
             slots,
-            disks: disk::read(root),
-            nics: nic::read(&probes),
+            ..facts
         }
     }
 
@@ -172,17 +194,24 @@ impl Facts {
     /// # Errors
     /// It is no JSON of this form, or has another schema.
     pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        // Looked at as a whole once, text needs no look at each of its strings.
-        let facts: Self = match std::str::from_utf8(json) {
-            Ok(text) => serde_json::from_str(text)?,
-            Err(_) => serde_json::from_slice(json)?,
-        };
+        let facts = Self::from_text(json_text::utf8(json)?)?;
         if facts.schema != SCHEMA {
             return Err(FactsError::Schema {
                 found: facts.schema,
             });
         }
         Ok(facts)
+    }
+
+    /// As serde reads it, and most of it quicker.
+    fn from_text(text: &str) -> serde_json::Result<Self> {
+        if let Some(taken) = pci_json::take(text)
+            && let Ok(mut facts) = serde_json::from_str::<Self>(&taken.rest)
+        {
+            facts.pci = Known::Value(taken.functions);
+            return Ok(facts);
+        }
+        serde_json::from_str(text)
     }
 
     /// The PCI function at `address`.

@@ -68,10 +68,12 @@ pub(super) fn read(probes: &Probes<'_>) -> Known<Vec<Nic>> {
 }
 
 fn nic(probes: &Probes<'_>, name: String) -> Nic {
+    let judged = judged(probes, name);
+    if !probes.for_all() {
+        return judged;
+    }
     let root = probes.root;
-    let versions = versions(probes, &name);
-    let source = format!("{FOLDER}/{name}");
-    let file = |file: &str| format!("{source}/{file}");
+    let file = |file: &str| format!("{}/{file}", judged.source);
     let mac = attribute(root, &file("address")).and_then(|text| mac(&file("address"), text));
     let in_bond = root.attribute(&file("bonding_slave/perm_hwaddr")).ok();
     let permanent_mac = match (in_bond, number::<u32>(root, &file("addr_assign_type"))) {
@@ -84,17 +86,9 @@ fn nic(probes: &Probes<'_>, name: String) -> Nic {
         )),
         (None, other) => other.and_then(|_| Known::Absent),
     };
-    let real = root.real_path(&file("device"));
     Nic {
-        kind: kind(root, &source),
         mac,
         permanent_mac,
-        driver: link(root, &file("device/driver")),
-        pci_address: match &real {
-            Ok(real) => pci_address_in(real)
-                .map_or(Known::Absent, |address| Known::Value(address.to_owned())),
-            Err(error) => Known::unknown(error.to_string()),
-        },
         speed_mbit: match root.attribute(&file("speed")) {
             // The kernel answers EINVAL for an interface that is not up.
             Err(error) if error.is_refused_by_device() => {
@@ -116,10 +110,28 @@ fn nic(probes: &Probes<'_>, name: String) -> Nic {
             // The kernel answers EINVAL for an interface that is not up.
             Err(_) => Known::unknown(format!("{}: the interface is down", file("carrier"))),
         },
-        driver_version: versions.0,
-        firmware_version: versions.1,
+        ..judged
+    }
+}
+
+/// What a verdict asks of an interface.
+fn judged(probes: &Probes<'_>, name: String) -> Nic {
+    let root = probes.root;
+    let (driver_version, firmware_version) = versions(probes, &name);
+    let source = format!("{FOLDER}/{name}");
+    Nic {
+        kind: kind(root, &source),
+        driver: link(root, &format!("{source}/device/driver")),
+        pci_address: match root.real_path(&format!("{source}/device")) {
+            Ok(real) => pci_address_in(&real)
+                .map_or(Known::Absent, |address| Known::Value(address.to_owned())),
+            Err(error) => Known::unknown(error.to_string()),
+        },
+        driver_version,
+        firmware_version,
         name,
         source,
+        ..Nic::default()
     }
 }
 

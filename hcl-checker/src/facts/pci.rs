@@ -179,6 +179,52 @@ pub(super) fn read(probes: &Probes<'_>, slots: &Known<Vec<Slot>>) -> Known<Vec<P
     Known::Value(functions)
 }
 
+/// What a verdict asks of the functions; `revision` says of which it asks for that. One file of each, as a rule.
+pub(super) fn read_for_verdict(
+    root: &Root,
+    revision: &dyn Fn(&PciIds) -> bool,
+) -> Known<Vec<PciFunction>> {
+    let identity = |address| {
+        let mut function = identity(root, address);
+        if function.ids.value().is_some_and(revision) {
+            function.revision = self::revision(root, &function.source);
+        }
+        function
+    };
+    let functions = root.list(FOLDER).map(|addresses| {
+        let functions = addresses.into_iter().map(identity);
+        functions.collect::<Vec<_>>()
+    });
+    functions.into()
+}
+
+/// What a function is and what drives it.
+fn identity(root: &Root, address: String) -> PciFunction {
+    let source = format!("{FOLDER}/{address}");
+    let event = Event::read(root, &source);
+    // The kernel writes the modalias from the same fields as the files, so it stands for six of them.
+    let ids = match event
+        .modalias
+        .value()
+        .and_then(|text| PciIds::from_modalias(text))
+    {
+        Some(ids) => Known::Value(ids),
+        None => ids_by_files(root, &source),
+    };
+    PciFunction {
+        ids,
+        modalias: event.modalias,
+        driver: event.driver,
+        address,
+        source,
+        ..PciFunction::default()
+    }
+}
+
+fn revision(root: &Root, source: &str) -> Known<u8> {
+    hexadecimal(root, &format!("{source}/revision"))
+}
+
 /// Where a function hangs and what its configuration space says.
 struct Place {
     parent: Known<String>,
@@ -191,28 +237,16 @@ fn function(
     slots: &BTreeMap<String, String>,
 ) -> (PciFunction, Place) {
     let root = probes.root;
-    let source = format!("{FOLDER}/{address}");
-    let event = Event::read(root, &source);
-    // The kernel writes the modalias from the same fields as the files, so it stands for six of them.
-    let ids = match event
-        .modalias
-        .value()
-        .and_then(|text| PciIds::from_modalias(text))
-    {
-        Some(ids) => Known::Value(ids),
-        None => ids_by_files(root, &source),
-    };
-    let parent = parent(root, &source);
-    let parsed = parsed(probes, &source);
-    let slot = slot(slots, &address, &ids, &parent);
+    let identity = identity(root, address);
+    let source = &identity.source;
+    let parent = parent(root, source);
+    let parsed = parsed(probes, source);
     let function = PciFunction {
-        ids,
-        revision: hexadecimal(root, &format!("{source}/revision")),
-        driver: event.driver,
+        revision: revision(root, source),
         numa_node: number::<i64>(root, &format!("{source}/numa_node"))
             .and_then(|node| u32::try_from(node).map_or(Known::Absent, Known::Value)),
         iommu_group: link(root, &format!("{source}/iommu_group"))
-            .and_then(|name| super::parse(&source, &name)),
+            .and_then(|name| super::parse(source, &name)),
         computed_group: Known::Absent,
         multifunction: parsed.clone().map(|parsed| parsed.multifunction),
         link: parsed
@@ -222,12 +256,10 @@ fn function(
             Ok(acs) => acs.map_or(Known::Absent, Known::Value),
             Err(reason) => Known::unknown(format!("{source}/config: {reason}")),
         }),
-        sriov: sriov(root, &source),
+        sriov: sriov(root, source),
         physical_function: link(root, &format!("{source}/physfn")),
-        slot,
-        modalias: event.modalias,
-        address,
-        source,
+        slot: slot(slots, &identity.address, &identity.ids, &parent),
+        ..identity
     };
     (function, Place { parent, parsed })
 }

@@ -11,7 +11,7 @@
 //!
 //! Where the question failed the same name with `.failed` holds the reason.
 
-use super::{ethtool, limit};
+use super::{PciIds, ethtool, limit};
 use crate::known::Known;
 use crate::root::{CAPTURE, Root};
 use std::fs::File;
@@ -35,6 +35,18 @@ pub enum Depth {
     Passive,
     /// Sleeping devices are woken and device nodes are opened, each with a limit of 2 seconds.
     Deep,
+}
+
+/// What facts are read for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// To be shown, kept, and installed by: everything.
+    All,
+    /// To be judged: what a verdict does not ask for is not read, and not known then.
+    Verdict {
+        /// Whether the list asks for the revision of such functions.
+        revision: &'a dyn Fn(&PciIds) -> bool,
+    },
 }
 
 /// One thing to ask.
@@ -104,6 +116,7 @@ fn msr(register: u32) -> Result<String, String> {
 pub(super) struct Probes<'a> {
     pub(super) root: &'a Root,
     pub(super) depth: Depth,
+    pub(super) purpose: Purpose<'a>,
     machine: &'a dyn Machine,
 }
 
@@ -112,8 +125,19 @@ impl<'a> Probes<'a> {
         Self {
             root,
             depth,
+            purpose: Purpose::All,
             machine,
         }
+    }
+
+    /// The same for another purpose.
+    pub(super) fn with(self, purpose: Purpose<'a>) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// Whether everything is to be read.
+    pub(super) fn for_all(&self) -> bool {
+        matches!(self.purpose, Purpose::All)
     }
 
     /// Whether devices of this root may be woken and nodes opened. In a captured tree nothing is left to wake.

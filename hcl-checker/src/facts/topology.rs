@@ -3,6 +3,7 @@
 
 use super::cpuinfo::CpuInfo;
 use super::numa::{self, NumaNode};
+use super::probes::Probes;
 use super::smbios::{self, Table};
 use super::xen::{XL_INFO, XenInfo};
 use super::{Context, apic, cpuid};
@@ -64,12 +65,13 @@ pub enum CountMethod {
 /// Sources: `/sys/devices/system/cpu/*/topology`, CPUID on the running system, the SMBIOS table (readable by root); in dom0
 /// Xen's topology.
 pub(super) fn read(
-    root: &Root,
+    probes: &Probes<'_>,
     context: &Known<Context>,
     cpuinfo: &CpuInfo,
     xen: &Known<XenInfo>,
     table: &Table,
 ) -> Topology {
+    let root = probes.root;
     let smbios = SocketCount {
         method: CountMethod::Smbios,
         sockets: table.populated_sockets(),
@@ -117,7 +119,11 @@ pub(super) fn read(
     }
     sources.push(smbios::TABLE.to_owned());
     socket_counts.push(smbios);
-    let nodes = numa::read(root);
+    let nodes = if probes.for_all() {
+        numa::read(root)
+    } else {
+        Known::default()
+    };
     Topology {
         sources,
         sockets,

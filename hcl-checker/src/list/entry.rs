@@ -2,6 +2,7 @@
 
 use super::{CpuMatch, DmiMatch, PciMatch, Versions};
 use crate::date::Date;
+use crate::facts::PciFunction;
 use crate::verdict::Level;
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +176,16 @@ impl Entry {
             Match::Cpu(cpu) => cpu.specificity(),
             Match::Dmi(dmi) => dmi.specificity(),
         }
+    }
+
+    /// Whether it is about this PCI function.
+    pub(super) fn is_about(&self, function: &PciFunction) -> bool {
+        matches!(&self.matches, Match::Pci(pci) if pci.matches(function))
+    }
+
+    /// It says that something does not work, or warns of it.
+    pub fn speaks_against(&self) -> bool {
+        self.is_deny() || self.caution.is_some()
     }
 
     /// It says that something does not work.

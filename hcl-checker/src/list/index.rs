@@ -1,19 +1,30 @@
 //! Which entries may apply to something, without looking at all of them.
 
-use super::{Entry, Match};
+use super::{Entry, Match, PciMatch};
 use crate::facts::PciIds;
 
-/// Numbers of entries, by what their matches name. Sorted lists: they are made at each start, and most are short.
+/// Numbers of entries, by what they are about.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    by_device: Vec<((u16, u16), u32)>,
-    by_vendor: Vec<(u16, u32)>,
-    /// Those that name a class alone.
-    by_class: Vec<u32>,
+    /// Those about PCI functions.
+    pub(super) pci: PciIndex,
+    /// Those of them that say something against a function: they count for functions of every kind.
+    pub(super) against: PciIndex,
+    /// Those of them that ask for a revision.
+    pub(super) by_revision: PciIndex,
     /// Those about CPUs.
     pub(super) cpus: Vec<u32>,
     /// Those about systems.
     pub(super) systems: Vec<u32>,
+}
+
+/// Numbers of entries, by what their matches name. Sorted lists: they are made at each start, and most are short.
+#[derive(Debug, Default)]
+pub(super) struct PciIndex {
+    by_device: Vec<((u16, u16), u32)>,
+    by_vendor: Vec<(u16, u32)>,
+    /// Those that name a class alone.
+    by_class: Vec<u32>,
 }
 
 impl Index {
@@ -23,24 +34,42 @@ impl Index {
             match &entry.matches {
                 Match::Cpu(_) => index.cpus.push(number),
                 Match::Dmi(_) => index.systems.push(number),
-                Match::Pci(pci) => match pci.vendor {
-                    Some(vendor) if pci.devices.is_empty() => {
-                        index.by_vendor.push((vendor, number));
+                Match::Pci(pci) => {
+                    index.pci.add(number, pci);
+                    if entry.speaks_against() {
+                        index.against.add(number, pci);
                     }
-                    Some(vendor) => {
-                        let devices = pci.devices.iter();
-                        let named = devices.map(|&device| ((vendor, device), number));
-                        index.by_device.extend(named);
+                    if pci.revisions.is_some() {
+                        index.by_revision.add(number, pci);
                     }
-                    None => index.by_class.push(number),
-                },
+                }
             }
         }
-        index.by_device.sort_unstable();
-        // A device may be named twice.
-        index.by_device.dedup();
-        index.by_vendor.sort_unstable();
+        index.pci.sort();
+        index.against.sort();
+        index.by_revision.sort();
         index
+    }
+}
+
+impl PciIndex {
+    fn add(&mut self, number: u32, pci: &PciMatch) {
+        match pci.vendor {
+            Some(vendor) if pci.devices.is_empty() => self.by_vendor.push((vendor, number)),
+            Some(vendor) => {
+                let devices = pci.devices.iter();
+                let named = devices.map(|&device| ((vendor, device), number));
+                self.by_device.extend(named);
+            }
+            None => self.by_class.push(number),
+        }
+    }
+
+    fn sort(&mut self) {
+        self.by_device.sort_unstable();
+        // A device may be named twice.
+        self.by_device.dedup();
+        self.by_vendor.sort_unstable();
     }
 
     /// Entries whose match may fit a PCI function.

@@ -21,7 +21,8 @@ pub use pci_match::PciMatch;
 pub use requirement::{Check, CpuFeature, Otherwise, Requirement};
 pub use version::Versions;
 
-use crate::facts::{Cpu, Dmi, PciFunction};
+use crate::facts::{Cpu, Dmi, PciFunction, PciIds};
+use crate::json_text;
 use index::Index;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
@@ -93,7 +94,7 @@ impl List {
     /// # Errors
     /// It is malformed; a test sees to it that it is not.
     pub fn built_in() -> Result<Self, BundleError> {
-        Self::from_bundle(BUILT_IN.as_bytes())
+        Self::from_text(BUILT_IN)
     }
 
     /// Reads what [`List::to_bundle`] wrote.
@@ -101,7 +102,11 @@ impl List {
     /// # Errors
     /// It is no bundle of this form, or an empty one. An unknown key is an error.
     pub fn from_bundle(json: &[u8]) -> Result<Self, BundleError> {
-        let list: Self = serde_json::from_slice(json)?;
+        Self::from_text(json_text::utf8(json)?)
+    }
+
+    fn from_text(json: &str) -> Result<Self, BundleError> {
+        let list: Self = serde_json::from_str(json)?;
         if list.requirements.is_empty() {
             return Err(BundleError::Empty);
         }
@@ -145,10 +150,27 @@ impl List {
     /// The entry that decides about a PCI function.
     pub fn for_pci(&self, function: &PciFunction) -> Option<&Entry> {
         let ids = function.ids.value()?;
-        self.deciding(
-            self.index().candidates(ids),
-            |entry| matches!(&entry.matches, Match::Pci(pci) if pci.matches(function)),
-        )
+        let candidates = self.index().pci.candidates(ids);
+        self.deciding(candidates, |entry| entry.is_about(function))
+    }
+
+    /// The entry that decides about a PCI function, if it speaks against it ([`Entry::speaks_against`]). Of a server's
+    /// hundreds of functions nearly all are done with at the first look.
+    pub fn against_pci(&self, function: &PciFunction) -> Option<&Entry> {
+        let ids = function.ids.value()?;
+        let mut candidates = self.index().against.candidates(ids);
+        let is_about = |number: u32| {
+            let entry = self.entries.get(number as usize);
+            entry.is_some_and(|entry| entry.is_about(function))
+        };
+        // Another entry may go before that one.
+        let entry = candidates.any(is_about).then(|| self.for_pci(function))?;
+        entry.filter(|entry| entry.speaks_against())
+    }
+
+    /// Whether some entry that may be about such a function asks for its revision.
+    pub fn asks_revision(&self, ids: &PciIds) -> bool {
+        self.index().by_revision.candidates(ids).next().is_some()
     }
 
     /// The entry that decides about a CPU.

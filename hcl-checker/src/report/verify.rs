@@ -2,6 +2,7 @@
 
 use super::{Certification, Check, ListId, PublicKey, Report, SCHEMA, is_canonical, judged};
 use crate::certify::{Action, Plan, Status};
+use crate::json_text;
 use crate::list::List;
 
 /// What to ask of a report.
@@ -52,7 +53,7 @@ pub fn verify(
             return verification;
         }
     }
-    let report = match serde_json::from_slice::<Report>(bytes) {
+    let report = match json_text::utf8(bytes).and_then(serde_json::from_str::<Report>) {
         Ok(report) => report,
         Err(error) => {
             verification.problem(format!("this is no report of the form {SCHEMA}: {error}"));

@@ -44,10 +44,7 @@ impl Judge<'_> {
             .filter(|function| !seen.contains(function.address.as_str()));
         // Of bridges, graphics and the hundreds of parts of a CPU only those count that somebody wrote an entry about.
         let others = others.filter_map(|function| {
-            let entry = self
-                .list
-                .for_pci(function)
-                .filter(|entry| entry.is_deny() || entry.caution.is_some())?;
+            let entry = self.list.against_pci(function)?;
             Some(self.by_entry(function, entry).not_essential())
         });
         let others: Vec<Finding> = others.collect();

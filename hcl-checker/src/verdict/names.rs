@@ -1,13 +1,14 @@
 //! What devices are called in findings.
 
 use crate::facts::{Disk, PciFunction};
+use crate::hex;
 use crate::known::Known;
 use crate::pci_names;
 
 /// The driver that is bound now.
 pub(super) fn bound(function: &PciFunction) -> String {
     match &function.driver {
-        Known::Value(driver) => format!("driven by {driver} now"),
+        Known::Value(driver) => ["driven by ", driver, " now"].concat(),
         Known::Absent => "no driver bound now".to_owned(),
         Known::Unknown(_) => "not known whether a driver is bound now".to_owned(),
     }
@@ -18,12 +19,22 @@ pub(crate) fn device_name(function: &PciFunction) -> String {
     let Some(ids) = function.ids.value() else {
         return format!("PCI function {}", function.address);
     };
-    let numbers = format!("[{:04x}:{:04x}]", ids.vendor, ids.device);
-    let device = pci_names::device(ids.vendor, ids.device).unwrap_or("device");
+    // Put together by hand: a fleet has a million of these, and formatting would take most of the time of judging one.
+    let mut name = String::with_capacity(96);
     match pci_names::vendor(ids.vendor) {
-        Some(vendor) => format!("{vendor} {device} {numbers}"),
-        None => format!("device {numbers}"),
+        Some(vendor) => {
+            name.push_str(vendor);
+            name.push(' ');
+            name.push_str(pci_names::device(ids.vendor, ids.device).unwrap_or("device"));
+        }
+        None => name.push_str("device"),
     }
+    name.push_str(" [");
+    name.extend(hex::digits(ids.vendor).map(char::from));
+    name.push(':');
+    name.extend(hex::digits(ids.device).map(char::from));
+    name.push(']');
+    name
 }
 
 /// Path and model.

@@ -2,6 +2,7 @@
 
 use crate::cpuid::Leaves;
 use crate::tree::Tree;
+use crate::ways::lead_to_one_verdict;
 use crate::{Outcome, counts, entries, trial};
 use hcl_checker::Known;
 use hcl_checker::facts::{CountMethod, Virtualization};
@@ -45,6 +46,7 @@ fn topology(name: &str, dump: &Path, output: &Path) -> Outcome {
         first.ok_or("no first processor")?.to_text(),
     );
     let facts = machine.facts();
+    lead_to_one_verdict(&machine.root(), &facts)?;
     let by_cpuid = facts
         .topology
         .socket_counts
@@ -101,6 +103,7 @@ fn features(text: &str) -> Outcome {
         )
         .file("run/hcl-checker/cpuid", leaves.to_text());
     let facts = machine.facts();
+    lead_to_one_verdict(&machine.root(), &facts)?;
     let has_it = leaves.get(1, 0)[2] & VMX != 0 || leaves.get(0x8000_0001, 0)[2] & SVM != 0;
     let virtualization = if has_it {
         Virtualization::Locked

@@ -16,6 +16,7 @@ mod recorded;
 mod smbios_dumps;
 mod sysfs_trees;
 mod verdicts;
+mod ways;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;

@@ -2,9 +2,10 @@
 
 use crate::counts::functions_are_parsed;
 use crate::tree::Tree;
+use crate::ways::lead_to_one_verdict;
 use crate::{Outcome, entries, trial};
 use hcl_checker::facts::{Acs, PciFunction, PcieLink};
-use hcl_checker::{Facts, Known};
+use hcl_checker::Known;
 use libtest_mimic::Trial;
 use std::fs;
 use std::path::Path;
@@ -94,7 +95,9 @@ fn functions(dump: &str) -> Vec<Dumped> {
 }
 
 fn compare(dumped: &[Dumped]) -> Outcome {
-    let facts = read(dumped);
+    let machine = tree(dumped);
+    let facts = machine.facts();
+    lead_to_one_verdict(&machine.root(), &facts)?;
     let mut addresses: Vec<String> = dumped
         .iter()
         .map(|function| function.address.clone())
@@ -111,7 +114,7 @@ fn compare(dumped: &[Dumped]) -> Outcome {
 }
 
 /// The tree that the kernel would show.
-fn read(dumped: &[Dumped]) -> Facts {
+fn tree(dumped: &[Dumped]) -> Tree {
     let machine = Tree::empty();
     for function in dumped {
         let space = &function.space;
@@ -126,7 +129,7 @@ fn read(dumped: &[Dumped]) -> Facts {
                 format!("0x{:02x}{:02x}{:02x}\n", space[11], space[10], space[9]),
             );
     }
-    machine.facts()
+    machine
 }
 
 impl Dumped {

@@ -1,6 +1,7 @@
 //! Virtual machines, recorded by `cargo run --release -p ci -- record-machines`, against what QEMU was told to make.
 
 use crate::counts::of_facts;
+use crate::ways::lead_to_one_verdict;
 use crate::{Outcome, entries, trial};
 use hcl_checker::facts::{Context, DiskKind, IommuKind};
 use hcl_checker::{Facts, Root};
@@ -42,19 +43,22 @@ pub fn trials() -> Vec<Trial> {
         trial(format!("recorded/{name}"), move || {
             let text = fs::read(&path).map_err(|error| error.to_string())?;
             let truth: Truth = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-            let facts = facts(&path.with_extension("tar.zst"))
+            let tree = unpacked(&path.with_extension("tar.zst"))
                 .map_err(|error| format!("capture: {error}"))?;
-            check(&facts, &truth)
+            let root = Root::at(tree.path()).map_err(|error| error.to_string())?;
+            let facts = Facts::read(&root);
+            check(&facts, &truth)?;
+            lead_to_one_verdict(&root, &facts)
         })
     });
     tests.collect()
 }
 
-fn facts(capture: &Path) -> std::io::Result<Facts> {
+fn unpacked(capture: &Path) -> std::io::Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     let archive = zstd::stream::read::Decoder::new(fs::File::open(capture)?)?;
     tar::Archive::new(archive).unpack(folder.path())?;
-    Ok(Facts::read(&Root::at(folder.path())?))
+    Ok(folder)
 }
 
 fn check(facts: &Facts, truth: &Truth) -> Outcome {

@@ -2,6 +2,7 @@
 
 use crate::counts::{self, functions_are_parsed};
 use crate::tree::Tree;
+use crate::ways::lead_to_one_verdict;
 use crate::{Outcome, entries, trial};
 use hcl_checker::{Facts, Root};
 use libtest_mimic::Trial;
@@ -25,6 +26,7 @@ pub fn hwloc(folder: &Path) -> Vec<Trial> {
             };
             functions_are_parsed(&facts, &listed(&tree), holds_ids)?;
             round_trips(&facts)?;
+            lead_to_one_verdict(&root, &facts)?;
             // A few have only the form that shows everything.
             let expected = ["output", "xml.output"]
                 .iter()
@@ -52,6 +54,7 @@ pub fn libvirt(folder: &Path) -> Vec<Trial> {
                 .map_err(|error| format!("{}: {error}", tree.display()))?;
             let facts = machine.facts();
             round_trips(&facts)?;
+            lead_to_one_verdict(&machine.root(), &facts)?;
             let xml = fs::read_to_string(&path).map_err(|error| error.to_string())?;
             counts::compare(&dump, counts::of_facts(&facts), counts::of_libvirt(&xml))
         }));

@@ -51,7 +51,12 @@ impl Tree {
 
     /// Reads the facts.
     pub fn facts(&self) -> Facts {
-        Facts::read(&Root::at(self.path()).expect("root"))
+        Facts::read(&self.root())
+    }
+
+    /// The tree as something to read from.
+    pub fn root(&self) -> Root {
+        Root::at(self.path()).expect("root")
     }
 
     /// /proc/cpuinfo of one CPU, a memory size, a kernel, and a firmware folder.
