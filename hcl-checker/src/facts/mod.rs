@@ -213,35 +213,37 @@ impl Facts {
         json: &[u8],
         wanted: &dyn Fn(&PciFunction) -> bool,
     ) -> Result<Self, FactsError> {
-        let facts = Self::quickly(json_text::utf8(json)?, wanted);
-        // A disk may hang on any function, which is looked at then.
-        match facts.filter(|facts| facts.schema == SCHEMA && facts.have_the_functions_of_disks()) {
-            Some(facts) => Ok(facts),
-            None => Self::from_json(json),
+        match Self::quickly(json_text::utf8(json)?, wanted) {
+            // A disk may hang on any function, which is looked at then.
+            Some((facts, others)) if facts.schema == SCHEMA && !facts.has_a_disk_on(&others) => {
+                Ok(facts)
+            }
+            _ => Self::from_json(json),
         }
     }
 
-    fn have_the_functions_of_disks(&self) -> bool {
+    fn has_a_disk_on(&self, addresses: &[&str]) -> bool {
         let disks = self.disks.value().into_iter().flatten();
         disks
             .filter_map(|disk| disk.pci_address.value())
-            .all(|address| self.pci_function(address).is_some())
+            .any(|address| addresses.contains(&address.as_str()))
     }
 
     /// As serde reads it, and most of it quicker.
     fn from_text(text: &str) -> serde_json::Result<Self> {
         match Self::quickly(text, &|_| true) {
-            Some(facts) => Ok(facts),
+            Some((facts, _)) => Ok(facts),
             None => serde_json::from_str(text),
         }
     }
 
-    /// With the PCI functions that are wanted; nothing where serde has to read it or to say what is wrong.
-    fn quickly(text: &str, wanted: pci_json::Wanted<'_>) -> Option<Self> {
+    /// With the PCI functions that are wanted, and the addresses of the others; nothing where serde has to read it or to say what
+    /// is wrong.
+    fn quickly<'a>(text: &'a str, wanted: pci_json::Wanted<'_>) -> Option<(Self, Vec<&'a str>)> {
         let taken = pci_json::take(text, wanted)?;
         let mut facts: Self = serde_json::from_str(&taken.rest).ok()?;
         facts.pci = Known::Value(taken.functions);
-        Some(facts)
+        Some((facts, taken.others))
     }
 
     /// The PCI function at `address`.

@@ -11,23 +11,26 @@ use crate::json_text::special;
 use crate::known::Known;
 
 /// The facts of a machine whose PCI functions have been read.
-pub(super) struct Taken {
+pub(super) struct Taken<'a> {
     /// The facts, with `null` in the place of the functions. Whether they are JSON is for serde to say.
     pub(super) rest: String,
-    /// The functions.
+    /// The functions that are wanted.
     pub(super) functions: Vec<PciFunction>,
+    /// Addresses of the others.
+    pub(super) others: Vec<&'a str>,
 }
 
 /// Says whether a function is wanted; it is given one of which ids and revision are known and nothing else.
 pub(super) type Wanted<'a> = &'a dyn Fn(&PciFunction) -> bool;
 
 /// Takes the PCI functions out of facts, those that are wanted; none where they are not written as [`self`] says.
-pub(super) fn take(facts: &str, wanted: Wanted<'_>) -> Option<Taken> {
+pub(super) fn take<'a>(facts: &'a str, wanted: Wanted<'_>) -> Option<Taken<'a>> {
     let mut reader = Reader {
         text: facts,
         at: 0,
         function_keys: Vec::new(),
         id_keys: Vec::new(),
+        others: Vec::new(),
     };
     let mut taken = None;
     reader.object(|reader, key| {
@@ -48,7 +51,12 @@ pub(super) fn take(facts: &str, wanted: Wanted<'_>) -> Option<Taken> {
     let (span, functions) = taken?;
     let (before, behind) = (facts.get(..span.start)?, facts.get(span.end..)?);
     let rest = [before, "null", behind].concat();
-    Some(Taken { rest, functions })
+    let others = reader.others;
+    Some(Taken {
+        rest,
+        functions,
+        others,
+    })
 }
 
 /// Keys of a function, each with its number.
@@ -133,6 +141,8 @@ struct Reader<'a> {
     function_keys: Heads<'a>,
     /// The same of the numbers that name a function.
     id_keys: Heads<'a>,
+    /// Addresses of functions that are not wanted.
+    others: Vec<&'a str>,
 }
 
 /// JSON's blanks, which are fewer than others have.
@@ -323,6 +333,8 @@ impl<'a> Reader<'a> {
             };
             if wanted(&known) {
                 functions.push(raw.into_function(known));
+            } else {
+                self.others.push(raw.address);
             }
             let next = self.peek()?;
             self.at += 1;
