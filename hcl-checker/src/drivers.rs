@@ -154,9 +154,7 @@ impl DriverIndex {
                         .path(module)
                         .is_some_and(|path| folder.join(path).is_file())
             }
-            Modules::Listed { names, .. } => {
-                names.contains(&module.replace('-', "_"))
-            }
+            Modules::Listed { names, .. } => names.contains(&module.replace('-', "_")),
         }
     }
 

@@ -5,9 +5,9 @@ mod line;
 pub use line::Line;
 
 use crate::drivers::DriverIndex;
-use crate::facts::Facts;
+use crate::facts::{Facts, PciFunction};
 use crate::list::List;
-use crate::verdict::{JudgedBy, Level, Verdict, judge};
+use crate::verdict::{JudgedBy, Level, Verdict, judge, looks_at};
 use memchr::memchr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -43,6 +43,7 @@ impl Fleet<'_> {
         let (mut buffer, mut answer) = (Vec::new(), Vec::new());
         let mut worst = Worst::default();
         let mut after_empty = false;
+        let wanted = |function: &PciFunction| looks_at(self.list, function);
         for line in 1_u64.. {
             if input.buffer().is_empty() {
                 output.flush()?;
@@ -70,7 +71,7 @@ impl Fleet<'_> {
                 output.write_all(&line::error(line, error))?;
                 continue;
             }
-            match Facts::from_json(text) {
+            match Facts::from_json_for_verdict(text, &wanted) {
                 Ok(facts) => {
                     let verdict = judge(&facts, self.list, self.drivers);
                     worst.take(&verdict);
@@ -160,6 +161,7 @@ impl Worst {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Subject;
 
     fn run(input: &str) -> (u8, Vec<serde_json::Value>) {
         let list = List::built_in().expect("list");
@@ -213,6 +215,44 @@ mod tests {
         };
         assert_eq!(outcome("\n \n\r\n"), (0, 3));
         assert_eq!(outcome("\n\nnonsense\n"), (4, 3));
+    }
+
+    /// A disk counts with what it hangs on, of whatever kind that is.
+    #[test]
+    fn a_disk_on_a_function_that_nobody_looks_at_is_judged_as_alone() {
+        let list = List::built_in().expect("list");
+        let drivers = DriverIndex::shipped().expect("drivers");
+        for (address, there) in [("0000:00:02.0", true), ("0000:00:03.0", false)] {
+            let line = format!(
+                r#"{{"schema":1,"pci":[
+                {{"address":"0000:00:01.0","ids":{{"vendor":"0x8086","device":"0x1572","class":"0x020000"}}}},
+                {{"address":"0000:00:02.0","source":"s","modalias":"m","driver":"d","ids":{{"vendor":"0x8086","device":"0xffff","class":"0x088000"}}}}],
+                "disks":[{{"name":"sda","kind":"disk","size_bytes":64000000000,"removable":false,"read_only":false,"pci_address":"{address}"}}]}}"#
+            );
+            let facts = Facts::from_json(line.as_bytes()).expect("facts");
+            assert_eq!(facts.pci_function(address).is_some(), there);
+            let verdict = judge(&facts, &list, Some(&drivers));
+            let about_it = verdict
+                .findings
+                .iter()
+                .any(|finding| match &finding.subject {
+                    Subject::Pci(found) => *found == address,
+                    _ => false,
+                });
+            assert_eq!(about_it, there, "{verdict:#?}");
+            let by = JudgedBy::of(&list, true);
+            let fleet = Fleet {
+                list: &list,
+                drivers: Some(&drivers),
+                by: &by,
+            };
+            let mut output = Vec::new();
+            let line = line.replace('\n', " ");
+            fleet.judge(line.as_bytes(), &mut output).expect("streams");
+            let line: serde_json::Value = serde_json::from_slice(&output).expect("JSON");
+            let alone = serde_json::to_value(&verdict.findings).expect("JSON");
+            assert_eq!(line["verdict"]["findings"], alone);
+        }
     }
 
     #[test]

@@ -14,8 +14,9 @@ pub(crate) fn utf8(json: &[u8]) -> serde_json::Result<&str> {
 pub(crate) fn special(text: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
-    let (words, rest) = text.as_chunks::<8>();
-    for (number, bytes) in words.iter().enumerate() {
+    let mut at = 0;
+    // Most texts are short, so that this does nothing before the first word.
+    while let Some((bytes, _)) = text[at..].split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*bytes);
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let control = word.wrapping_sub(0x20 * ONES) & !word;
@@ -23,12 +24,13 @@ pub(crate) fn special(text: &[u8]) -> Option<usize> {
         let backslash = zero(word ^ (u64::from(b'\\') * ONES));
         let marked = (control | quote | backslash) & HIGH;
         if marked != 0 {
-            return Some(number * 8 + marked.trailing_zeros() as usize / 8);
+            return Some(at + marked.trailing_zeros() as usize / 8);
         }
+        at += 8;
     }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
-    let found = rest.iter().position(is_special)?;
-    Some(text.len() - rest.len() + found)
+    let found = text[at..].iter().position(is_special)?;
+    Some(at + found)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use hcl_checker::date::Date;
 use hcl_checker::list::List;
-use hcl_checker::report::{PublicKey, REPORT_FILE, Verification, VerifyOptions, submit_entries, verify};
+use hcl_checker::report::{
+    PublicKey, REPORT_FILE, Verification, VerifyOptions, submit_entries, verify,
+};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

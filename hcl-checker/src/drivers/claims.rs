@@ -51,9 +51,8 @@ impl Claims {
             text.and_then(Result::ok).unwrap_or_default()
         });
         let found = read.patterns.lookup(modalias).into_iter();
-        let mut found: Vec<(&str, bool)> = found
-            .map(|found| (found.module, found.builtin))
-            .collect();
+        let mut found: Vec<(&str, bool)> =
+            found.map(|found| (found.module, found.builtin)).collect();
         let before = found.len();
         let by_ids = read.by_ids.lookup(modalias);
         found.extend(by_ids.map(|driver| (read.drivers[driver as usize].as_str(), false)));

@@ -6,34 +6,53 @@ use std::borrow::Cow;
 /// than to search a line now and then.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
-    lines: Vec<Cow<'static, str>>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    names: Cow<'static, str>,
+    /// Length of the first name.
+    first: usize,
+}
+
+impl Line {
+    fn first(&self) -> &[u8] {
+        &self.names.as_bytes()[..self.first]
+    }
 }
 
 impl Names {
     /// Names in lines of one or more, with one blank between them.
-    pub(super) fn of_lines(mut lines: Vec<Cow<'static, str>>) -> Self {
+    pub(super) fn of_lines(lines: impl IntoIterator<Item = Cow<'static, str>>) -> Self {
+        let line = |names: Cow<'static, str>| Line {
+            first: names.find(' ').unwrap_or(names.len()),
+            names,
+        };
+        let mut lines: Vec<Line> = lines.into_iter().map(line).collect();
         // They stand there sorted, and sorting what is sorted is quick.
-        lines.sort_by(|a, b| first(a).cmp(first(b)));
+        lines.sort_by(|a, b| a.first().cmp(b.first()));
         Self { lines }
     }
 
     /// Whether there is such a name.
     pub(super) fn contains(&self, name: &str) -> bool {
-        let behind = self.lines.partition_point(|line| first(line) <= name);
+        let name = name.as_bytes();
+        let behind = self.lines.partition_point(|line| line.first() <= name);
         let line = behind.checked_sub(1).and_then(|at| self.lines.get(at));
         // Two blanks are no name between them.
-        !name.is_empty() && line.is_some_and(|line| line.split(' ').any(|known| known == name))
+        !name.is_empty()
+            && line.is_some_and(|line| {
+                let mut names = line.names.as_bytes().split(|&byte| byte == b' ');
+                names.any(|known| known == name)
+            })
     }
 }
 
 impl FromIterator<String> for Names {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        Self::of_lines(names.into_iter().map(Cow::Owned).collect())
+        Self::of_lines(names.into_iter().map(Cow::Owned))
     }
-}
-
-fn first(line: &str) -> &str {
-    line.split_once(' ').map_or(line, |(first, _)| first)
 }
 
 #[cfg(test)]

@@ -63,9 +63,8 @@ pub(super) fn read(
     let names = root.list(disk).unwrap_or_default();
     // The kernel makes the name of a partition from that of its disk. The many other files there need no look.
     let (_, own) = disk.rsplit_once('/').unwrap_or(("", disk));
-    let is_partition = |name: &String| {
-        name.starts_with(own) && root.exists(&format!("{disk}/{name}/partition"))
-    };
+    let is_partition =
+        |name: &String| name.starts_with(own) && root.exists(&format!("{disk}/{name}/partition"));
     let mut partitions: Vec<Partition> = names
         .into_iter()
         .filter(is_partition)

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 pub(super) const MOST: usize = 65_536;
 
 /// PCI functions of a server; more take more room as they come.
-pub(super) const USUAL: usize = 128;
+const USUAL: usize = 128;
 
 /// A list of a few things.
 pub(super) fn few<'de, D, T>(deserializer: D) -> Result<Known<Vec<T>>, D::Error>

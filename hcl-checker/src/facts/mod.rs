@@ -146,8 +146,8 @@ impl Facts {
         Self::of(&Probes::new(root, depth, &ThisMachine))
     }
 
-    /// Reads what a verdict asks for, passively; everything else is unknown. A machine has ten times as much to tell, and
-    /// reading that takes most of the time of a check. `revision` says of which functions the list asks for the revision, as
+    /// Reads what a verdict asks for, passively; everything else is unknown. Three of four files tell nothing that is judged, and
+    /// reading them takes most of the time of a check. `revision` says of which functions the list asks for the revision, as
     /// [`List::asks_revision`](crate::list::List::asks_revision) does.
     pub fn read_for_verdict(root: &Root, revision: &dyn Fn(&PciIds) -> bool) -> Self {
         let probes = Probes::new(root, Depth::Passive, &ThisMachine);
@@ -203,15 +203,47 @@ impl Facts {
         Ok(facts)
     }
 
+    /// Reads facts that were saved as JSON to be judged: without those PCI functions that a verdict does not look at, which of a
+    /// server nearly all are. `wanted` is given functions of which ids and revision are known and nothing else, and says whether
+    /// they are looked at for their own sake, as [`looks_at`](crate::verdict::looks_at) does.
+    ///
+    /// # Errors
+    /// As [`Facts::from_json`].
+    pub fn from_json_for_verdict(
+        json: &[u8],
+        wanted: &dyn Fn(&PciFunction) -> bool,
+    ) -> Result<Self, FactsError> {
+        match Self::quickly(json_text::utf8(json)?, wanted) {
+            // A disk may hang on any function, which is looked at then.
+            Some((facts, others)) if facts.schema == SCHEMA && !facts.has_a_disk_on(&others) => {
+                Ok(facts)
+            }
+            _ => Self::from_json(json),
+        }
+    }
+
+    fn has_a_disk_on(&self, addresses: &[&str]) -> bool {
+        let disks = self.disks.value().into_iter().flatten();
+        disks
+            .filter_map(|disk| disk.pci_address.value())
+            .any(|address| addresses.contains(&address.as_str()))
+    }
+
     /// As serde reads it, and most of it quicker.
     fn from_text(text: &str) -> serde_json::Result<Self> {
-        if let Some(taken) = pci_json::take(text)
-            && let Ok(mut facts) = serde_json::from_str::<Self>(&taken.rest)
-        {
-            facts.pci = Known::Value(taken.functions);
-            return Ok(facts);
+        match Self::quickly(text, &|_| true) {
+            Some((facts, _)) => Ok(facts),
+            None => serde_json::from_str(text),
         }
-        serde_json::from_str(text)
+    }
+
+    /// With the PCI functions that are wanted, and the addresses of the others; nothing where serde has to read it or to say what
+    /// is wrong.
+    fn quickly<'a>(text: &'a str, wanted: pci_json::Wanted<'_>) -> Option<(Self, Vec<&'a str>)> {
+        let taken = pci_json::take(text, wanted)?;
+        let mut facts: Self = serde_json::from_str(&taken.rest).ok()?;
+        facts.pci = Known::Value(taken.functions);
+        Some((facts, taken.others))
     }
 
     /// The PCI function at `address`.

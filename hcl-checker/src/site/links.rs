@@ -18,7 +18,10 @@ impl LinkNames {
         loop {
             let mut alike: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             for (address, forms) in &forms {
-                alike.entry(&forms[chosen[address]]).or_default().push(address);
+                alike
+                    .entry(&forms[chosen[address]])
+                    .or_default()
+                    .push(address);
             }
             alike.retain(|_, addresses| addresses.len() > 1);
             if alike.is_empty() {
@@ -54,8 +57,10 @@ fn longer<'a>(
     };
     let most = addresses.iter().map(|address| forms[*address].len()).max();
     let differ = |more: &usize| {
-        let names = addresses.iter().map(|address| &forms[*address][form(address, *more)]);
-            let names: BTreeSet<&String> = names.collect();
+        let names = addresses
+            .iter()
+            .map(|address| &forms[*address][form(address, *more)]);
+        let names: BTreeSet<&String> = names.collect();
         names.len() == addresses.len()
     };
     let most = most.unwrap_or_default();
@@ -97,7 +102,10 @@ fn forms(address: &str) -> Option<Vec<String>> {
         names.extend(version.map(|version| format!("{}, {version}", name(least))));
         names.extend((least + 1..=parts.len()).map(name));
     }
-    let mut forms: Vec<String> = names.iter().map(|name| format!("{name} ({host})")).collect();
+    let mut forms: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name} ({host})"))
+        .collect();
     if forms.is_empty() {
         forms.push(host.to_owned());
     }
@@ -143,7 +151,10 @@ mod tests {
             let names = LinkNames::of([source]);
             assert_eq!(names.get(source), Some(shown), "{source}");
         }
-        assert_eq!(LinkNames::of(["bedplate: ours"]).get("bedplate: ours"), None);
+        assert_eq!(
+            LinkNames::of(["bedplate: ours"]).get("bedplate: ours"),
+            None
+        );
     }
 
     #[test]
@@ -154,11 +165,17 @@ mod tests {
         for (sources, shown) in [
             (
                 [xen("cpu/amd.c", "4.20"), xen("cpu/microcode/amd.c", "4.20")],
-                ["cpu/amd.c (xenbits.xen.org)", "microcode/amd.c (xenbits.xen.org)"],
+                [
+                    "cpu/amd.c (xenbits.xen.org)",
+                    "microcode/amd.c (xenbits.xen.org)",
+                ],
             ),
             (
                 [xen("cpu/amd.c", "4.13"), xen("cpu/amd.c", "4.20")],
-                ["amd.c, 4.13 (xenbits.xen.org)", "amd.c, 4.20 (xenbits.xen.org)"],
+                [
+                    "amd.c, 4.13 (xenbits.xen.org)",
+                    "amd.c, 4.20 (xenbits.xen.org)",
+                ],
             ),
             (
                 ["https://a.org/".to_owned(), "https://a.org/#x".to_owned()],

@@ -405,13 +405,24 @@ impl Judge<'_> {
     }
 }
 
+/// Whether a verdict looks at a function for its own sake, and not because a disk hangs on it: at storage and network
+/// controllers, at those that an entry speaks against, and at those that are not known.
+pub fn looks_at(list: &List, function: &PciFunction) -> bool {
+    let Known::Value(ids) = &function.ids else {
+        return true;
+    };
+    is_storage(ids) || ids.base_class() == NETWORK || list.against_pci(function).is_some()
+}
+
+fn is_storage(ids: &PciIds) -> bool {
+    ids.base_class() == STORAGE || ids.subclass() == FIBRE_CHANNEL
+}
+
 /// Storage controllers.
 fn controllers(functions: &[PciFunction]) -> impl Iterator<Item = &PciFunction> {
-    functions.iter().filter(|function| {
-        let is_storage =
-            |ids: &PciIds| ids.base_class() == STORAGE || ids.subclass() == FIBRE_CHANNEL;
-        function.ids.value().is_some_and(is_storage)
-    })
+    functions
+        .iter()
+        .filter(|function| function.ids.value().is_some_and(is_storage))
 }
 
 /// Makes a finding count, with what follows from that.

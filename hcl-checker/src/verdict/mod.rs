@@ -10,6 +10,7 @@ mod level;
 mod names;
 mod platform;
 
+pub use devices::looks_at;
 pub use finding::{Finding, Severity, Subject};
 pub use judge::{judge, judge_for_disks};
 pub use judged::{Judged, JudgedBy, JudgingList, JudgingTool};

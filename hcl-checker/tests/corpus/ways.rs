@@ -40,7 +40,11 @@ pub fn lead_to_one_verdict(root: &Root, facts: &Facts) -> Outcome {
     }
     let shown = |facts| text::verdict(facts, &verdict, None, Style::PLAIN, true);
     if shown(&asked) != shown(facts) {
-        return Err(format!("shown as {}\nand as {}", shown(&asked), shown(facts)));
+        return Err(format!(
+            "shown as {}\nand as {}",
+            shown(&asked),
+            shown(facts)
+        ));
     }
     let error = |error: serde_json::Error| error.to_string();
     // As `facts --json` writes it, by `jq -c`, by `jq -cS`, by Python.
@@ -58,7 +62,10 @@ pub fn lead_to_one_verdict(root: &Root, facts: &Facts) -> Outcome {
         .judge(lines.join("\n").as_bytes(), &mut answers)
         .map_err(|error| error.to_string())?;
     if code != verdict.exit_code() {
-        return Err(format!("exit code {code} of a stream, {} alone", verdict.exit_code()));
+        return Err(format!(
+            "exit code {code} of a stream, {} alone",
+            verdict.exit_code()
+        ));
     }
     let alone = Judged {
         by,
