@@ -17,9 +17,9 @@ mod vm_install;
 mod vm_life;
 mod vm_snapshot;
 
+pub(crate) use self::license::VIEW as VIEW_LICENSE;
 pub use host::DISABLED;
 pub(crate) use host::disable;
-pub(crate) use self::license::VIEW as VIEW_LICENSE;
 pub use patch::fits as fits_hotfix;
 pub use task::is_long;
 
