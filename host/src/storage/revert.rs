@@ -95,18 +95,43 @@ fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
     })
 }
 
+/// What there is of the pairs whose origins are there; none for the others.
+fn states<'p>(
+    system: &dyn System,
+    pairs: &'p [Pair],
+) -> Result<Vec<(&'p Pair, Option<State>)>, XeError> {
+    let groups = lvm::volume_groups(system)?;
+    let of = |pair: &'p Pair| {
+        // The name of a group that is not there would be an error for lvs.
+        let is_there = groups.iter().any(|found| found.name == group(pair));
+        let found = is_there.then(|| state(system, pair)).transpose()?;
+        Ok((pair, found.filter(|state| state.has_origin)))
+    };
+    pairs.iter().map(of).collect()
+}
+
 /// The first volume that would go back and is not there, if any, be it alone or with its volume group: going back is not finished
 /// before somebody brings it back.
 pub fn lost(system: &dyn System, pairs: &[Pair]) -> Result<Option<PathBuf>, XeError> {
-    let groups = lvm::volume_groups(system)?;
-    for pair in pairs {
-        let is_its = |found: &lvm::VolumeGroup| found.name == group(pair);
-        // The name of a group that is not there would be an error for lvs.
-        if !groups.iter().any(is_its) || !state(system, pair)?.has_origin {
-            return Ok(Some(pair.origin.clone()));
-        }
+    let all = states(system, pairs)?;
+    let mut lost = all.into_iter().filter(|(_, state)| state.is_none());
+    Ok(lost.next().map(|(pair, _)| pair.origin.clone()))
+}
+
+/// Brings what was begun to its end for the volumes that are there. What LVM puts off it does with their next activation, and what is
+/// written until then would be lost.
+///
+/// # Errors
+/// A merge does not end now.
+pub fn finish(system: &dyn System, pairs: &[Pair]) -> Result<(), XeError> {
+    let merging = states(system, pairs)?;
+    let merging = merging
+        .into_iter()
+        .filter(|(_, state)| state.as_ref().is_some_and(|state| state.merging));
+    for (pair, _) in merging {
+        go_on(system, pair)?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Refuses what cannot go back now. `begun`: going back was begun before and not finished, so snapshots may be used up.
@@ -158,19 +183,23 @@ fn in_use(pair: &Pair) -> XeError {
 pub fn revert(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
     let before = state(system, pair)?;
     if before.merging {
-        // Begun before, and put off or cut off: it goes on when the volume is loaded again while nobody has it open.
-        lvm::run(
-            system,
-            Command::new("lvchange")
-                .args(["--quiet", "--refresh"])
-                .arg(&pair.origin),
-        )?;
-        wait(system, pair)?;
+        go_on(system, pair)?;
     }
     if before.has_snapshot {
         merge(system, pair)?;
     }
     lvm::snapshot(system, &pair.origin, &pair.uuid).map(drop)
+}
+
+/// Has a merge that was put off or cut off come to its end: it goes on when the volume is loaded again while nobody has it open.
+fn go_on(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
+    lvm::run(
+        system,
+        Command::new("lvchange")
+            .args(["--quiet", "--refresh"])
+            .arg(&pair.origin),
+    )?;
+    wait(system, pair)
 }
 
 fn merge(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
@@ -205,8 +234,8 @@ fn wait(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
 fn not_done(pair: &Pair) -> XeError {
     XeError::failure(
         "OTHER_OPERATION_IN_PROGRESS",
-        "The disk is not back yet: LVM goes on when nobody has it open. The virtual machine cannot be started until then; run \
-         snapshot-revert again.",
+        "The disk is not back yet: LVM goes on when nobody has it open (an export or a copy: see task-list). The virtual machine cannot \
+         be started until then; run this command again.",
     )
     .with("vdi", pair.uuid.clone())
     .with("location", pair.origin.display().to_string())
@@ -306,6 +335,22 @@ mod tests {
         let error = check(&nothing, &[pair()], true).unwrap_err();
         assert!(error.to_string().contains("location: /dev/bedplate/a"));
         assert!(error.to_string().contains("snapshot-uninstall"), "{error}");
+    }
+
+    #[test]
+    fn what_was_begun_is_finished_for_the_volumes_that_are_there() {
+        let gone = Pair {
+            origin: "/dev/other/b".into(),
+            ..pair()
+        };
+        let pairs = [gone, pair()];
+        let open = lvs(&[("a", "open", "Owi-aos---"), ("[vdi-1]", "", "Swi-a-s---")]);
+        let error = finish(&open, &pairs).unwrap_err();
+        assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+        assert_eq!(changes(&open), [REFRESH]);
+        let idle = lvs(&[("a", "open", "owi-aos---"), ("vdi-1", "", "swi-a-s---")]);
+        finish(&idle, &pairs).unwrap();
+        assert_eq!(changes(&idle), [""; 0]);
     }
 
     #[test]

@@ -328,6 +328,10 @@ fn freed(snapshot: &Domain, lost: &Path) -> String {
 
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let Removed { snapshot, lost } = to_remove(asked, record)?;
+    if snapshot.own(snapshots::REVERTING).is_some() {
+        // Afterwards its disks are written to, and nobody would know that LVM still sets some of them back.
+        revert::finish(asked.around.system, &pairs(&snapshot))?;
+    }
     remove(asked, &snapshot)?;
     Ok(match lost {
         Some(lost) => Outcome::Said(freed(&snapshot, &lost)),
