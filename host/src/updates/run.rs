@@ -67,15 +67,32 @@ impl<'a> Updater<'a> {
         }
     }
 
-    /// The next run looks at the repository at once: how it is reached has changed.
+    /// The next run looks at the repository at once: how it is reached has changed. A run that goes on now and fails as before does not
+    /// make it wait: only who has the lock writes what is remembered.
     ///
     /// # Errors
-    /// When what is remembered cannot be kept.
+    /// When this cannot be noted.
     pub fn forget_pauses(&self) -> Result<(), XeError> {
-        let path = self.places.update_state();
+        let note = self.places.update_at_once();
+        self.system
+            .create_dir_all(&self.places.updates)
+            .and_then(|()| self.system.write_file(&note, b"", 0o644))
+            .map_err(|e| XeError::system(&e))
+    }
+
+    /// What is remembered, for who has the lock. The policy is to be read afterwards: who notes that the pauses are forgotten has
+    /// changed it by then.
+    fn remembered(&self) -> Result<UpdateState, XeError> {
+        let (path, note) = (self.places.update_state(), self.places.update_at_once());
         let mut state = UpdateState::read(self.system, &path);
-        (state.looks, state.work) = Default::default();
-        state.write(self.system, &path)
+        if self.system.exists(&note) {
+            (state.looks, state.work) = Default::default();
+            state.write(self.system, &path)?;
+            self.system
+                .remove_file(&note)
+                .map_err(|e| XeError::system(&e))?;
+        }
+        Ok(state)
     }
 
     fn begin<'u>(&'u self, what: &str) -> Result<Result<Run<'u, 'a>, Told>, XeError> {
@@ -84,7 +101,7 @@ impl<'a> Updater<'a> {
             ..self.places.clone()
         };
         let lock = hotfix::lock(self.system, &own, what)?;
-        let mut state = UpdateState::read(self.system, &self.places.update_state());
+        let mut state = self.remembered()?;
         let (policy, url) = match self.policy() {
             Ok(known) => known,
             Err(told) => return Ok(Err(told)),

@@ -1,6 +1,7 @@
 //! What others do while an update goes on, or between two runs of it: the administrator changes the policy, uploads or applies by hand, the
 //! host runs another release by now.
 
+use crate::commands::xe;
 use crate::maker;
 use crate::server::{Fault, Server};
 use crate::site::{Host, NOW};
@@ -91,6 +92,23 @@ fn a_proxy_or_password_that_was_mended_by_command_is_tried_at_once() {
     assert_eq!(site.run().status, "failing", "the pause goes on");
     site.xe("host-update-policy-set proxy=").unwrap();
     assert_eq!(site.run().status, "restarting");
+}
+
+#[test]
+fn a_proxy_that_is_mended_while_a_run_fails_is_tried_at_once() {
+    let site = Site::new(false);
+    let (host, server) = (&site.host, &site.server);
+    let machine = Meanwhile::new(|| {
+        xe(host, "host-update-policy-set proxy=").unwrap();
+        server.breaks(".delta", Fault::Status(407));
+    });
+    let told = site.with(&machine, |updater| updater.run(&licensed()).unwrap());
+    assert_eq!(told.status, "failing", "{told:?}");
+    assert_eq!(site.state().work.failures, 1);
+    site.server.heals();
+    assert_eq!(site.run().status, "restarting");
+    // Once: the next failure is waited for.
+    assert!(!site.system.exists(&site.host.places.update_at_once()));
 }
 
 #[test]
