@@ -222,13 +222,29 @@ fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
     ];
     for fail in ways {
         let system = fail(with_both(running()));
-        run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+        let error = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+        let stands = error.message.contains("it does not go on");
+        let told = error.message.contains("is paused: vm-unpause");
+        assert_eq!(stands, told, "{error}");
         let changes = changes(&system);
         let made = changes.iter().filter(|line| line.starts_with(second));
         let gone = changes.iter().filter(|line| line.starts_with("lvremove"));
         assert_eq!((made.count(), gone.count()), (2, 2), "{changes:?}");
         let resumed = format!("virsh resume {VM}");
         assert!(changes.contains(&resumed), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_stays_paused_is_told_of_whatever_else_fails() {
+    let system = with_both(running()).fails("lvcreate", 5, "no room").fails(
+        &format!("{V} resume"),
+        1,
+        "it does not go on",
+    );
+    let error = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+    for words in ["no room", "it does not go on", "is paused: vm-unpause"] {
+        assert!(error.message.contains(words), "{error}");
     }
 }
 
