@@ -204,6 +204,12 @@ pub fn new_disk(system: &dyn System, path: &Path) -> Result<Vec<Held>, XeError> 
     Taker::new(system, "making a disk").disk(path, Hold::Alone)
 }
 
+/// A device that becomes a repository, until it is one: by its name and by what that leads to, as a disk may be known by either.
+pub fn new_device(system: &dyn System, path: &Path) -> Result<Vec<Held>, XeError> {
+    let paths = [path.to_owned(), system.real_path(path)];
+    Taker::new(system, "making a repository").disks(&paths, Hold::Alone)
+}
+
 /// A file that a command writes, until it is there: until then it has a name that another one for the same place would take.
 pub fn new_file(system: &dyn System, path: &Path) -> Result<Held, XeError> {
     // It is not there yet, so it is its folder that may have two names.
