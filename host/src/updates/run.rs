@@ -245,7 +245,7 @@ impl Run<'_, '_> {
         self.state.written = None;
         self.save()?;
         self.fetch()?;
-        self.write(&offered.uuid).map(Some)
+        self.write(&offered.uuid)
     }
 
     fn save(&self) -> Result<(), XeError> {
@@ -333,19 +333,23 @@ impl Run<'_, '_> {
     }
 
     /// Writes a release whose files are here. Those that came when the host ran another release may be of no use to it any more: they
-    /// are fetched anew then.
-    fn write(&mut self, uuid: &str) -> Result<Applied, XeError> {
+    /// are fetched anew then. None where the repository, which is looked at for that, offers another release by now.
+    fn write(&mut self, uuid: &str) -> Result<Option<Applied>, XeError> {
         let apply = |run: &Self| hotfix::apply(&run.updater.site(), uuid, (run.updater.sinks)());
         match apply(self) {
             Err(error) if error.code == hotfix::NO_DELTA => {}
-            done => return done,
+            done => return done.map(Some),
         }
         hotfix::clean(&self.updater.site(), uuid)?;
         if self.release.is_none() {
             self.look()?;
         }
+        let offered = self.state.offered.as_ref();
+        if offered.is_none_or(|offered| offered.uuid != uuid) {
+            return Ok(None);
+        }
         self.fetch()?;
-        apply(self)
+        apply(self).map(Some)
     }
 
     /// What is to be done now.
@@ -425,7 +429,7 @@ impl Run<'_, '_> {
                     self.state.written = Some(uuid.clone());
                     self.save()?;
                     let written = self.write(&uuid);
-                    if written.is_err() {
+                    if !matches!(written, Ok(Some(_))) {
                         // Whoever applies it by hand by now restarts by hand.
                         self.state.written = None;
                     }

@@ -6,10 +6,10 @@ use crate::maker;
 use crate::server::{Fault, Server};
 use crate::site::{Host, NOW};
 use crate::updates::{Site, licensed};
-use host::hotfix::{Machine, PatchRecord, PatchState, RealMachine, lock, upload};
+use host::hotfix::{Machine, PatchRecord, PatchState, RealMachine, lock, patch_uuid, upload};
 use host::verbs::DISABLED;
 use slots::block::{Access, BlockDevice, OpenError};
-use slots::boot_state::BootState;
+use slots::boot_state::{BootState, Choice};
 use slots::env_block::{EnvBlock, EnvFileError};
 use std::fs;
 use std::io;
@@ -199,6 +199,36 @@ fn deltas_from_a_release_that_runs_no_more_are_fetched_anew() {
         let whole = |name: &String| name.ends_with(".root.img");
         assert!(site.targets().iter().any(whole), "{by_hand}");
     }
+}
+
+#[test]
+fn another_release_that_is_offered_when_files_are_fetched_anew_is_taken() {
+    let site = Site::new(true);
+    // NOW is a Friday, 08:00 UTC.
+    site.set("window", "fri 09:00-11:00");
+    assert_eq!(site.run().status, "waiting");
+    let other = other_release(&site.host);
+    let newer = maker::release(&site.host.at("1.0.2"), "1.0.2", 9);
+    let made = maker::repository(
+        &site.host.keys,
+        Some(&other),
+        &newer,
+        true,
+        maker::stamp(newer.manifest.epoch),
+        &site.host.at("newer"),
+    );
+    fs::remove_dir_all(&site.server.folder).unwrap();
+    fs::rename(made, &site.server.folder).unwrap();
+    // The repository was looked at less than four hours ago.
+    site.now.set(NOW + 3600 + 60);
+    let told = site.run();
+    assert_eq!(told.status, "restarting", "{told:?}");
+    assert!(site.host.starts(&newer, "sda4"));
+    assert_eq!(site.host.state().choice(), Choice::Try(newer.id()));
+    let state = site.state();
+    assert_eq!(state.work.failures, 0);
+    let uuid = patch_uuid(&newer.manifest.root.verity.root_hash);
+    assert_eq!(state.written, Some(uuid));
 }
 
 #[test]
