@@ -120,11 +120,11 @@ impl<'a> Updater<'a> {
             state.is_some_and(|record| {
                 matches!(
                     record.state,
-                    PatchState::Uploaded | PatchState::Applying | PatchState::RestartNeeded
+                    PatchState::Applying | PatchState::RestartNeeded
                 )
             })
         };
-        // Taken back or tried: whoever writes it once more says who restarts for it.
+        // Taken back, tried, given up for another one, or never begun: whoever writes it once more says who restarts for it.
         state.written.take_if(|uuid| !waits(uuid));
         // It runs by now, or somebody applied a newer one.
         state

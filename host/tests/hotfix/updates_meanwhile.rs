@@ -273,6 +273,34 @@ fn what_the_host_wrote_and_somebody_wrote_again_is_restarted_by_hand() {
 }
 
 #[test]
+fn what_the_host_wrote_and_somebody_gave_up_for_another_is_restarted_by_hand() {
+    let site = Site::new(false);
+    site.set("restart", "never");
+    site.run();
+    assert!(site.state().written.is_some());
+    // As it is left where somebody applies another one: there is one slot.
+    let mut record = site.record().unwrap();
+    record.state = PatchState::Uploaded;
+    record.changed = NOW + 60;
+    let json = serde_json::to_vec(&record).unwrap();
+    fs::write(site.host.places.record(&record.uuid), json).unwrap();
+    site.host.set_state(&BootState {
+        good: Some(site.host.old.id().to_owned()),
+        ..BootState::default()
+    });
+    site.set("hold", "yes");
+    site.now.set(NOW + 120);
+    assert_eq!(site.run().status, "on-hold");
+    xe(&site.host, &format!("patch-apply uuid={}", record.uuid)).unwrap();
+    site.set("hold", "no");
+    site.set("restart", "always");
+    let told = site.run();
+    assert_eq!(told.status, "restart-needed", "{told:?}");
+    assert!(told.text.contains("by hand"), "{}", told.text);
+    assert!(!site.system.restarted());
+}
+
+#[test]
 fn a_command_says_what_it_did_and_what_the_next_run_does() {
     let mut site = Site::new(false);
     site.stall = Duration::from_secs(5);
