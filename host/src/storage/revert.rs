@@ -44,6 +44,7 @@ struct Volume {
 
 /// What there is of a pair.
 struct State {
+    /// All of the origin.
     has_origin: bool,
     has_snapshot: bool,
     open: bool,
@@ -84,8 +85,10 @@ fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
     let origin = name(&pair.origin).and_then(|name| volumes.get(&name));
     // Of a volume that is not active it is `unknown`.
     let is_open = |volume: &&Volume| volume.lv_device_open == "open";
+    // lvs(8): the ninth of the attributes is `p` where a disk that a part of the volume is on is missing.
+    let is_whole = |volume: &Volume| volume.lv_attr.chars().nth(8) != Some('p');
     Ok(State {
-        has_origin: origin.is_some(),
+        has_origin: origin.is_some_and(is_whole),
         has_snapshot: shown.is_some(),
         open: [origin, shown, hidden]
             .into_iter()
@@ -360,6 +363,13 @@ mod tests {
         let origin = Some(PathBuf::from("/dev/bedplate/a"));
         let alone = lvs(&[("vdi-1", "", "swi-a-s---")]);
         assert_eq!(lost(&alone, &[pair()]).unwrap(), origin);
+        // A part of it is on a disk that is gone.
+        let part = lvs(&[("a", "", "owi---s-p-"), ("vdi-1", "", "swi---s---")]);
+        assert_eq!(lost(&part, &[pair()]).unwrap(), origin);
+        let error = check(&part, &[pair()], true).unwrap_err();
+        assert_eq!(error.code, "VDI_MISSING", "{error}");
+        let other = lvs(&[("a", "", "owi---s---"), ("vdi-1", "", "swi---s-p-")]);
+        assert_eq!(lost(&other, &[pair()]).unwrap(), None, "it is made anew");
         let group = there().prints("vgs", r#"{"report":[{"vg":[]}]}"#).fails(
             "lvs",
             5,
