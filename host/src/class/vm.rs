@@ -250,7 +250,7 @@ pub(super) fn apply(domain: &mut Domain, change: &Change) -> Result<(), XeError>
     match change {
         Change::Set("name-label", name) => match is_name(name) {
             true => domain.set_name(name),
-            false => return wrong("a name is not empty and has no slash"),
+            false => return wrong("a name is one line, not empty, and without a slash"),
         },
         Change::Set("name-description", text) => domain.set_description(text),
         Change::Clear("name-description") => domain.set_description(""),
