@@ -204,6 +204,30 @@ pub fn new_disk(system: &dyn System, path: &Path) -> Result<Vec<Held>, XeError> 
     Taker::new(system, "making a disk").disk(path, Hold::Alone)
 }
 
+/// A device that becomes a repository, until it is one: by its name and by what that leads to, as a disk may be known by either.
+pub fn new_device(system: &dyn System, path: &Path) -> Result<Vec<Held>, XeError> {
+    let paths = [path.to_owned(), system.real_path(path)];
+    Taker::new(system, "making a repository").disks(&paths, Hold::Alone)
+}
+
+/// A file that a command writes, until it is there: until then it has a name that another one for the same place would take.
+pub fn new_file(system: &dyn System, path: &Path) -> Result<Held, XeError> {
+    // It is not there yet, so it is its folder that may have two names.
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let folder = system.real_path(folder);
+    let real = folder.join(path.file_name().unwrap_or_default());
+    let real = real.display().to_string();
+    let taker = Taker::new(system, "writing a file");
+    taker.take(
+        &format!("file-{}", key(&real)),
+        Hold::Alone,
+        ("filename", &real),
+    )
+}
+
 /// A repository that a disk is made in, until somebody has that.
 pub fn making_in(system: &dyn System, repository: &Repository) -> Result<Held, XeError> {
     Taker::new(system, "making a disk").repository(&repository.folder(), Hold::Shared)
@@ -281,6 +305,7 @@ impl<'a> Taker<'a> {
             "vm" => "virtual machine",
             "vdi" => "virtual disk",
             "sr" => "storage repository",
+            "filename" => "file",
             _ => "snapshot",
         };
         let said = format!("{} of {object}", self.verb);

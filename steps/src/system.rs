@@ -87,6 +87,21 @@ pub trait System: Send + Sync {
     fn remove_file(&self, path: &Path) -> Result<(), FileError>;
     /// Moves a file to another name on the same file system, over what is there, in one step and durably.
     fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError>;
+    /// The same, but never over anything: where the name is taken, also since a moment ago, nothing is moved.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where the name is taken; others as in [`move_file`](Self::move_file).
+    fn move_new(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        // For systems that no other process sees.
+        match self.exists(to) {
+            true => Err(FileError {
+                action: "move to",
+                path: to.to_owned(),
+                source: io::ErrorKind::AlreadyExists.into(),
+            }),
+            false => self.move_file(from, to),
+        }
+    }
     /// Sets the permission bits of a file or folder.
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError>;
     /// The names in a folder, sorted.

@@ -80,7 +80,9 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
 pub(super) fn listed(system: &dyn System, wanted: &Wanted<'_>) -> Result<Listed, XeError> {
-    rename::finish(system)?;
+    for error in rename::finish(system) {
+        eprintln!("Warning: {error}");
+    }
     let output = system
         .run(&Command::new("xl").args(["list", "-v"]))
         .map_err(|e| XeError::system(&e))?;
@@ -248,7 +250,7 @@ pub(super) fn apply(domain: &mut Domain, change: &Change) -> Result<(), XeError>
     match change {
         Change::Set("name-label", name) => match is_name(name) {
             true => domain.set_name(name),
-            false => return wrong("a name is not empty and has no slash"),
+            false => return wrong("a name is one line, not empty, and without a slash"),
         },
         Change::Set("name-description", text) => domain.set_description(text),
         Change::Clear("name-description") => domain.set_description(""),

@@ -149,16 +149,28 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
         .filter_map(|part| part.find("<domain ").map(|start| &part[start..]))
 }
 
+/// What libvirt says where another guest has the name, and where the guest is defined under another name
+/// (virDomainObjListAddLocked in its src/conf/virdomainobjlist.c).
+const NAME_IS_TAKEN: &str = "already exists with uuid";
+const UUID_IS_TAKEN: &str = "is already defined with uuid";
+
 /// Defines a guest, or changes its definition for its next start.
 pub fn define(system: &dyn System, domain: &Domain) -> Result<(), XeError> {
     with_file(system, &domain.print(), "define", &[]).map_err(|error| {
-        match error.message.contains("is already defined with uuid") {
-            true => XeError::failure(
+        if error.message.contains(NAME_IS_TAKEN) {
+            XeError::failure(
                 "VM_NAME_IN_USE",
                 "Another virtual machine has this name; libvirt tells them apart by it.",
             )
-            .with("name-label", domain.name()),
-            false => error,
+            .with("name-label", domain.name())
+        } else if error.message.contains(UUID_IS_TAKEN) {
+            XeError::failure(
+                "DUPLICATE_VM",
+                "This virtual machine is defined under another name; vm-param-set name-label= changes it.",
+            )
+            .with("uuid", domain.uuid())
+        } else {
+            error
         }
     })
 }
@@ -242,8 +254,12 @@ mod tests {
         for (said, code) in [
             ("error: failed to connect to the hypervisor", "HOST_OFFLINE"),
             (
-                "error: operation failed: domain 'x' is already defined with uuid 1",
+                "error: operation failed: domain 'lab pvh' already exists with uuid 44444444-3333-4333-8333-333333333333",
                 "VM_NAME_IN_USE",
+            ),
+            (
+                "error: operation failed: domain 'x' is already defined with uuid 33333333-3333-4333-8333-333333333333",
+                "DUPLICATE_VM",
             ),
             (
                 "error: internal error: libxenlight failed",

@@ -42,14 +42,25 @@ pub fn rename(system: &dyn System, old: &Domain, new: &Domain) -> Result<(), XeE
     renamed
 }
 
-/// Brings back guests whose renaming was cut off. One that goes on now is left to who does it.
-///
-/// # Errors
-/// When libvirt does not take one back. The file stays for the next time.
-pub fn finish(system: &dyn System) -> Result<(), XeError> {
-    names_in(system, FOLDER, ".xml")?
-        .iter()
-        .try_for_each(|name| finish_one(system, name))
+/// Brings back guests whose renaming was cut off. One that goes on now is left to who does it. Returns why some do not come back:
+/// their files stay for the next time, and nobody else is to be kept from anything by them.
+#[must_use]
+pub fn finish(system: &dyn System) -> Vec<XeError> {
+    let names = match names_in(system, FOLDER, ".xml") {
+        Ok(names) => names,
+        Err(error) => return vec![error],
+    };
+    let failed = |name: &String| {
+        let error = finish_one(system, name).err()?;
+        let message = format!(
+            "The renaming of a virtual machine was cut off, and it is in no list until libvirt takes its definition back, which is in \
+             the file: {}",
+            error.message
+        );
+        let file = Path::new(FOLDER).join(format!("{name}.xml"));
+        Some(XeError { message, ..error }.with("file", file.display().to_string()))
+    };
+    names.iter().filter_map(failed).collect()
 }
 
 /// The same for one, by the name of its file.
@@ -104,6 +115,7 @@ mod tests {
     use steps::RecordingSystem;
 
     const UUID: &str = "33333333-3333-4333-8333-333333333333";
+    const OTHER: &str = "44444444-3333-4333-8333-333333333333";
     const V: &str = "virsh -q -c xen:///system";
 
     fn definitions() -> (Domain, Domain) {
@@ -144,8 +156,8 @@ mod tests {
     #[test]
     fn a_new_name_that_is_taken_leaves_the_old_one() {
         let (old, new) = definitions();
-        let taken = "error: domain 'b' is already defined with uuid 1";
-        let system = RecordingSystem::new().fails(&format!("{V} define"), 1, taken);
+        let taken = format!("error: operation failed: domain 'b' already exists with uuid {OTHER}");
+        let system = RecordingSystem::new().fails(&format!("{V} define"), 1, &taken);
         let error = rename(&system, &old, &new).unwrap_err();
         assert_eq!(error.code, "VM_NAME_IN_USE");
         assert_eq!(
@@ -166,7 +178,7 @@ mod tests {
             let system = RecordingSystem::new()
                 .prints(&format!("{V} list --uuid --all"), defined)
                 .file(file(UUID, true), old.print());
-            finish(&system).unwrap();
+            assert_eq!(finish(&system), []);
             assert!(!system.exists(&file(UUID, true)));
             changes(&system)
         };
@@ -181,7 +193,7 @@ mod tests {
             "before undefine, or after the new definition: one command is not too much"
         );
         let none = RecordingSystem::new();
-        finish(&none).unwrap();
+        assert_eq!(finish(&none), []);
         assert!(none.command_lines().is_empty(), "it costs nothing else");
     }
 
@@ -192,11 +204,11 @@ mod tests {
             .prints(&format!("{V} list --uuid --all"), "\n")
             .file(file(UUID, true), old.print());
         let renaming = locks::of_definition(&system, UUID).unwrap();
-        finish(&system).unwrap();
+        assert_eq!(finish(&system), []);
         assert_eq!(changes(&system), [""; 0], "undefined, and not yet defined");
         assert!(system.exists(&file(UUID, true)));
         drop(renaming);
-        finish(&system).unwrap();
+        assert_eq!(finish(&system), []);
         assert!(!system.exists(&file(UUID, true)), "it was cut off there");
     }
 
@@ -211,18 +223,40 @@ mod tests {
     #[test]
     fn one_whose_name_was_taken_meanwhile_comes_back_under_another() {
         let (old, _) = definitions();
-        let taken = "error: domain 'lab pvh' is already defined with uuid 1";
+        let taken =
+            format!("error: operation failed: domain 'lab pvh' already exists with uuid {OTHER}");
         let system = RecordingSystem::new()
             .prints(&format!("{V} list --uuid --all"), "\n")
             .file(file(UUID, false), old.print())
-            .fails(&format!("{V} define"), 1, taken)
+            .fails(&format!("{V} define"), 1, &taken)
             .prints_for(
                 &format!("{V} define"),
                 &format!("<name>lab pvh-{UUID}</name>"),
                 "",
             );
-        finish(&system).unwrap();
+        assert_eq!(finish(&system), []);
         assert_eq!(changes(&system).len(), 2);
         assert!(!system.exists(&file(UUID, false)));
+    }
+
+    #[test]
+    fn one_that_does_not_come_back_keeps_no_other_from_it() {
+        let (mut one, _) = definitions();
+        let other = Domain::parse(&PVH.replace(UUID, OTHER)).unwrap();
+        one.set_name("broken");
+        let system = RecordingSystem::new()
+            .prints(&format!("{V} list --uuid --all"), "\n")
+            .file(file(UUID, false), one.print())
+            .file(file(OTHER, false), other.print())
+            .fails(&format!("{V} define"), 1, "error: XML error: no")
+            .prints_for(&format!("{V} define"), OTHER, "");
+        let [error] = &finish(&system)[..] else {
+            panic!("one does not come back");
+        };
+        assert!(error.message.contains("XML error"), "{error}");
+        let kept = file(UUID, false);
+        assert_eq!(error.params, [("file", kept.display().to_string())]);
+        assert!(system.exists(&kept), "for the next time");
+        assert!(!system.exists(&file(OTHER, false)), "it came back");
     }
 }

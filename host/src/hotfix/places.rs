@@ -75,6 +75,11 @@ impl Places {
         self.updates.join("state.json")
     }
 
+    /// Is there while the next run has to forget the pauses after failures.
+    pub fn update_at_once(&self) -> PathBuf {
+        self.updates.join("at-once")
+    }
+
     /// The versions of the newest metadata that was good on this host.
     pub fn seen(&self) -> PathBuf {
         self.store.join("seen")

@@ -101,7 +101,7 @@ enum Way {
     Canceled { state: BootState, waiting: String },
     /// The release before the one that runs, which is whole.
     Back {
-        boot: BootRecord,
+        boot: Box<BootRecord>,
         state: BootState,
         root: RootIdentity,
     },
@@ -135,6 +135,7 @@ fn way(site: &Site<'_>) -> Result<Way, XeError> {
         // It was tried in vain, and that was not recorded: what it left is not what it had when it was good.
         etc::renew(site, &previous, running, Kept::Tried)?;
     }
+    let boot = Box::new(boot);
     Ok(Way::Back { boot, state, root })
 }
 

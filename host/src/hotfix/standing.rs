@@ -105,25 +105,35 @@ fn already_applied(message: String, uuid: &str) -> XeError {
 
 /// Refuses to forget what is in use.
 pub(super) fn refuse_in_use(site: &Site<'_>, record: &PatchRecord) -> Result<(), XeError> {
-    let boot = boot_record_at(site.system, &site.places.boot_record).ok();
+    let boot = boot_record_at(site.system, &site.places.boot_record);
     let loader = boot_state(&site.places.esp).ok();
-    let version = &record.root.version;
-    let standing = boot.map_or(Standing::Apart, |boot| {
-        Standing::of(&record.root, &boot, loader.as_ref())
-    });
+    let (version, id) = (&record.root.version, record.root.id());
+    let standing = match (&boot, &loader) {
+        (Ok(boot), loader) => Standing::of(&record.root, boot, loader.as_ref()),
+        // What the next start tries is known without what runs.
+        (Err(_), Some(loader)) if loader.choice() == Choice::Try(id) => Standing::Waits,
+        (Err(_), _) => Standing::Apart,
+    };
+    let is_good = |loader: &BootState| loader.good.as_deref() == Some(id);
     let by_record = matches!(
         record.state,
         PatchState::Applied | PatchState::RestartNeeded
     );
+    // Then the record is all there is to go by, and that a release is good: it runs, or is the way back.
+    let unknown = match (&boot, &loader) {
+        (_, None) if by_record => {
+            Some("what the boot loader starts next cannot be read. Is the ESP mounted?".to_owned())
+        }
+        (Err(error), Some(loader)) if by_record || is_good(loader) => Some(format!(
+            "what the host runs cannot be read: {error}. It is written anew when the host starts."
+        )),
+        _ => None,
+    };
     let message = standing.in_use(version).or_else(|| {
-        // Then the record is all there is to go by.
-        (loader.is_none() && by_record).then(|| {
-            format!(
-                "{version} is {} by its record, which stays, because what the boot loader starts next cannot be read. Is the ESP \
-                 mounted?",
-                record.state.name()
-            )
-        })
+        let state = record.state.name();
+        let message =
+            |why| format!("{version} is {state} by its record, which stays, because {why}");
+        unknown.map(message)
     });
     message.map_or(Ok(()), |message| Err(is_applied(message, &record.uuid)))
 }

@@ -44,6 +44,7 @@ struct Volume {
 
 /// What there is of a pair.
 struct State {
+    /// All of the origin.
     has_origin: bool,
     has_snapshot: bool,
     open: bool,
@@ -84,8 +85,10 @@ fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
     let origin = name(&pair.origin).and_then(|name| volumes.get(&name));
     // Of a volume that is not active it is `unknown`.
     let is_open = |volume: &&Volume| volume.lv_device_open == "open";
+    // lvs(8): the ninth of the attributes is `p` where a disk that a part of the volume is on is missing.
+    let is_whole = |volume: &Volume| volume.lv_attr.chars().nth(8) != Some('p');
     Ok(State {
-        has_origin: origin.is_some(),
+        has_origin: origin.is_some_and(is_whole),
         has_snapshot: shown.is_some(),
         open: [origin, shown, hidden]
             .into_iter()
@@ -95,18 +98,43 @@ fn state(system: &dyn System, pair: &Pair) -> Result<State, XeError> {
     })
 }
 
+/// What there is of the pairs whose origins are there; none for the others.
+fn states<'p>(
+    system: &dyn System,
+    pairs: &'p [Pair],
+) -> Result<Vec<(&'p Pair, Option<State>)>, XeError> {
+    let groups = lvm::volume_groups(system)?;
+    let of = |pair: &'p Pair| {
+        // The name of a group that is not there would be an error for lvs.
+        let is_there = groups.iter().any(|found| found.name == group(pair));
+        let found = is_there.then(|| state(system, pair)).transpose()?;
+        Ok((pair, found.filter(|state| state.has_origin)))
+    };
+    pairs.iter().map(of).collect()
+}
+
 /// The first volume that would go back and is not there, if any, be it alone or with its volume group: going back is not finished
 /// before somebody brings it back.
 pub fn lost(system: &dyn System, pairs: &[Pair]) -> Result<Option<PathBuf>, XeError> {
-    let groups = lvm::volume_groups(system)?;
-    for pair in pairs {
-        let is_its = |found: &lvm::VolumeGroup| found.name == group(pair);
-        // The name of a group that is not there would be an error for lvs.
-        if !groups.iter().any(is_its) || !state(system, pair)?.has_origin {
-            return Ok(Some(pair.origin.clone()));
-        }
+    let all = states(system, pairs)?;
+    let mut lost = all.into_iter().filter(|(_, state)| state.is_none());
+    Ok(lost.next().map(|(pair, _)| pair.origin.clone()))
+}
+
+/// Brings what was begun to its end for the volumes that are there. What LVM puts off it does with their next activation, and what is
+/// written until then would be lost.
+///
+/// # Errors
+/// A merge does not end now.
+pub fn finish(system: &dyn System, pairs: &[Pair]) -> Result<(), XeError> {
+    let merging = states(system, pairs)?;
+    let merging = merging
+        .into_iter()
+        .filter(|(_, state)| state.as_ref().is_some_and(|state| state.merging));
+    for (pair, _) in merging {
+        go_on(system, pair)?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Refuses what cannot go back now. `begun`: going back was begun before and not finished, so snapshots may be used up.
@@ -158,19 +186,23 @@ fn in_use(pair: &Pair) -> XeError {
 pub fn revert(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
     let before = state(system, pair)?;
     if before.merging {
-        // Begun before, and put off or cut off: it goes on when the volume is loaded again while nobody has it open.
-        lvm::run(
-            system,
-            Command::new("lvchange")
-                .args(["--quiet", "--refresh"])
-                .arg(&pair.origin),
-        )?;
-        wait(system, pair)?;
+        go_on(system, pair)?;
     }
     if before.has_snapshot {
         merge(system, pair)?;
     }
     lvm::snapshot(system, &pair.origin, &pair.uuid).map(drop)
+}
+
+/// Has a merge that was put off or cut off come to its end: it goes on when the volume is loaded again while nobody has it open.
+fn go_on(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
+    lvm::run(
+        system,
+        Command::new("lvchange")
+            .args(["--quiet", "--refresh"])
+            .arg(&pair.origin),
+    )?;
+    wait(system, pair)
 }
 
 fn merge(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
@@ -205,8 +237,8 @@ fn wait(system: &dyn System, pair: &Pair) -> Result<(), XeError> {
 fn not_done(pair: &Pair) -> XeError {
     XeError::failure(
         "OTHER_OPERATION_IN_PROGRESS",
-        "The disk is not back yet: LVM goes on when nobody has it open. The virtual machine cannot be started until then; run \
-         snapshot-revert again.",
+        "The disk is not back yet: LVM goes on when nobody has it open (an export or a copy: see task-list). The virtual machine cannot \
+         be started until then; run this command again.",
     )
     .with("vdi", pair.uuid.clone())
     .with("location", pair.origin.display().to_string())
@@ -309,12 +341,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_begun_is_finished_for_the_volumes_that_are_there() {
+        let gone = Pair {
+            origin: "/dev/other/b".into(),
+            ..pair()
+        };
+        let pairs = [gone, pair()];
+        let open = lvs(&[("a", "open", "Owi-aos---"), ("[vdi-1]", "", "Swi-a-s---")]);
+        let error = finish(&open, &pairs).unwrap_err();
+        assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+        assert_eq!(changes(&open), [REFRESH]);
+        let idle = lvs(&[("a", "open", "owi-aos---"), ("vdi-1", "", "swi-a-s---")]);
+        finish(&idle, &pairs).unwrap();
+        assert_eq!(changes(&idle), [""; 0]);
+    }
+
+    #[test]
     fn what_is_gone_with_its_group_is_lost() {
         let there = || lvs(&[("a", "", "owi-a-s---"), ("vdi-1", "", "swi-a-s---")]);
         assert_eq!(lost(&there(), &[pair()]).unwrap(), None);
         let origin = Some(PathBuf::from("/dev/bedplate/a"));
         let alone = lvs(&[("vdi-1", "", "swi-a-s---")]);
         assert_eq!(lost(&alone, &[pair()]).unwrap(), origin);
+        // A part of it is on a disk that is gone.
+        let part = lvs(&[("a", "", "owi---s-p-"), ("vdi-1", "", "swi---s---")]);
+        assert_eq!(lost(&part, &[pair()]).unwrap(), origin);
+        let error = check(&part, &[pair()], true).unwrap_err();
+        assert_eq!(error.code, "VDI_MISSING", "{error}");
+        let other = lvs(&[("a", "", "owi---s---"), ("vdi-1", "", "swi---s-p-")]);
+        assert_eq!(lost(&other, &[pair()]).unwrap(), None, "it is made anew");
         let group = there().prints("vgs", r#"{"report":[{"vg":[]}]}"#).fails(
             "lvs",
             5,

@@ -67,15 +67,32 @@ impl<'a> Updater<'a> {
         }
     }
 
-    /// The next run looks at the repository at once: how it is reached has changed.
+    /// The next run looks at the repository at once: how it is reached has changed. A run that goes on now and fails as before does not
+    /// make it wait: only who has the lock writes what is remembered.
     ///
     /// # Errors
-    /// When what is remembered cannot be kept.
+    /// When this cannot be noted.
     pub fn forget_pauses(&self) -> Result<(), XeError> {
-        let path = self.places.update_state();
+        let note = self.places.update_at_once();
+        self.system
+            .create_dir_all(&self.places.updates)
+            .and_then(|()| self.system.write_file(&note, b"", 0o644))
+            .map_err(|e| XeError::system(&e))
+    }
+
+    /// What is remembered, for who has the lock. The policy is to be read afterwards: who notes that the pauses are forgotten has
+    /// changed it by then.
+    fn remembered(&self) -> Result<UpdateState, XeError> {
+        let (path, note) = (self.places.update_state(), self.places.update_at_once());
         let mut state = UpdateState::read(self.system, &path);
-        (state.looks, state.work) = Default::default();
-        state.write(self.system, &path)
+        if self.system.exists(&note) {
+            (state.looks, state.work) = Default::default();
+            state.write(self.system, &path)?;
+            self.system
+                .remove_file(&note)
+                .map_err(|e| XeError::system(&e))?;
+        }
+        Ok(state)
     }
 
     fn begin<'u>(&'u self, what: &str) -> Result<Result<Run<'u, 'a>, Told>, XeError> {
@@ -84,7 +101,7 @@ impl<'a> Updater<'a> {
             ..self.places.clone()
         };
         let lock = hotfix::lock(self.system, &own, what)?;
-        let mut state = UpdateState::read(self.system, &self.places.update_state());
+        let mut state = self.remembered()?;
         let (policy, url) = match self.policy() {
             Ok(known) => known,
             Err(told) => return Ok(Err(told)),
@@ -103,11 +120,11 @@ impl<'a> Updater<'a> {
             state.is_some_and(|record| {
                 matches!(
                     record.state,
-                    PatchState::Uploaded | PatchState::Applying | PatchState::RestartNeeded
+                    PatchState::Applying | PatchState::RestartNeeded
                 )
             })
         };
-        // Taken back or tried: whoever writes it once more says who restarts for it.
+        // Taken back, tried, given up for another one, or never begun: whoever writes it once more says who restarts for it.
         state.written.take_if(|uuid| !waits(uuid));
         // It runs by now, or somebody applied a newer one.
         state
@@ -228,7 +245,7 @@ impl Run<'_, '_> {
         self.state.written = None;
         self.save()?;
         self.fetch()?;
-        self.write(&offered.uuid).map(Some)
+        self.write(&offered.uuid)
     }
 
     fn save(&self) -> Result<(), XeError> {
@@ -316,19 +333,23 @@ impl Run<'_, '_> {
     }
 
     /// Writes a release whose files are here. Those that came when the host ran another release may be of no use to it any more: they
-    /// are fetched anew then.
-    fn write(&mut self, uuid: &str) -> Result<Applied, XeError> {
+    /// are fetched anew then. None where the repository, which is looked at for that, offers another release by now.
+    fn write(&mut self, uuid: &str) -> Result<Option<Applied>, XeError> {
         let apply = |run: &Self| hotfix::apply(&run.updater.site(), uuid, (run.updater.sinks)());
         match apply(self) {
             Err(error) if error.code == hotfix::NO_DELTA => {}
-            done => return done,
+            done => return done.map(Some),
         }
         hotfix::clean(&self.updater.site(), uuid)?;
         if self.release.is_none() {
             self.look()?;
         }
+        let offered = self.state.offered.as_ref();
+        if offered.is_none_or(|offered| offered.uuid != uuid) {
+            return Ok(None);
+        }
         self.fetch()?;
-        apply(self)
+        apply(self).map(Some)
     }
 
     /// What is to be done now.
@@ -408,7 +429,7 @@ impl Run<'_, '_> {
                     self.state.written = Some(uuid.clone());
                     self.save()?;
                     let written = self.write(&uuid);
-                    if written.is_err() {
+                    if !matches!(written, Ok(Some(_))) {
                         // Whoever applies it by hand by now restarts by hand.
                         self.state.written = None;
                     }

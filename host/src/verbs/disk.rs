@@ -10,6 +10,7 @@ use crate::record::Record;
 use crate::selection::one;
 use crate::storage::{self, Disk, Kind as Storage, copy};
 use crate::verb::{Arg, Asked, Kind, Outcome, Run, Verb};
+use std::io;
 use std::path::{Path, PathBuf};
 
 const FILE: Arg = Arg::needed(
@@ -335,6 +336,37 @@ pub(super) fn zero_rest(asked: &Asked<'_>, disk: &Disk, from: u64) -> Result<(),
     )
 }
 
+/// Has `write` make a file that is called `path` when it is whole. Nothing is overwritten, neither what is there nor what comes
+/// meanwhile.
+pub(super) fn new_file(
+    asked: &Asked<'_>,
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), XeError>,
+) -> Result<(), XeError> {
+    let system = asked.around.system;
+    let _held = locks::new_file(system, path)?;
+    // What a command left that was killed is somebody's decision: it may as well be a file of the administrator.
+    let begun = incomplete(path);
+    if let Some(taken) = [path, begun.as_path()]
+        .into_iter()
+        .find(|file| system.exists(file))
+    {
+        return Err(file_exists(taken));
+    }
+    let moved = || {
+        system
+            .move_new(&begun, path)
+            .map_err(|error| match error.source.kind() {
+                io::ErrorKind::AlreadyExists => file_exists(path),
+                _ => XeError::system(&error),
+            })
+    };
+    write(&begun).and_then(|()| moved()).inspect_err(|_| {
+        // The error that is told is the first one.
+        let _ = system.remove_file(&begun);
+    })
+}
+
 /// Nothing is overwritten.
 pub(super) fn file_exists(path: &Path) -> XeError {
     XeError::failure(
@@ -348,33 +380,10 @@ fn export(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let disk = storage::disk(system, &uuid_of(record)?)?;
     refuse_running(asked, &disk)?;
-    let path = Path::new(asked.needed("filename")?);
-    if system.exists(path) {
-        return Err(file_exists(path));
-    }
-    let begun = incomplete(path);
-    // What a command left that was killed: zeros are not written over it.
-    system
-        .remove_file(&begun)
-        .map_err(|e| XeError::system(&e))?;
-    let made = storage::make_file(system, &begun, disk.size)
-        .and_then(|()| {
-            copy::copy(
-                asked.around.machine,
-                (&disk.path, &begun),
-                disk.size,
-                true,
-                asked.task,
-            )
-        })
-        .and_then(|()| {
-            system
-                .move_file(&begun, path)
-                .map_err(|e| XeError::system(&e))
-        });
-    made.inspect_err(|_| {
-        // The error that is told is the first one.
-        let _ = system.remove_file(&begun);
+    new_file(asked, Path::new(asked.needed("filename")?), |begun| {
+        storage::make_file(system, begun, disk.size)?;
+        let places = (disk.path.as_path(), begun);
+        copy::copy(asked.around.machine, places, disk.size, true, asked.task)
     })?;
     Ok(Outcome::Done)
 }

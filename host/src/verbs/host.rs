@@ -3,6 +3,7 @@
 use super::disk::file_exists;
 use crate::XeError;
 use crate::guest::libvirt;
+use crate::hotfix;
 use crate::licensing::{self, EDITION, EDITIONS};
 use crate::mirror;
 use crate::record::Record;
@@ -188,6 +189,13 @@ fn goes_down(asked: &Asked<'_>, command: &str) -> Result<String, XeError> {
         .with("task", task.uuid.clone())
         .with("name-label", task.name.clone()));
     }
+    // Whoever changes hotfixes is no task: the timer does it as well.
+    hotfix::lock(system, asked.around.places, command)
+        .map(drop)
+        .map_err(|error| {
+            let message = format!("{} force=true cuts it off.", error.message);
+            XeError { message, ..error }
+        })?;
     let running = libvirt::running(system)?;
     if let Some(domain) = running.first() {
         return Err(XeError::failure(

@@ -81,7 +81,9 @@ fn create(asked: &Asked<'_>) -> Result<Outcome, XeError> {
     }
     if let Some(device) = device {
         // Two of them may find the same device empty.
-        asked.task.hold(locks::new_disk(system, Path::new(device))?);
+        asked
+            .task
+            .hold(locks::new_device(system, Path::new(device))?);
     }
     let uuid = create_repository(system, kind, device, size)?;
     let name = Change::Set("name-label", asked.needed("name-label")?.to_owned());

@@ -169,6 +169,23 @@ fn disk_at(domain: &Domain, device: &str) -> Option<GuestDisk> {
         .find(|disk| disk.target == wanted)
 }
 
+/// Takes a disk away from a guest in this state. Where it is unplugged while that runs, only the definition has it.
+fn take_away(
+    asked: &Asked<'_>,
+    vm: &str,
+    disk: &GuestDisk,
+    state: Option<String>,
+) -> Result<(), XeError> {
+    let running = libvirt::running(asked.around.system)?;
+    let mut attached = running
+        .iter()
+        .filter(|domain| domain.uuid() == vm)
+        .flat_map(Domain::disks);
+    let is_attached = attached.any(|other| other.target == disk.target);
+    let state = state.filter(|_| is_attached);
+    detach(asked, vm, &disk.to_xml(), state.as_deref())
+}
+
 fn disk_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
     let vm = guest_in(record, &["halted", "running", "paused"])?;
@@ -186,12 +203,7 @@ fn disk_remove(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         refuse_snapshots(asked, disk)?;
         refuse_other_guests(asked, &vm, [disk.path.as_path()])?;
     }
-    detach(
-        asked,
-        &vm,
-        &used.to_xml(),
-        record.text("power-state").as_deref(),
-    )?;
+    take_away(asked, &vm, &used, record.text("power-state"))?;
     if let Some(disk) = disk {
         refuse_users(asked, std::slice::from_ref(&disk.path))?;
         destroy_disk(asked, &disk)?;
@@ -335,11 +347,7 @@ fn of_vbd(system: &dyn System, record: &Record) -> Result<(String, GuestDisk), X
 
 fn vbd_destroy(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let (vm, disk) = of_vbd(asked.around.system, record)?;
-    let state = state_of(asked, &vm)?;
-    // Where it is unplugged, only the definition has it.
-    let attached = record.text("currently-attached").as_deref() == Some("true");
-    let state = state.filter(|_| attached);
-    detach(asked, &vm, &disk.to_xml(), state.as_deref())?;
+    take_away(asked, &vm, &disk, state_of(asked, &vm)?)?;
     let system = asked.around.system;
     let all = storage::disks(system, &storage::repositories(system)?)?;
     if let Some(disk) = all.iter().find(|known| disk.is_on(system, &known.path))

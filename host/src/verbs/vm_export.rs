@@ -1,6 +1,6 @@
 //! Virtual machines to a file and from a file.
 
-use super::disk::{destroy_disk, make_disk, name_disk, repository, zero_rest};
+use super::disk::{destroy_disk, make_disk, name_disk, new_file, repository, zero_rest};
 use super::owner;
 use super::uuid_of;
 use super::vm_install::{all_disks, check_name, name_in_use};
@@ -82,12 +82,16 @@ fn export_snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeErro
 }
 
 fn export(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
+    new_file(asked, Path::new(asked.needed("filename")?), |begun| {
+        write(asked, &mut domain, begun)
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Writes the guest with its disks to this file.
+fn write(asked: &Asked<'_>, domain: &mut Domain, path: &Path) -> Result<(), XeError> {
     let (system, machine) = (asked.around.system, asked.around.machine);
-    let path = Path::new(asked.needed("filename")?);
-    if system.exists(path) {
-        return Err(super::disk::file_exists(path));
-    }
-    let disks = all_disks(asked, &mut domain)?;
+    let disks = all_disks(asked, domain)?;
     let names: BTreeMap<String, String> = crate::labels::read(system)?
         .into_iter()
         .filter_map(|(uuid, labels)| Some((uuid, labels.name_label?)))
@@ -130,7 +134,7 @@ fn export(asked: &Asked<'_>, mut domain: Domain) -> Result<Outcome, XeError> {
             .err()
             .unwrap_or_else(|| XeError::system(&e))
     })?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn import(asked: &Asked<'_>) -> Result<Outcome, XeError> {

@@ -211,7 +211,7 @@ pub(super) fn check_name(name: &str) -> Result<(), XeError> {
     match is_name(name) {
         true => Ok(()),
         false => Err(XeError::usage(
-            "new-name-label: a name is not empty and has no slash",
+            "new-name-label: a name is one line, not empty, and without a slash",
         )),
     }
 }

@@ -92,8 +92,13 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
         true => libvirt::run(system, ["resume", &vm]).map(drop),
         false => Ok(()),
     };
-    let paths = made?;
-    resumed.inspect_err(|_| give_up(asked, &paths))?;
+    let paths = match (made, resumed) {
+        (made, Ok(())) => made?,
+        (made, Err(error)) => {
+            let first = made.map(|paths| give_up(asked, &paths)).err();
+            return Err(paused(first, error));
+        }
+    };
     let uuid = uuid::Uuid::new_v4().to_string();
     domain.set_uuid(&uuid);
     domain.set_name(name);
@@ -118,6 +123,22 @@ fn snapshot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     domain.set_entry("own", snapshots::TIME, Some(&asked.around.now.to_string()));
     snapshots::keep(system, &domain).inspect_err(|_| give_up(asked, &paths))?;
     Ok(Outcome::Made(uuid))
+}
+
+/// The failure to have a guest go on that stood still for its snapshot; `first` is what failed before.
+fn paused(first: Option<XeError>, why: XeError) -> XeError {
+    let (message, error) = match first {
+        Some(first) => (
+            format!("{}; and then: {}", first.message, why.message),
+            first,
+        ),
+        None => (why.message.clone(), why),
+    };
+    let message = format!(
+        "{}. The virtual machine is paused: vm-unpause has it go on.",
+        message.trim_end_matches('.')
+    );
+    XeError { message, ..error }
 }
 
 /// Snapshots of disks: by the path of the disk, path and UUID of the snapshot.
@@ -328,6 +349,10 @@ fn freed(snapshot: &Domain, lost: &Path) -> String {
 
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let Removed { snapshot, lost } = to_remove(asked, record)?;
+    if snapshot.own(snapshots::REVERTING).is_some() {
+        // Afterwards its disks are written to, and nobody would know that LVM still sets some of them back.
+        revert::finish(asked.around.system, &pairs(&snapshot))?;
+    }
     remove(asked, &snapshot)?;
     Ok(match lost {
         Some(lost) => Outcome::Said(freed(&snapshot, &lost)),

@@ -2,7 +2,7 @@
 
 use crate::bench::*;
 use host::XeError;
-use host::hotfix::Machine;
+use host::hotfix::{Machine, Places, lock};
 use host::terminal::{Nobody, Terminal};
 use slots::block::{Access, BlockDevice, MemoryDevice, OpenError};
 use slots::env_block::{EnvBlock, EnvFileError};
@@ -229,6 +229,15 @@ fn the_host_does_not_go_down_under_a_command() {
     let error = run(&system, "task-cancel name-label=vm-snapshot").unwrap_err();
     assert_eq!(error.code, "OPERATION_NOT_ALLOWED", "{error}");
     drop(task);
+    let held = lock(&system, &Places::default(), "patch-apply").unwrap();
+    for line in ["host-reboot", "host-shutdown"] {
+        let error = run(&system, line).unwrap_err();
+        assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+        for words in ["patch-apply", "force=true"] {
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+    drop(held);
     let error = run(&system, "host-reboot").unwrap_err();
     assert_eq!(error.code, "WRONG_USE", "nobody can be asked: {error}");
 }

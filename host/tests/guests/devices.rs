@@ -50,15 +50,28 @@ fn disks_and_interfaces_are_records() {
 #[test]
 fn a_disk_that_is_unplugged_can_be_taken_away_while_the_guest_runs() {
     let without = DEFINITION.replace("dev='xvda'", "dev='xvdz'");
-    let system = running()
-        .prints(&format!("{V} dumpxml {VM}"), &without)
-        .prints(&format!("{V} 'dumpxml {VM}"), &without);
-    let vbd = run(&system, "vbd-list device=xvda --minimal").unwrap();
-    run(&system, &format!("vbd-destroy uuid={}", vbd.trim())).unwrap();
-    assert_eq!(
-        changes(&system),
-        [format!("virsh detach-device {VM} /dev/stdin --config")]
-    );
+    let host = |now: &str| {
+        running()
+            .prints(&format!("{V} dumpxml {VM}"), now)
+            .prints(&format!("{V} 'dumpxml {VM}"), now)
+    };
+    let vbd = run(&host(DEFINITION), "vbd-list device=xvda --minimal").unwrap();
+    let destroy = format!("vbd-destroy uuid={}", vbd.trim());
+    for line in [destroy.as_str(), "vm-disk-remove vm=web device=0"] {
+        for (now, scopes) in [
+            (DEFINITION, "--live --config"),
+            (without.as_str(), "--config"),
+        ] {
+            let system = host(now);
+            let detached = format!("virsh detach-device {VM} /dev/stdin {scopes}");
+            let done = run(&system, line);
+            assert_eq!(changes(&system).first(), Some(&detached), "{line}");
+            // The definition of this host has it still, so it is not destroyed.
+            let refused = done.err().map(|error| error.code);
+            let expected = (line != destroy).then_some("VDI_IN_USE");
+            assert_eq!(refused, expected, "{line}");
+        }
+    }
 }
 
 #[test]

@@ -36,6 +36,79 @@ fn an_export_is_refused_where_it_would_overwrite_or_tear_a_disk() {
     }
 }
 
+const SPARE: &str = "bbbbbbbb-1111-4111-8111-111111111111";
+
+#[test]
+fn two_exports_do_not_write_the_same_file() {
+    let others = [
+        format!("vdi-export uuid={SPARE} filename=/srv/new"),
+        "vm-export vm=web filename=/srv/new".to_owned(),
+    ];
+    // The folder has another name as well.
+    for name in ["/srv/new", "/link/new"] {
+        let results = Results::default();
+        let (lines, told) = (others.clone(), results.clone());
+        let system = system()
+            .linked("/link", "/srv")
+            .meanwhile("truncate", move |system| {
+                let begun = Path::new(name).with_extension("incomplete");
+                system.write_file(&begun, b"half", 0o600).unwrap();
+                let all = lines.map(|line| run(system, &line));
+                told.lock().unwrap().extend(all);
+            });
+        let line = format!("vdi-export uuid={DISK} filename={name}");
+        run_on(&system, &line, &Nobody, &Disks::default()).unwrap();
+        let results = results.lock().unwrap();
+        for result in results.iter() {
+            let error = result.as_ref().unwrap_err();
+            assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+            assert!(error.to_string().contains("this file"), "{error}");
+        }
+        assert_eq!(results.len(), 2);
+        assert_eq!(system.content(name).as_deref(), Some(&b"half"[..]));
+    }
+}
+
+#[test]
+fn an_export_replaces_nothing_that_came_meanwhile() {
+    /// Somebody writes the file while the disks are read.
+    struct Writing<'a>(&'a RecordingSystem, Disks);
+    impl Machine for Writing<'_> {
+        fn open(
+            &self,
+            path: &Path,
+            access: Access,
+        ) -> Result<Box<dyn BlockDevice + Send>, OpenError> {
+            self.0
+                .write_file(Path::new("/new"), b"other", 0o600)
+                .unwrap();
+            self.1.open(path, access)
+        }
+        fn write_env(&self, path: &Path, block: &EnvBlock) -> Result<(), EnvFileError> {
+            self.1.write_env(path, block)
+        }
+        fn free_space(&self, path: &Path) -> io::Result<u64> {
+            self.1.free_space(path)
+        }
+    }
+    let disk = format!("vdi-export uuid={DISK} filename=/new");
+    for line in [disk.as_str(), "vm-export vm=web filename=/new"] {
+        let system = system();
+        let writing = Writing(&system, Disks::default());
+        let error = run_on(&system, line, &Nobody, &writing).unwrap_err();
+        assert_eq!(error.code, "FILE_EXISTS", "{line}: {error}");
+        assert_eq!(system.content("/new").as_deref(), Some(&b"other"[..]));
+        assert!(!system.exists(Path::new("/new.incomplete")), "{line}");
+        // Somebody's own file, or what a command left that was killed.
+        let system = self::system().file("/new.incomplete", "mine");
+        let error = run_on(&system, line, &Nobody, &Disks::default()).unwrap_err();
+        assert_eq!(error.code, "FILE_EXISTS", "{line}: {error}");
+        assert!(error.to_string().contains("/new.incomplete"), "{error}");
+        let kept = system.content("/new.incomplete");
+        assert_eq!(kept.as_deref(), Some(&b"mine"[..]), "{line}");
+    }
+}
+
 #[test]
 fn a_guest_goes_to_a_file_and_comes_back_as_another_one() {
     for compress in ["false", "true"] {
@@ -114,7 +187,6 @@ fn the_disks_of_a_copy_go_with_the_copy() {
 
 #[test]
 fn an_image_that_is_smaller_than_its_disk_leaves_nothing_of_another_guest() {
-    const SPARE: &str = "/dev/bedplate/vdi-bbbbbbbb-1111-4111-8111-111111111111";
     const IMAGE: usize = (1 << 20) + 512;
     const ALIGNED: usize = 2 << 20;
     let import = "vdi-import uuid=bbbbbbbb-1111-4111-8111-111111111111 filename=/image";
@@ -125,7 +197,7 @@ fn an_image_that_is_smaller_than_its_disk_leaves_nothing_of_another_guest() {
         *disks.at(Path::new("/image")).lock().unwrap() = holding(&[7; IMAGE]);
         run_on(&system, line, &Nobody, &disks).unwrap();
         let path = match line == import {
-            true => SPARE.to_owned(),
+            true => format!("/dev/bedplate/vdi-{SPARE}"),
             false => defined(&system).disks()[0].source.clone().unwrap(),
         };
         let disk = disks.at(Path::new(&path));

@@ -126,6 +126,20 @@ fn without_libvirt_no_guest_seems_to_be_gone() {
 }
 
 #[test]
+fn a_guest_that_does_not_come_back_hides_no_other() {
+    let lost = "99999999-2222-4333-8444-555555555555";
+    let file = format!("/var/lib/bedplate/xe/renames/{lost}.xml");
+    let define = format!("{V} define");
+    let system = system()
+        .file(file.clone(), DEFINITION.replace(VM, lost))
+        .fails(&define, 1, "error: XML error: no");
+    let names = run(&system, "vm-list params=name-label --minimal").unwrap();
+    assert_eq!(names, "Domain-0,web\n");
+    run(&system, "vm-start vm=web").unwrap();
+    assert!(system.content(file).is_some(), "for the next time");
+}
+
+#[test]
 fn a_guest_that_goes_on_running_is_told() {
     let system = running().prints(&format!("{V} domstate"), "running\n");
     let error = run(&system, "vm-shutdown vm=web timeout=1").unwrap_err();

@@ -279,13 +279,17 @@ fn a_name_that_libvirt_would_not_take_is_refused_before_disks_are_copied() {
     for (line, definition) in [
         ("vm-clone vm=web new-name-label=a/b", diskless()),
         ("vm-copy vm=web new-name-label=\" \"", diskless()),
+        ("vm-copy vm=web new-name-label=\"a\nb\"", diskless()),
         ("vm-import filename=FILE new-name-label=a/b", diskless()),
         ("vm-import filename=FILE", slash),
     ] {
         let system = system();
         let (_dir, file) = export_of(&system, definition);
         let error = run(&system, &line.replace("FILE", &file)).unwrap_err();
-        assert!(error.usage && error.message.contains("slash"), "{error}");
+        assert!(error.usage, "{error}");
+        for words in ["one line", "not empty", "slash"] {
+            assert!(error.message.contains(words), "{error}");
+        }
         assert_eq!(changes(&system), [""; 0], "{line}");
     }
 }

@@ -164,18 +164,56 @@ fn a_guest_whose_disk_is_gone_in_the_middle_of_going_back_is_freed() {
     }
 }
 
-#[test]
-fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
+/// The guest has both disks of the host.
+fn with_both(system: RecordingSystem) -> RecordingSystem {
     let two = DEFINITION.replace(
         "<interface",
         "<disk type='block' device='disk'><source dev='/dev/bedplate/vdi-bbbbbbbb-1111-4111-8111-111111111111'/>\
          <target dev='xvdb' bus='xen'/></disk><interface",
     );
-    let with_both = |system: RecordingSystem| {
-        system
-            .prints(&format!("{V} 'dumpxml --inactive"), &two)
-            .prints(&format!("{V} dumpxml --inactive"), &two)
+    system
+        .prints(&format!("{V} 'dumpxml --inactive"), &two)
+        .prints(&format!("{V} dumpxml --inactive"), &two)
+}
+
+#[test]
+fn a_guest_is_not_freed_while_lvm_still_sets_a_disk_of_it_back() {
+    const SECOND: &str = "vdi-bbbbbbbb-1111-4111-8111-111111111111";
+    let (system, snapshot) = snapshot_of(with_both(system()));
+    let taken = changes(&system);
+    let name_of = |disk: &str| {
+        let line = taken.iter().find(|line| line.ends_with(disk)).unwrap();
+        let (_, name) = line.split_once("--name ").unwrap();
+        name.split(' ').next().unwrap().to_owned()
     };
+    let (name, first) = (name_of(SECOND), format!("vdi-{DISK}"));
+    let all = volumes(&[&first, &name_of(&first), SECOND, &name]);
+    let system = system
+        .prints(ASKS, &all)
+        .fails("lvconvert", 5, "the power went");
+    let revert = format!("snapshot-revert uuid={snapshot} force=true");
+    run(&system, &revert).unwrap_err();
+    // The first disk is gone, and somebody reads the second one.
+    let put_off = format!(
+        r#"{{"report":[{{"lv":[{{"lv_name":"{SECOND}","lv_device_open":"open","lv_attr":"Owi-aos---"}},
+            {{"lv_name":"[{name}]","lv_device_open":"","lv_attr":"Swi-a-s---"}}]}}]}}"#
+    );
+    let system = system.prints(ASKS, &put_off);
+    let line = format!("snapshot-uninstall uuid={snapshot} force=true");
+    let error = run(&system, &line).unwrap_err();
+    assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+    assert!(error.to_string().contains(SECOND), "{error}");
+    let refresh = format!("lvchange --quiet --refresh /dev/bedplate/{SECOND}");
+    assert_eq!(changes(&system).last(), Some(&refresh));
+    let error = run(&system, "vm-start vm=web").unwrap_err();
+    assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+    let system = system.prints(ASKS, &volumes(&[SECOND]));
+    run(&system, &line).unwrap();
+    run(&system, "vm-start vm=web").unwrap();
+}
+
+#[test]
+fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
     let second = "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-";
     let ways: [&dyn Fn(RecordingSystem) -> RecordingSystem; 3] = [
         &|system| system.fails(&format!("{V} resume"), 1, "it does not go on"),
@@ -184,13 +222,29 @@ fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
     ];
     for fail in ways {
         let system = fail(with_both(running()));
-        run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+        let error = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+        let stands = error.message.contains("it does not go on");
+        let told = error.message.contains("is paused: vm-unpause");
+        assert_eq!(stands, told, "{error}");
         let changes = changes(&system);
         let made = changes.iter().filter(|line| line.starts_with(second));
         let gone = changes.iter().filter(|line| line.starts_with("lvremove"));
         assert_eq!((made.count(), gone.count()), (2, 2), "{changes:?}");
         let resumed = format!("virsh resume {VM}");
         assert!(changes.contains(&resumed), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_stays_paused_is_told_of_whatever_else_fails() {
+    let system = with_both(running()).fails("lvcreate", 5, "no room").fails(
+        &format!("{V} resume"),
+        1,
+        "it does not go on",
+    );
+    let error = run(&system, "vm-snapshot vm=web new-name-label=before").unwrap_err();
+    for words in ["no room", "it does not go on", "is paused: vm-unpause"] {
+        assert!(error.message.contains(words), "{error}");
     }
 }
 

@@ -361,14 +361,19 @@ fn nobody_makes_or_fills_a_disk_in_a_repository_that_goes() {
 
 #[test]
 fn two_repositories_do_not_get_the_same_device() {
+    const ALIAS: &str = "/dev/disk/by-id/ata-disk";
     let line = "sr-create name-label=x type=ext device-config:device=/dev/sdb";
-    let lines = [line.to_owned()];
-    let (system, results) = while_it_runs(host(), "mkfs.ext4", &lines);
-    run(&system, line).unwrap();
-    all_refused(&results, &lines, "/dev/sdb");
-    let made = changes(&system);
-    let made = made.iter().filter(|line| line.starts_with("mkfs.ext4"));
-    assert_eq!(made.count(), 1);
+    let by_alias = line.replace("/dev/sdb", ALIAS);
+    for first in [line, by_alias.as_str()] {
+        let lines = [line.to_owned(), by_alias.clone()];
+        let system = host().linked(ALIAS, "/dev/sdb");
+        let (system, results) = while_it_runs(system, "mkfs.ext4", &lines);
+        run(&system, first).unwrap();
+        all_refused(&results, &lines, "operation: making a repository of /dev/");
+        let made = changes(&system);
+        let made = made.iter().filter(|line| line.starts_with("mkfs.ext4"));
+        assert_eq!(made.count(), 1);
+    }
 }
 
 #[test]

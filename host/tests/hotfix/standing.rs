@@ -39,6 +39,11 @@ fn what_waits_for_a_restart() {
     already_applied(&host, uuid, &next);
     let back = ["tries 1.0.1", "xe host-rollback"];
     refused(&host, "patch-destroy", uuid, "PATCH_IS_APPLIED", &back);
+    // What runs need not be known for that.
+    let boot = fs::read(&host.places.boot_record).unwrap();
+    fs::write(&host.places.boot_record, "{").unwrap();
+    refused(&host, "patch-destroy", uuid, "PATCH_IS_APPLIED", &back);
+    fs::write(&host.places.boot_record, boot).unwrap();
     let again = upload(&host.site(), &file).unwrap_err();
     assert_eq!(again.code, "PATCH_ALREADY_EXISTS");
     assert!(again.message.contains("restart-needed"), "{again}");
@@ -101,6 +106,26 @@ fn what_runs_and_is_good() {
     refused(&host, "patch-destroy", &uuid, "PATCH_IS_APPLIED", &stays);
     host.boot(&host.old.manifest.root, "sda3");
     let unknown = ["applied by its record", "ESP"];
+    refused(&host, "patch-destroy", &uuid, "PATCH_IS_APPLIED", &unknown);
+    // Nor is it known what runs, with the boot loader and without.
+    fs::write(&host.places.boot_record, "{").unwrap();
+    refused(&host, "patch-destroy", &uuid, "PATCH_IS_APPLIED", &unknown);
+    host.set_state(&slots::BootState {
+        good: Some(host.old.id().to_owned()),
+        ..slots::BootState::default()
+    });
+    let unknown = ["applied by its record", "what the host runs", "starts"];
+    refused(&host, "patch-destroy", &uuid, "PATCH_IS_APPLIED", &unknown);
+    // Whatever the record says, one that is good runs or is the way back.
+    host.set_state(&slots::BootState {
+        good: Some(host.new.id().to_owned()),
+        ..slots::BootState::default()
+    });
+    let mut record = record(&host, &uuid);
+    record.state = PatchState::Uploaded;
+    let json = serde_json::to_vec(&record).unwrap();
+    fs::write(host.places.record(&uuid), json).unwrap();
+    let unknown = ["uploaded by its record", "what the host runs"];
     refused(&host, "patch-destroy", &uuid, "PATCH_IS_APPLIED", &unknown);
 }
 

@@ -1,14 +1,15 @@
 //! What others do while an update goes on, or between two runs of it: the administrator changes the policy, uploads or applies by hand, the
 //! host runs another release by now.
 
+use crate::commands::xe;
 use crate::maker;
 use crate::server::{Fault, Server};
 use crate::site::{Host, NOW};
 use crate::updates::{Site, licensed};
-use host::hotfix::{Machine, PatchRecord, PatchState, RealMachine, lock, upload};
+use host::hotfix::{Machine, PatchRecord, PatchState, RealMachine, lock, patch_uuid, upload};
 use host::verbs::DISABLED;
 use slots::block::{Access, BlockDevice, OpenError};
-use slots::boot_state::BootState;
+use slots::boot_state::{BootState, Choice};
 use slots::env_block::{EnvBlock, EnvFileError};
 use std::fs;
 use std::io;
@@ -91,6 +92,23 @@ fn a_proxy_or_password_that_was_mended_by_command_is_tried_at_once() {
     assert_eq!(site.run().status, "failing", "the pause goes on");
     site.xe("host-update-policy-set proxy=").unwrap();
     assert_eq!(site.run().status, "restarting");
+}
+
+#[test]
+fn a_proxy_that_is_mended_while_a_run_fails_is_tried_at_once() {
+    let site = Site::new(false);
+    let (host, server) = (&site.host, &site.server);
+    let machine = Meanwhile::new(|| {
+        xe(host, "host-update-policy-set proxy=").unwrap();
+        server.breaks(".delta", Fault::Status(407));
+    });
+    let told = site.with(&machine, |updater| updater.run(&licensed()).unwrap());
+    assert_eq!(told.status, "failing", "{told:?}");
+    assert_eq!(site.state().work.failures, 1);
+    site.server.heals();
+    assert_eq!(site.run().status, "restarting");
+    // Once: the next failure is waited for.
+    assert!(!site.system.exists(&site.host.places.update_at_once()));
 }
 
 #[test]
@@ -184,6 +202,36 @@ fn deltas_from_a_release_that_runs_no_more_are_fetched_anew() {
 }
 
 #[test]
+fn another_release_that_is_offered_when_files_are_fetched_anew_is_taken() {
+    let site = Site::new(true);
+    // NOW is a Friday, 08:00 UTC.
+    site.set("window", "fri 09:00-11:00");
+    assert_eq!(site.run().status, "waiting");
+    let other = other_release(&site.host);
+    let newer = maker::release(&site.host.at("1.0.2"), "1.0.2", 9);
+    let made = maker::repository(
+        &site.host.keys,
+        Some(&other),
+        &newer,
+        true,
+        maker::stamp(newer.manifest.epoch),
+        &site.host.at("newer"),
+    );
+    fs::remove_dir_all(&site.server.folder).unwrap();
+    fs::rename(made, &site.server.folder).unwrap();
+    // The repository was looked at less than four hours ago.
+    site.now.set(NOW + 3600 + 60);
+    let told = site.run();
+    assert_eq!(told.status, "restarting", "{told:?}");
+    assert!(site.host.starts(&newer, "sda4"));
+    assert_eq!(site.host.state().choice(), Choice::Try(newer.id()));
+    let state = site.state();
+    assert_eq!(state.work.failures, 0);
+    let uuid = patch_uuid(&newer.manifest.root.verity.root_hash);
+    assert_eq!(state.written, Some(uuid));
+}
+
+#[test]
 fn a_restart_cuts_no_command_about_hotfixes_off() {
     let site = Site::new(false);
     site.set("restart", "never");
@@ -222,6 +270,34 @@ fn what_the_host_wrote_and_somebody_wrote_again_is_restarted_by_hand() {
     assert!(!site.system.restarted());
     let record = PatchRecord::find(&site.system, &site.host.places, &uuid).unwrap();
     assert_eq!(record.state, PatchState::RestartNeeded);
+}
+
+#[test]
+fn what_the_host_wrote_and_somebody_gave_up_for_another_is_restarted_by_hand() {
+    let site = Site::new(false);
+    site.set("restart", "never");
+    site.run();
+    assert!(site.state().written.is_some());
+    // As it is left where somebody applies another one: there is one slot.
+    let mut record = site.record().unwrap();
+    record.state = PatchState::Uploaded;
+    record.changed = NOW + 60;
+    let json = serde_json::to_vec(&record).unwrap();
+    fs::write(site.host.places.record(&record.uuid), json).unwrap();
+    site.host.set_state(&BootState {
+        good: Some(site.host.old.id().to_owned()),
+        ..BootState::default()
+    });
+    site.set("hold", "yes");
+    site.now.set(NOW + 120);
+    assert_eq!(site.run().status, "on-hold");
+    xe(&site.host, &format!("patch-apply uuid={}", record.uuid)).unwrap();
+    site.set("hold", "no");
+    site.set("restart", "always");
+    let told = site.run();
+    assert_eq!(told.status, "restart-needed", "{told:?}");
+    assert!(told.text.contains("by hand"), "{}", told.text);
+    assert!(!site.system.restarted());
 }
 
 #[test]

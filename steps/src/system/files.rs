@@ -1,6 +1,8 @@
 //! File operations of the real system that survive a power cut.
 
 use super::{FileError, MAX_FILE};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, Read, Write};
@@ -60,7 +62,7 @@ fn replace(
         }
         let bytes = fill(&mut file)?;
         file.sync_all()?;
-        rename(&new, path, &file)?;
+        rename_by(rename_over, &new, path, &file)?;
         Ok(bytes)
     };
     let result = write();
@@ -71,19 +73,24 @@ fn replace(
     result
 }
 
-/// Moves `from`, which is open as `file`, over `to` in its folder, durably.
+/// Moves `from`, which is open as `file`, over `to` in its folder by `rename`, durably.
 ///
 /// FAT needs more than a sync of the folder. `vfat_rename` (Linux `fs/fat/namei_vfat.c`) gives the entry of the old file to the
 /// new one: its first cluster and size, 32 bytes within one sector, which is what a power cut finds old or new. They get there
 /// when the *file* is written (`fat_write_inode`), so that is synced again. And the clusters of the old file are freed as soon
 /// as nobody has it open: it stays open until its entry is on the disk, or a power cut could leave an entry of freed clusters.
-fn rename(from: &Path, to: &Path, file: &File) -> io::Result<()> {
+fn rename_by(
+    rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    from: &Path,
+    to: &Path,
+    file: &File,
+) -> io::Result<()> {
     // Held, not opened: whatever it is.
     let old = OpenOptions::new()
         .read(true)
         .custom_flags(nix::libc::O_PATH | nix::libc::O_NOFOLLOW)
         .open(to);
-    fs::rename(from, to)?;
+    rename(from, to)?;
     file.sync_all()?;
     sync_dir(parent(to))?;
     drop(old);
@@ -200,9 +207,38 @@ pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
 }
 
 pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), FileError> {
+    move_by(rename_over, from, to)
+}
+
+pub(super) fn move_new(from: &Path, to: &Path) -> Result<(), FileError> {
+    move_by(rename_new, from, to)
+}
+
+/// rename(2).
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// The same, but it replaces nothing.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Some file systems, as NFS, have no such move: then a name that is taken is seen, and only one that comes in between is not.
+        Err(Errno::EINVAL) => match to.symlink_metadata() {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
+        moved => moved.map_err(io::Error::from),
+    }
+}
+
+fn move_by(
+    rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    from: &Path,
+    to: &Path,
+) -> Result<(), FileError> {
     let moved = || {
         // A folder, too, can be opened to be synced.
-        rename(from, to, &File::open(from)?)?;
+        rename_by(rename, from, to, &File::open(from)?)?;
         match parent(from) == parent(to) {
             true => Ok(()),
             false => sync_dir(parent(from)),
@@ -307,6 +343,25 @@ mod tests {
         assert_eq!(file_size(dir.path()), None, "a folder is no file");
         let error = move_file(&path("a"), &path("b")).unwrap_err();
         assert_eq!((error.action, error.path), ("move to", path("b")));
+    }
+
+    #[test]
+    fn a_file_moves_over_nothing_where_it_is_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        write_file(&path("a"), b"new", 0o600).unwrap();
+        write_file(&path("b"), b"older", 0o600).unwrap();
+        // A link that leads nowhere has the name all the same.
+        symlink("nowhere", path("c")).unwrap();
+        for taken in ["b", "c"] {
+            let error = move_new(&path("a"), &path(taken)).unwrap_err();
+            assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists, "{taken}");
+            assert_eq!(error.path, path(taken));
+        }
+        assert_eq!(read_file(&path("b")).unwrap(), b"older");
+        move_new(&path("a"), &path("d")).unwrap();
+        assert_eq!(read_file(&path("d")).unwrap(), b"new");
+        assert_eq!(list_dir(dir.path()).unwrap(), ["b", "c", "d"]);
     }
 
     #[test]

@@ -125,6 +125,9 @@ impl System for RealSystem {
     fn move_file(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         files::move_file(from, to)
     }
+    fn move_new(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        files::move_new(from, to)
+    }
     fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
         files::set_mode(path, mode)
     }
