@@ -117,10 +117,19 @@ impl<'a> Reader<'a> {
                 b',' | b':' => self.at += 1,
                 // A number or a word.
                 _ => {
-                    let rest = bytes[self.at..].iter();
-                    let ends = |byte: &u8| matches!(byte, b',' | b':' | b'}' | b']' | b'"');
-                    let length = rest.take_while(|byte| !ends(byte) && !byte.is_ascii_whitespace());
-                    self.at += length.count();
+                    // It ends at what `peek` passes over and at nothing else that is blank elsewhere, a form feed for one: a
+                    // word of no length would be read for ever.
+                    let goes_on = |byte: &&u8| {
+                        !matches!(
+                            byte,
+                            b',' | b':' | b'}' | b']' | b'"' | b' ' | b'\n' | b'\r' | b'\t'
+                        )
+                    };
+                    let length = bytes[self.at..].iter().take_while(goes_on).count();
+                    if length == 0 {
+                        return None;
+                    }
+                    self.at += length;
                 }
             }
             if depth == 0 {
@@ -543,6 +552,14 @@ mod tests {
             "{\"schema\":1,\"pci\":[],\"nics\":[{]}}",
             "{\"schema\":1,\"nics\":[[{}},\"pci\":[]]}",
             "{\"schema\":1,\"dmi\":{\"pci\":[{}]}}",
+            // Blanks of other languages: at the depth of the machine, below it, and between functions.
+            "{\"schema\":1,\"dmi\":{\u{c}},\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":\u{c},\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":[1\u{c}],\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":{\u{b}},\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":{\u{a0}},\"pci\":[]}",
+            "{\"schema\":1,\"pci\":[\u{c}]}",
+            "{\u{c}\"schema\":1,\"pci\":[]}",
             "{\"schema\":1,\"pci\":[{\"address\":\"a\"}]",
             "[]",
             "",
@@ -564,7 +581,7 @@ mod tests {
             length in 0_usize..30,
             put in prop_oneof![
                 Just(String::new()),
-                "[{}\\[\\]:,\"\\\\0-9a-z. -]{1,6}",
+                "[{}\\[\\]:,\"\\\\0-9a-z. \u{0}\u{b}\u{c}\u{a0}-]{1,6}",
                 Just("null".to_owned()),
                 Just("{\"unknown\":\"why\"}".to_owned()),
                 Just("\"pci\":[]".to_owned()),
