@@ -377,7 +377,7 @@ impl Plan {
     /// SHA-256 of what the plan does to which disks and interfaces, lowercase hexadecimal.
     ///
     /// A plan has no random parts, and names that the kernel gives anew at each boot do not count: the same release, machine and
-    /// choices give the same hash wherever and whenever it is asked for. See docs/adr/0036-what-the-hash-of-a-plan-covers.md.
+    /// choices give the same hash wherever and whenever it is asked for. See docs/adr/0033-what-the-hash-of-a-plan-covers.md.
     pub fn hash(&self) -> Result<String, serde_json::Error> {
         fingerprint::of_plan(self)
     }
