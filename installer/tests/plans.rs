@@ -238,9 +238,10 @@ fn the_hash_is_the_same_at_every_start_of_a_machine() {
         compared += 1;
 
         // What matters makes another one.
-        let changes: [&dyn Fn(&mut Plan); 6] = [
+        let changes: [&dyn Fn(&mut Plan); 7] = [
             &|plan| plan.disk.identity.serial = Some("another".into()),
             &|plan| plan.disk.wipe = !plan.disk.wipe,
+            &|plan| plan.disk.reinstall = !plan.disk.reinstall,
             &|plan| plan.boot.console_follows = !plan.boot.console_follows,
             &|plan| plan.network.bridges[0].mac = Mac::parse("52:54:00:99:99:99").unwrap(),
             &|plan| plan.network.interfaces[0].mac = Mac::parse("52:54:00:99:99:99").unwrap(),

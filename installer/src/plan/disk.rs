@@ -136,6 +136,7 @@ pub(super) fn choose<'d>(
     Ok(DiskPlan {
         identity,
         wipe: choice.wipe,
+        reinstall: choice.reinstall,
         loses,
         layout,
         storage: choice.storage,

@@ -132,6 +132,9 @@ pub struct DiskPlan {
     pub identity: DiskIdentity,
     /// True when the operator agreed to lose what is on it.
     pub wipe: bool,
+    /// True when the operator agreed to lose a host that is on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reinstall: bool,
     /// What is on it now and will be lost, in plain words.
     pub loses: Vec<String>,
     /// The partitions that it gets.
