@@ -313,11 +313,17 @@ fn the_hash_covers_what_the_plan_does_not_show() {
         fs::write(&changed, text).unwrap();
         plan(&changed).unwrap().hash().unwrap()
     };
-    for (case, line, before) in [
-        ("everything.toml", "root_password_hash = ", "$6$"),
-        ("webhook.toml", "token = ", "\""),
+    let read = |case: &str| fs::read_to_string(cases().join("plans").join(case)).unwrap();
+    let upgrade = read("upgrade.toml")
+        + "\n[webhook]\nurl = \"https://hook.example.org/r?k=nonsense\"\ntoken = \"nonsense\"\n\n[source]\n\
+           url = \"https://releases.example.org/bedplate?k=nonsense\"\n";
+    for (text, line, before) in [
+        (&read("everything.toml"), "root_password_hash = ", "$6$"),
+        (&read("webhook.toml"), "token = ", "\""),
+        (&upgrade, "token = ", "\""),
+        (&upgrade, "url = \"https://hook", "k="),
+        (&upgrade, "url = \"https://releases", "k="),
     ] {
-        let text = fs::read_to_string(cases().join("plans").join(case)).unwrap();
         let old = text
             .lines()
             .find(|found| found.starts_with(line))
@@ -326,7 +332,7 @@ fn the_hash_covers_what_the_plan_does_not_show() {
         let other = if old[at..].starts_with('x') { "y" } else { "x" };
         let mut new = old.to_owned();
         new.replace_range(at..at + 1, other);
-        assert_eq!(hash(&text), hash(&text));
-        assert_ne!(hash(&text), hash(&text.replace(old, &new)), "{line}");
+        assert_eq!(hash(text), hash(text));
+        assert_ne!(hash(text), hash(&text.replace(old, &new)), "{line}");
     }
 }

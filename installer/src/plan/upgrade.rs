@@ -46,6 +46,9 @@ pub struct UpgradePlan {
     pub partitions: Vec<OpenedPartition>,
     /// What the compatibility list said.
     pub hcl: HclPlan,
+    /// SHA-256 of what the plan does not show, as in the plan of an installation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_sha256: Option<String>,
     /// Who hears how the upgrade goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookPlan>,
@@ -342,6 +345,7 @@ fn plan(input: &Input<'_>, taken: &[&Disk]) -> Result<UpgradePlan, Vec<PlanProbl
         host,
         partitions,
         hcl,
+        secrets_sha256: hook::secrets_sha256(choices),
         webhook: WebhookPlan::of(choices),
         source: SourcePlan::of(choices),
         on_success: choices.on_success,
