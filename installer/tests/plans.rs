@@ -6,11 +6,13 @@
 mod common;
 
 use common::{cases, verdict, zones};
-use hcl_checker::facts::Facts;
+use hcl_checker::Known;
+use hcl_checker::facts::{Disk, Facts};
 use hcl_checker::verdict::Level;
 use installer::answers::{self, MachineIdentity};
 use installer::host_files::{Content, network_files, settings_files};
 use installer::plan::{Input, Plan, Planned, decide};
+use installer::session::expect;
 use installer::values::Mac;
 use release::Manifest;
 use std::fs;
@@ -301,6 +303,63 @@ fn the_hash_knows_a_disk_without_a_number_by_its_path() {
     let mut other = (*plan).clone();
     other.disk.identity.path = "/dev/vdb".into();
     assert_ne!(other.hash().unwrap(), plan.hash().unwrap());
+}
+
+/// Docks of USB give each of their disks the same serial number. At the next start the paths may be the other way round.
+#[test]
+fn the_hash_tells_two_disks_apart_that_say_the_same_and_no_plan_of_them_can_be_expected() {
+    let text = fs::read_to_string(cases().join("plans/webhook.toml")).unwrap();
+    let json = fs::read(cases().join("machines/one-disk-bios.json")).unwrap();
+    let mut facts = Facts::from_json(&json).unwrap();
+    let release = manifest();
+    let planned = |facts: &Facts, path: &str| {
+        let text = text.replace("/dev/sda", path);
+        let machine = MachineIdentity::of(facts);
+        let choices = answers::read(&text, "answers.toml", &zones(), Some(&machine)).unwrap();
+        decide(&Input {
+            release: &release,
+            facts,
+            judge: &|_| verdict(Level::Compatible),
+            choices: &choices,
+            medium: None,
+            command_line: "",
+        })
+        .unwrap()
+    };
+    let alone = planned(&facts, "/dev/sda");
+    assert_eq!(expect(&alone, &alone.hash().unwrap()), Ok(()));
+    let second = |change: &dyn Fn(&mut Disk)| {
+        let mut facts = facts.clone();
+        let Known::Value(disks) = &mut facts.disks else {
+            panic!("no disks")
+        };
+        let mut other = disks[0].clone();
+        other.path = "/dev/sdb".into();
+        other.name = "sdb".into();
+        other.by_id.clear();
+        change(&mut other);
+        disks.push(other);
+        facts
+    };
+    // Another size or number is another disk.
+    let changes: [&dyn Fn(&mut Disk); 2] = [
+        &|disk| disk.size_bytes = Known::Value(480_103_981_056 + 512),
+        &|disk| disk.serial = Known::Value("S2".into()),
+    ];
+    for change in changes {
+        let plan = planned(&second(change), "/dev/sda");
+        assert_eq!(expect(&plan, &alone.hash().unwrap()), Ok(()));
+    }
+    facts = second(&|_| ());
+    let (first, other) = (planned(&facts, "/dev/sda"), planned(&facts, "/dev/sdb"));
+    let hashes = [&first, &other, &alone].map(|plan| plan.hash().unwrap());
+    assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
+    for (plan, hash) in [&first, &other].into_iter().zip(&hashes) {
+        let warned = |text: &&String| text.contains("/dev/sda") && text.contains("/dev/sdb");
+        assert_eq!(plan.warnings().iter().filter(warned).count(), 1);
+        let refused = expect(plan, hash).unwrap_err().to_string();
+        assert!(refused.contains("tell those two disks apart"), "{refused}");
+    }
 }
 
 /// What the plan does not show counts all the same: who changes the password of root or where reports go, with the answers on

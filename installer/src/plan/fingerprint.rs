@@ -65,9 +65,10 @@ fn disk(plan: &mut DiskPlan) {
     }
 }
 
-/// Without the path, where something better tells which disk it is.
+/// Without the path, where something better tells which disk it is and no other one says the same of itself.
 fn unnamed(identity: &mut DiskIdentity) {
-    if identity.serial.is_some() || identity.wwn.is_some() {
+    let numbered = identity.serial.is_some() || identity.wwn.is_some();
+    if numbered && identity.twin.is_none() {
         identity.path.clear();
     }
 }

@@ -194,6 +194,10 @@ pub struct DiskIdentity {
     pub size: u64,
     /// Bytes of a logical sector: 512 or 4096.
     pub sector_size: u32,
+    /// Another disk of the machine that says all of this of itself, too: only the paths tell the two apart, and they may be
+    /// the other way round at the next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twin: Option<String>,
 }
 
 /// How the machine was started, and so starts what is installed.
