@@ -107,7 +107,11 @@ impl Planned {
     pub fn twins(&self) -> Option<(&str, &str)> {
         let disks: Vec<&DiskIdentity> = match self {
             Planned::Install(plan) => {
-                let host = plan.disk.members().into_iter().map(|(identity, _)| identity);
+                let host = plan
+                    .disk
+                    .members()
+                    .into_iter()
+                    .map(|(identity, _)| identity);
                 let extra = plan.storage.iter().flat_map(|storage| &storage.disks);
                 host.chain(extra.map(|disk| &disk.identity)).collect()
             }

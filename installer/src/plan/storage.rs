@@ -88,11 +88,7 @@ pub(super) fn choose<'d>(
 }
 
 /// A disk of a storage repository that stays as it is.
-fn keep(
-    choice: &StorageChoice,
-    disk: &Disk,
-    disks: &[Disk],
-) -> Result<StorageDisk, PlanProblem> {
+fn keep(choice: &StorageChoice, disk: &Disk, disks: &[Disk]) -> Result<StorageDisk, PlanProblem> {
     let cannot = |reason: String| {
         let section = choice.name.section();
         PlanProblem::new(
