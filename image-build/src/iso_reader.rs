@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl Iso {
     pub fn open(path: &Path) -> Result<Iso> {
         let shown = path.display();
         let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
-        let size = file.metadata()?.len();
+        let size = length(&file).with_context(|| format!("{shown} has no size"))?;
         let iso = Iso {
             file,
             path: path.to_owned(),
@@ -250,6 +250,11 @@ impl Iso {
             .with_context(|| format!("{} cannot be read at byte {start}", self.path.display()))?;
         Ok(bytes)
     }
+}
+
+/// Bytes of an image in a file or on a device; metadata tells no size of a device, a stick for one.
+pub(crate) fn length(mut file: &File) -> io::Result<u64> {
+    file.seek(SeekFrom::End(0))
 }
 
 /// A number that is written in both orders of bytes (ECMA-119, 7.3.3): the first half is the little end first.
