@@ -4,6 +4,11 @@ use super::{HostFile, text};
 use crate::choices::{AddressChoice, BondMode, Ipv6Choice};
 use crate::plan::{BridgePlan, InterfacePlan, NetworkPlan};
 use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Metric of default routes that are not the management network's. Its own are before that: 0 or 1024 where it is fixed or by DHCP,
+/// 512 to 2048 where routers announce it (systemd.network(5)). With the same metric, which bridge replies left by was chance.
+const LAST_METRIC: u32 = 4096;
 
 /// Files below /etc: names of interfaces, bonds, VLANs, bridges, and the addresses of the bridges.
 pub fn network_files(network: &NetworkPlan) -> Vec<HostFile> {
@@ -63,8 +68,9 @@ pub fn network_files(network: &NetworkPlan) -> Vec<HostFile> {
             ),
         );
     }
-    for bridge in &network.bridges {
+    for (number, bridge) in network.bridges.iter().enumerate() {
         let BridgePlan { name, mac, .. } = bridge;
+        let metric = (number > 0).then_some(LAST_METRIC);
         file(
             format!("10-{name}.netdev"),
             format!(
@@ -91,7 +97,7 @@ pub fn network_files(network: &NetworkPlan) -> Vec<HostFile> {
         }
         file(
             format!("30-{name}.network"),
-            addresses(bridge, mtu_of(network, bridge)),
+            addresses(bridge, mtu_of(network, bridge), metric),
         );
     }
     files
@@ -135,8 +141,8 @@ fn carries(network: &NetworkPlan, uplink: &str) -> String {
     lines
 }
 
-/// The `.network` file of a bridge.
-fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
+/// The `.network` file of a bridge; with a metric where its default routes have one.
+fn addresses(bridge: &BridgePlan, mtu: Option<u32>, metric: Option<u32>) -> String {
     let mut out = format!(
         "[Match]\nName={}\n{}\n[Network]\n",
         bridge.name,
@@ -167,17 +173,19 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
             line("IPv6AcceptRA=no".into());
         }
     }
+    let mut routes: Vec<IpAddr> = Vec::new();
     if let AddressChoice::Static(fixed) = &bridge.address {
         line(format!("Address={}", fixed.address));
-        if let Some(gateway) = fixed.gateway {
-            line(format!("Gateway={gateway}"));
-        }
+        routes.extend(fixed.gateway.map(IpAddr::from));
     }
     if let Ipv6Choice::Static(fixed) = &bridge.ipv6 {
         line(format!("Address={}", fixed.address));
-        if let Some(gateway) = fixed.gateway {
-            line(format!("Gateway={gateway}"));
-        }
+        routes.extend(fixed.gateway.map(IpAddr::from));
+    }
+    if metric.is_none() {
+        routes
+            .drain(..)
+            .for_each(|gateway| line(format!("Gateway={gateway}")));
     }
     for server in &bridge.dns {
         line(format!("DNS={server}"));
@@ -196,9 +204,19 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
     if dhcp4 {
         // By MAC, as most servers' fixed leases are; and the same identity as in the installer.
         line("\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes".into());
+        if let Some(metric) = metric {
+            line(format!("RouteMetric={metric}"));
+        }
     }
     if dhcp6 {
         line("\n[DHCPv6]\nWithoutRA=solicit".into());
+    }
+    let Some(metric) = metric else { return out };
+    if matches!(bridge.ipv6, Ipv6Choice::Auto | Ipv6Choice::Dhcp) {
+        line(format!("\n[IPv6AcceptRA]\nRouteMetric={metric}"));
+    }
+    for gateway in routes {
+        line(format!("\n[Route]\nGateway={gateway}\nMetric={metric}"));
     }
     out
 }
