@@ -173,19 +173,30 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>, metric: Option<u32>) -> Stri
             line("IPv6AcceptRA=no".into());
         }
     }
-    let mut routes: Vec<IpAddr> = Vec::new();
-    if let AddressChoice::Static(fixed) = &bridge.address {
-        line(format!("Address={}", fixed.address));
-        routes.extend(fixed.gateway.map(IpAddr::from));
-    }
-    if let Ipv6Choice::Static(fixed) = &bridge.ipv6 {
-        line(format!("Address={}", fixed.address));
-        routes.extend(fixed.gateway.map(IpAddr::from));
-    }
-    if metric.is_none() {
-        routes
-            .drain(..)
-            .for_each(|gateway| line(format!("Gateway={gateway}")));
+    let v4 = match &bridge.address {
+        AddressChoice::Static(fixed) => Some((
+            fixed.address.to_string(),
+            fixed.gateway.map(IpAddr::from),
+            fixed.is_gateway_elsewhere(),
+        )),
+        _ => None,
+    };
+    let v6 = match &bridge.ipv6 {
+        Ipv6Choice::Static(fixed) => Some((
+            fixed.address.to_string(),
+            fixed.gateway.map(IpAddr::from),
+            fixed.is_gateway_elsewhere(),
+        )),
+        _ => None,
+    };
+    let mut routes = Vec::new();
+    for (address, gateway, elsewhere) in v4.into_iter().chain(v6) {
+        line(format!("Address={address}"));
+        match gateway {
+            Some(gateway) if elsewhere || metric.is_some() => routes.push((gateway, elsewhere)),
+            Some(gateway) => line(format!("Gateway={gateway}")),
+            None => {}
+        }
     }
     for server in &bridge.dns {
         line(format!("DNS={server}"));
@@ -211,12 +222,19 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>, metric: Option<u32>) -> Stri
     if dhcp6 {
         line("\n[DHCPv6]\nWithoutRA=solicit".into());
     }
-    let Some(metric) = metric else { return out };
-    if matches!(bridge.ipv6, Ipv6Choice::Auto | Ipv6Choice::Dhcp) {
+    if let Some(metric) = metric
+        && matches!(bridge.ipv6, Ipv6Choice::Auto | Ipv6Choice::Dhcp)
+    {
         line(format!("\n[IPv6AcceptRA]\nRouteMetric={metric}"));
     }
-    for gateway in routes {
-        line(format!("\n[Route]\nGateway={gateway}\nMetric={metric}"));
+    for (gateway, elsewhere) in routes {
+        line(format!("\n[Route]\nGateway={gateway}"));
+        if elsewhere {
+            line("GatewayOnLink=yes".into());
+        }
+        if let Some(metric) = metric {
+            line(format!("Metric={metric}"));
+        }
     }
     out
 }
