@@ -443,7 +443,7 @@ mod tests {
             vendor: 0x8086,
             device: u16::from(number),
             subsystem_vendor: Some(0x1028),
-            subsystem_device: (number % 3 == 0).then_some(7),
+            subsystem_device: number.is_multiple_of(3).then_some(7),
             class: 0x02_0000,
             interface_unknown: number == 5,
         };
@@ -457,7 +457,7 @@ mod tests {
             numa_node: odd(0),
             iommu_group: odd(u32::MAX),
             computed_group: odd(3),
-            multifunction: Known::Value(number % 2 == 0),
+            multifunction: Known::Value(number.is_multiple_of(2)),
             link: Known::Value(PcieLink {
                 speed_mts: 8000,
                 width: 8,
