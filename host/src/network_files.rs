@@ -134,9 +134,12 @@ pub struct Fixed {
 }
 
 /// The configuration of an interface with the host's IPv4 address changed: by DHCP, or a fixed one. Everything else stays:
-/// IPv6, MTU, time servers, what an administrator wrote. Name servers are changed where the new address comes with some.
+/// IPv6, MTU, time servers, what an administrator wrote. Name servers are changed where the new address comes with some. Where the
+/// default route had a metric, the new one has it, too.
 pub fn readdress(text: &str, fixed: Option<&Fixed>) -> String {
     let mut out = String::new();
+    let (text, route_metric) = without_routes(text);
+    let metric = route_metric.or_else(|| value_in(&text, "[DHCPv4]", "RouteMetric"));
     let (mut section, mut has_network, mut has_dhcp4) = (String::new(), false, false);
     let keeps_dhcp6 = text
         .lines()
@@ -155,17 +158,75 @@ pub fn readdress(text: &str, fixed: Option<&Fixed>) -> String {
         out.push('\n');
         if line.trim() == "[Network]" && !has_network {
             has_network = true;
-            out += &network_lines(fixed, keeps_dhcp6);
+            out += &network_lines(fixed, keeps_dhcp6, metric.is_some());
         }
     }
     if !has_network {
-        out += &format!("\n[Network]\n{}", network_lines(fixed, keeps_dhcp6));
+        let lines = network_lines(fixed, keeps_dhcp6, metric.is_some());
+        out += &format!("\n[Network]\n{lines}");
     }
     if fixed.is_none() && !has_dhcp4 {
         // By MAC, as the installer writes it: the host keeps its lease.
         out += "\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n";
+        if let Some(metric) = &metric {
+            out += &format!("RouteMetric={metric}\n");
+        }
+    }
+    if let (Some(gateway), Some(metric)) = (fixed.and_then(|one| one.gateway.as_ref()), &metric) {
+        out += &format!("\n[Route]\nGateway={gateway}\nMetric={metric}\n");
     }
     out
+}
+
+/// Without the sections that are about an IPv4 router, and the metric that one had.
+fn without_routes(text: &str) -> (String, Option<String>) {
+    let mut sections = vec![String::new()];
+    for line in text.lines() {
+        if line.starts_with('[') {
+            sections.push(String::new());
+        }
+        if let Some(last) = sections.last_mut() {
+            last.push_str(line);
+            last.push('\n');
+        }
+    }
+    let mut metric = None;
+    let is_default_v4 = |section: &str| {
+        let gateway = value_in(section, "[Route]", "Gateway");
+        // A route to somewhere is not the default one.
+        let somewhere = value_in(section, "[Route]", "Destination").is_some();
+        gateway.is_some_and(|gateway| is_v4(&gateway)) && !somewhere
+    };
+    sections.retain(|section| {
+        let stays = !is_default_v4(section);
+        if !stays && metric.is_none() {
+            metric = value_in(section, "[Route]", "Metric");
+        }
+        stays
+    });
+    let mut out = sections.concat();
+    // The blank line that stood before the last one.
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    (out, metric)
+}
+
+/// The value of a key in the first such section that has it.
+fn value_in(text: &str, section: &str, key: &str) -> Option<String> {
+    let mut inside = false;
+    text.lines().find_map(|line| {
+        if line.starts_with('[') {
+            inside = line.trim() == section;
+        }
+        let (name, value) = line.split_once('=')?;
+        (inside && name.trim() == key).then(|| value.trim().to_owned())
+    })
+}
+
+/// Whether this is an IPv4 address, with or without the length of a prefix.
+fn is_v4(text: &str) -> bool {
+    let address = text.split('/').next().unwrap_or_default();
+    address.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 /// Whether a line of `[Network]` is about what changes.
@@ -174,10 +235,6 @@ fn is_replaced(line: &str, fixed: Option<&Fixed>) -> bool {
         return false;
     };
     let value = value.trim();
-    let is_v4 = |text: &str| {
-        let address = text.split('/').next().unwrap_or_default();
-        address.parse::<std::net::Ipv4Addr>().is_ok()
-    };
     match (key.trim(), fixed) {
         ("DHCP", _) => true,
         ("Address" | "Gateway", _) => is_v4(value),
@@ -188,7 +245,8 @@ fn is_replaced(line: &str, fixed: Option<&Fixed>) -> bool {
     }
 }
 
-fn network_lines(fixed: Option<&Fixed>, dhcp6: bool) -> String {
+/// A router with a metric has a section of its own.
+fn network_lines(fixed: Option<&Fixed>, dhcp6: bool, metric: bool) -> String {
     let dhcp = match (fixed, dhcp6) {
         (None, true) => "yes",
         (None, false) => "ipv4",
@@ -199,7 +257,7 @@ fn network_lines(fixed: Option<&Fixed>, dhcp6: bool) -> String {
     // Writing to a String does not fail.
     if let Some(fixed) = fixed {
         let _ = writeln!(lines, "Address={}", fixed.address);
-        if let Some(gateway) = &fixed.gateway {
+        if let Some(gateway) = fixed.gateway.as_ref().filter(|_| !metric) {
             let _ = writeln!(lines, "Gateway={gateway}");
         }
         for server in &fixed.dns {
@@ -304,6 +362,47 @@ mod tests {
             "{back}"
         );
         assert_eq!(readdress(&back, None), back, "the same again is the same");
+    }
+
+    /// As the installer writes bridges beside the management network, and a router of a /32.
+    #[test]
+    fn a_router_in_a_section_of_its_own_is_changed_and_keeps_its_metric() {
+        let head = "[Match]\nName=xenbr1\n\n[Network]\n";
+        let ipv6 = "\n[Route]\nGateway=fe80::1\nMetric=4096\n";
+        let lan = "\n[Route]\nGateway=198.51.100.2\nDestination=10.0.0.0/8\n";
+        let installed = format!(
+            "{head}DHCP=no\nIPv6AcceptRA=no\nAddress=198.51.100.10/24\n\n[Route]\nGateway=198.51.100.1\nMetric=4096\n{ipv6}{lan}"
+        );
+        let fixed = Fixed {
+            address: "192.0.2.10/24".into(),
+            gateway: Some("192.0.2.1".into()),
+            dns: Vec::new(),
+        };
+        let route = "\n[Route]\nGateway=192.0.2.1\nMetric=4096\n";
+        let moved = readdress(&installed, Some(&fixed));
+        assert_eq!(
+            moved,
+            format!("{head}DHCP=no\nAddress=192.0.2.10/24\nIPv6AcceptRA=no\n{ipv6}{lan}{route}")
+        );
+        let dhcp = readdress(&moved, None);
+        let dhcp4 = "\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\nRouteMetric=4096\n";
+        assert_eq!(
+            dhcp,
+            format!("{head}DHCP=ipv4\nIPv6AcceptRA=no\n{ipv6}{lan}{dhcp4}")
+        );
+        assert_eq!(readdress(&dhcp, None), dhcp);
+        let back = readdress(&dhcp, Some(&fixed));
+        assert!(
+            back.ends_with(route) && !back.contains("RouteMetric"),
+            "{back}"
+        );
+        let on_link =
+            "[Network]\nAddress=192.0.2.9/32\n\n[Route]\nGateway=192.0.2.1\nGatewayOnLink=yes\n";
+        let moved = readdress(on_link, Some(&fixed));
+        assert_eq!(
+            moved,
+            "[Network]\nDHCP=no\nAddress=192.0.2.10/24\nGateway=192.0.2.1\n"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub use check::check;
 pub use hooks::with_scripts;
 
 use crate::iso::choice_block;
+use crate::iso_reader::length;
 use anyhow::{Context, Result, bail};
 use slots::answer_area;
 use std::fs::File;
@@ -109,7 +110,7 @@ fn write(iso: &Path, area: &[u8], choice: &[u8]) -> Result<()> {
 
 /// Looks at the start of every sector. Each place must be there exactly once.
 fn find(file: &File, iso: &Path) -> Result<Places> {
-    let size = file.metadata()?.len();
+    let size = length(file)?;
     // The header is the magic line of a pristine area, up to where the length stands.
     let pristine = answer_area::pristine();
     let magic = pristine

@@ -49,15 +49,7 @@ pub fn inspect(
             trusted_root.display()
         )
     })?;
-    let folder = match paths {
-        Some(paths) => {
-            std::fs::create_dir_all(&paths.target)?;
-            tempfile::tempdir_in(&paths.target)?
-        }
-        None => {
-            tempfile::tempdir().context("no folder for temporary files can be made; set TMPDIR")?
-        }
-    };
+    let folder = work_folder(paths.map(|paths| paths.target.as_path()))?;
     let out = folder.path();
     Iso::open(&iso)?.extract(slots::names::ISO_REPOSITORY, &out.join("repository"))?;
     let opened = Repository::open(
@@ -79,6 +71,21 @@ pub fn inspect(
         text(&opened, &packages, answers.as_deref(), wanted.packages)?
     };
     Ok(text)
+}
+
+/// A folder for what is taken out, below `target` where this user may write there: what root built there stays root's, and everybody
+/// may look into an ISO.
+fn work_folder(target: Option<&Path>) -> Result<tempfile::TempDir> {
+    let in_target = target.and_then(|target| {
+        std::fs::create_dir_all(target).ok()?;
+        tempfile::tempdir_in(target).ok()
+    });
+    match in_target {
+        Some(folder) => Ok(folder),
+        None => {
+            tempfile::tempdir().context("no folder for temporary files can be made; set TMPDIR")
+        }
+    }
 }
 
 /// The registers of a TPM, from the boot files and from the keys in the root image.
@@ -249,6 +256,21 @@ fn is_secret(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_target_cannot_be_written_the_folder_is_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let work = work_folder(Some(&target)).unwrap();
+        assert!(work.path().starts_with(&target));
+        // Nobody makes a folder below a file, root neither.
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for target in [Some(file.join("target")), None] {
+            let work = work_folder(target.as_deref()).unwrap();
+            assert!(work.path().is_dir() && !work.path().starts_with(folder.path()));
+        }
+    }
 
     #[test]
     fn secrets_are_not_shown_in_any_form() {

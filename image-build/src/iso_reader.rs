@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ const ROOT: usize = 156;
 /// A larger folder, or more of them below each other, is none of ours.
 const LARGEST_FOLDER: u64 = 4 << 20;
 const DEEPEST: usize = 8;
+/// A repository has some twenty files.
+const MOST_ENTRIES: usize = 10_000;
 /// Areas in which one name may go on.
 const AREAS: usize = 4;
 /// Bytes that are copied at once.
@@ -36,6 +38,21 @@ struct Entry {
     folder: bool,
 }
 
+/// What may still come out of an image. Each file has bytes of its own in it, so all together are no longer than it is; one whose
+/// entries point to the same bytes, or to folders above, could fill any disk.
+struct Budget {
+    bytes: u64,
+    entries: usize,
+}
+
+impl Budget {
+    fn take(&mut self, entry: &Entry) -> Option<()> {
+        self.bytes = self.bytes.checked_sub(entry.size)?;
+        self.entries = self.entries.checked_sub(1)?;
+        Some(())
+    }
+}
+
 impl Iso {
     /// Opens the image at `path`.
     ///
@@ -44,7 +61,7 @@ impl Iso {
     pub fn open(path: &Path) -> Result<Iso> {
         let shown = path.display();
         let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
-        let size = file.metadata()?.len();
+        let size = length(&file).with_context(|| format!("{shown} has no size"))?;
         let iso = Iso {
             file,
             path: path.to_owned(),
@@ -58,10 +75,11 @@ impl Iso {
         Ok(iso)
     }
 
-    /// Copies the folder at `path` (`bedplate/repository`) with everything below it into the folder `to`, which is made.
+    /// Copies the folder at `path` (`bedplate/repository`) with everything below it into the folder `to`, which is made. No more
+    /// is written than the image has bytes.
     ///
     /// # Errors
-    /// When it is not there, is damaged, or `to` cannot be written.
+    /// When it is not there, is damaged, holds more than it can, or `to` cannot be written.
     pub fn extract(&self, path: &str, to: &Path) -> Result<()> {
         let descriptor = self.bytes(DESCRIPTOR, SECTOR)?;
         let mut folder = self.entry(&descriptor[ROOT..ROOT + 34])?;
@@ -74,16 +92,25 @@ impl Iso {
                 )
             })?;
         }
-        self.copy(&folder, to, DEEPEST)
+        let mut budget = Budget {
+            bytes: self.size,
+            entries: MOST_ENTRIES,
+        };
+        self.copy(&folder, to, DEEPEST, &mut budget)
     }
 
-    fn copy(&self, folder: &Entry, to: &Path, depth: usize) -> Result<()> {
+    fn copy(&self, folder: &Entry, to: &Path, depth: usize, budget: &mut Budget) -> Result<()> {
         ensure!(depth > 0, "{} has folders without end", self.path.display());
         std::fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
         for entry in self.list(folder)? {
+            ensure!(
+                budget.take(&entry).is_some(),
+                "{} holds more than has room in it: folders or files lie over each other, or there are more than {MOST_ENTRIES}",
+                self.path.display()
+            );
             let to = to.join(&entry.name);
             if entry.folder {
-                self.copy(&entry, &to, depth - 1)?;
+                self.copy(&entry, &to, depth - 1, budget)?;
                 continue;
             }
             let written = self.copy_file(&entry, &to);
@@ -225,6 +252,11 @@ impl Iso {
     }
 }
 
+/// Bytes of an image in a file or on a device; metadata tells no size of a device, a stick for one.
+pub(crate) fn length(mut file: &File) -> io::Result<u64> {
+    file.seek(SeekFrom::End(0))
+}
+
 /// A number that is written in both orders of bytes (ECMA-119, 7.3.3): the first half is the little end first.
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at + 4)?;
@@ -360,27 +392,80 @@ mod tests {
         assert!(cut.contains("is cut off"), "{cut}");
     }
 
+    /// The folder at 20 with these records in the place of its file.
+    fn filled(records: &[Vec<u8>]) -> Result<Vec<(String, Vec<u8>)>> {
+        extract(|bytes| {
+            let own = 20 * 2048 + 34 + 34;
+            bytes[own..21 * 2048].fill(0);
+            let records = records.concat();
+            bytes[own..own + records.len()].copy_from_slice(&records);
+        })
+    }
+
+    #[test]
+    fn no_more_comes_out_than_is_in_it() {
+        let file = |name: &[u8], start, sectors| record(name, start, sectors * 2048, false, b"");
+        // Each is in the image, and both together are longer than it is.
+        assert!(filled(&[file(b"A", 0, 12)]).is_ok());
+        let over_each_other = filled(&[file(b"A", 0, 12), file(b"B", 0, 12)]);
+        let error = over_each_other.unwrap_err().to_string();
+        assert!(error.contains("more than has room in it"), "{error}");
+        // Ten names for one folder that has ten names for another one: a few more levels of that, and no disk holds it.
+        let ten = |sector| -> Vec<u8> {
+            let names = b'A'..=b'J';
+            names
+                .flat_map(|name| record(&[name], sector, 2048, true, b""))
+                .collect()
+        };
+        let fans_out = extract(|bytes| {
+            for (sector, below) in [(20, 21), (21, 22)] {
+                let at = sector * 2048;
+                let records = ten(below);
+                bytes[at..at + 2048].fill(0);
+                bytes[at..at + records.len()].copy_from_slice(&records);
+            }
+            bytes[22 * 2048..].fill(0);
+        });
+        let error = fans_out.unwrap_err().to_string();
+        assert!(error.contains("more than has room in it"), "{error}");
+        // Entries without bytes count, too.
+        let mut budget = Budget {
+            bytes: 0,
+            entries: 1,
+        };
+        let empty = Entry {
+            name: "a".into(),
+            start: 0,
+            size: 0,
+            folder: false,
+        };
+        assert!(budget.take(&empty).is_some() && budget.take(&empty).is_none());
+    }
+
     /// Neither a name that leaves the folder, nor a folder in itself, nor any single changed byte does harm.
     #[test]
     fn damage_is_an_error_or_nothing() {
-        let name_at = 20 * 2048 + 34 + 34 + 33;
-        let climbs = extract(|bytes| {
-            let record = record(b"..", 22, 5, false, b"");
-            bytes[name_at - 33..name_at - 33 + record.len()].copy_from_slice(&record);
-            bytes[name_at - 33 + record.len()..21 * 2048].fill(0);
-        });
+        let climbs = filled(&[record(b"..", 22, 5, false, b"")]);
         assert!(climbs.unwrap_err().to_string().contains("without a name"));
-        let endless = extract(|bytes| {
-            let folder = record(b"A", 20, 2048, true, b"");
-            bytes[name_at - 33..21 * 2048].fill(0);
-            bytes[name_at - 33..name_at - 33 + folder.len()].copy_from_slice(&folder);
-        });
+        let endless = filled(&[record(b"A", 20, 2048, true, b"")]);
         assert!(endless.unwrap_err().to_string().contains("without end"));
         for at in (16 * 2048..16 * 2048 + 200)
             .chain(20 * 2048..20 * 2048 + 200)
             .chain(21 * 2048 + 90..21 * 2048 + 140)
         {
-            let _ = extract(|bytes| bytes[at] ^= 0xff);
+            let mut image = Vec::new();
+            let extracted = extract(|bytes| {
+                bytes[at] ^= 0xff;
+                image.clone_from(bytes);
+            });
+            for (name, content) in extracted.unwrap_or_default() {
+                let mut parts = image.windows(content.len().max(1));
+                assert!(
+                    content.is_empty() || parts.any(|part| part == content),
+                    "byte {at}: {name} has {} bytes that are not in the image",
+                    content.len()
+                );
+            }
         }
     }
 }

@@ -279,8 +279,17 @@ impl<'a> Session<'a> {
 /// Whether `plan` is the one with the hash `wanted`.
 ///
 /// # Errors
-/// When it is another one, which then must not be carried out.
+/// When it is another one, which then must not be carried out, and when no hash can tell which disk is meant.
 pub fn expect(plan: &Planned, wanted: &str) -> Result<(), PlanProblems> {
+    if let Some((disk, twin)) = plan.twins() {
+        return Err(PlanProblems(vec![PlanProblem::new(
+            About::Disk,
+            format!(
+                "a plan is expected, and only the paths {disk} and {twin} tell those two disks apart, which another start may exchange"
+            ),
+            "leave one of the two connected, or do without the hash and see which disk is meant",
+        )]));
+    }
     let found = plan.hash().unwrap_or_else(|error| error.to_string());
     if found.eq_ignore_ascii_case(wanted) {
         return Ok(());

@@ -265,7 +265,7 @@ fn any_keys_and_values_give_reasons_or_a_plan_for_the_disk_that_was_meant() {
         };
         let known = known.then_some(&identity);
         let choices = match read_with_files(text.as_bytes(), "x", &zones(), known, &mut beside) {
-            Ok(mut choices) => choices.swap_remove(0),
+            Ok(choices) => choices,
             Err(problems) => {
                 prop_assert!(!problems.list.is_empty());
                 let shown = problems.to_string();

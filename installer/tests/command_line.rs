@@ -116,7 +116,22 @@ fn plan_and_validate_against_facts_of_another_machine() {
     assert_eq!(code, 0);
     let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(plan["disk"]["identity"]["serial"], "S1");
-    assert_eq!(run("validate", &good, &[]).0, 0);
+    let (code, stdout, _) = run("validate", &good, &[]);
+    assert!(code == 0 && !stdout.contains("license"), "{stdout}");
+    let dir = tempfile::tempdir().unwrap();
+    let licensed = dir.path().join("answers.toml");
+    let text = fs::read_to_string(&good).unwrap();
+    fs::write(
+        &licensed,
+        text + "\n[license]\ntoken = \"v4.public.nonsense\"\n",
+    )
+    .unwrap();
+    let (code, stdout, stderr) = run("validate", &licensed, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("Not checked: `token` in [license]"),
+        "{stdout}"
+    );
 
     let other = cases().join("no-plan/no-match-lists-all.toml");
     let (code, _, stderr) = run("validate", &other, &[]);
@@ -150,8 +165,19 @@ fn validate_against_facts_needs_no_medium() {
     ] {
         assert!(stdout.contains(part), "{part} is not in {stdout}");
     }
-    assert!(!stdout.contains("upgrade"), "{stdout}");
+    assert!(
+        !stdout.contains("upgrade") && !stdout.contains("license"),
+        "{stdout}"
+    );
     assert!(!validate(&good).1.contains("expect_plan"));
+    // What no medium tells, either.
+    let licensed = format!("{good}\n[license]\ntoken = \"v4.public.nonsense\"\n");
+    let (code, stdout, stderr) = validate(&licensed);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("Not checked: `token` in [license]"),
+        "{stdout}"
+    );
 
     let other = fs::read_to_string(cases().join("no-plan/no-match-lists-all.toml")).unwrap();
     let (code, _, stderr) = validate(&other);

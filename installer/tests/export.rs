@@ -246,14 +246,17 @@ fn uplink() -> impl Strategy<Value = UplinkChoice> {
 }
 
 fn bridge(name: &'static str) -> impl Strategy<Value = BridgeChoice> {
-    // No two bridges may have the same.
-    let last = if name == "xenbr0" { 10 } else { 11 };
+    // No two bridges may have networks that overlap.
+    let (ipv4, ipv6) = match name {
+        "xenbr0" => ("192.0.2", "2001:db8:"),
+        _ => ("198.51.100", "2001:db8:1:"),
+    };
     let ipv4 = StaticAddress {
-        address: Cidr::parse(&format!("192.0.2.{last}/24")).unwrap(),
-        gateway: Some("192.0.2.1".parse().unwrap()),
+        address: Cidr::parse(&format!("{ipv4}.10/24")).unwrap(),
+        gateway: Some(format!("{ipv4}.1").parse().unwrap()),
     };
     let ipv6 = StaticAddress6 {
-        address: Cidr6::parse(&format!("2001:db8::{last}/64")).unwrap(),
+        address: Cidr6::parse(&format!("{ipv6}:10/64")).unwrap(),
         gateway: Some("fe80::1".parse().unwrap()),
     };
     (

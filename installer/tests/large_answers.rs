@@ -5,8 +5,8 @@
 mod common;
 
 use common::{KEY, zones};
-use installer::answers::{self, Beside, MAX_BYTES, Problems};
-use installer::choices::Choices;
+use installer::answers::{self, Beside, MAX_BYTES, MachineIdentity, Problems};
+use installer::choices::{After, Choices};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,26 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Problems that are told, with the one that says how many are not.
 const TOLD: usize = 501;
 
-fn read(text: &str) -> Result<Vec<Choices>, Problems> {
+fn read(text: &str) -> Result<Choices, Problems> {
+    read_for(text, None, &mut 0)
+}
+
+/// `files` counts how often a file was read.
+fn read_for(
+    text: &str,
+    machine: Option<&MachineIdentity>,
+    files: &mut usize,
+) -> Result<Choices, Problems> {
     assert!(text.len() as u64 <= MAX_BYTES, "{} bytes", text.len());
     let started = Instant::now();
     let mut beside = Beside {
         signed: false,
-        read: &mut |_| Ok(b"#!/bin/sh\n".to_vec()),
+        read: &mut |_| {
+            *files += 1;
+            Ok(b"#!/bin/sh\n".to_vec())
+        },
     };
-    let result = answers::read_with_files(text.as_bytes(), "x", &zones(), None, &mut beside);
+    let result = answers::read_with_files(text.as_bytes(), "x", &zones(), machine, &mut beside);
     assert!(started.elapsed() < LIMIT, "it took {:?}", started.elapsed());
     result
 }
@@ -61,8 +73,46 @@ fn thousands_of_hosts_are_read() {
         10_000,
         "on_success = \"halt\"\n[host.system]\nhostname = \"y\"\n",
     );
-    let all = read(&text).unwrap();
-    assert_eq!(all.len(), 10_000);
+    let first = read(&text).unwrap();
+    assert_eq!(first.on_success, After::Halt);
+    // The last one was looked at, too.
+    let last = text.rfind("hostname = \"y\"").unwrap();
+    let wrong = text[..last].to_owned() + "hostname = \"-\"\n";
+    let problems = read(&wrong).unwrap_err();
+    assert_eq!(problems.list.len(), 1, "{problems}");
+}
+
+/// What stands above is read anew for each host, and may be nearly the whole file.
+#[test]
+fn thousands_of_hosts_below_a_large_top_are_refused_and_one_of_them_is_read() {
+    let hook = format!(
+        "[[hook]]\nname = \"a\"\nwhen = \"first-boot\"\nscript = \"\"\"\n#!/bin/sh\n{}\"\"\"\n",
+        "true\n".repeat(100_000)
+    );
+    let text = hosts(12_000, "").replacen("[[host]]", &format!("{hook}[[host]]"), 1);
+    let problems = read(&text).unwrap_err();
+    assert_eq!(problems.list.len(), 1);
+    let told = &problems.list[0].message;
+    assert!(
+        told.starts_with("the 12000 [[host]] sections") && told.contains("too much"),
+        "{told}"
+    );
+    let machine = MachineIdentity {
+        serial: Some("S11999".into()),
+        ..MachineIdentity::default()
+    };
+    let one = read_for(&text, Some(&machine), &mut 0).unwrap();
+    assert_eq!(one.hooks.len(), 1);
+}
+
+#[test]
+fn a_file_that_all_hosts_name_is_read_once() {
+    let hook = "[[hook]]\nname = \"a\"\nwhen = \"first-boot\"\nfile = \"a.sh\"\n";
+    let text = hosts(5_000, "").replacen("[[host]]", &format!("{hook}[[host]]"), 1);
+    let mut files = 0;
+    let choices = read_for(&text, None, &mut files).unwrap();
+    assert!(choices.hooks[0].script().is_some());
+    assert_eq!(files, 1);
 }
 
 #[test]

@@ -6,11 +6,13 @@
 mod common;
 
 use common::{cases, verdict, zones};
-use hcl_checker::facts::Facts;
+use hcl_checker::Known;
+use hcl_checker::facts::{Disk, Facts};
 use hcl_checker::verdict::Level;
 use installer::answers::{self, MachineIdentity};
 use installer::host_files::{Content, network_files, settings_files};
 use installer::plan::{Input, Plan, Planned, decide};
+use installer::session::expect;
 use installer::values::Mac;
 use release::Manifest;
 use std::fs;
@@ -238,9 +240,10 @@ fn the_hash_is_the_same_at_every_start_of_a_machine() {
         compared += 1;
 
         // What matters makes another one.
-        let changes: [&dyn Fn(&mut Plan); 6] = [
+        let changes: [&dyn Fn(&mut Plan); 7] = [
             &|plan| plan.disk.identity.serial = Some("another".into()),
             &|plan| plan.disk.wipe = !plan.disk.wipe,
+            &|plan| plan.disk.reinstall = !plan.disk.reinstall,
             &|plan| plan.boot.console_follows = !plan.boot.console_follows,
             &|plan| plan.network.bridges[0].mac = Mac::parse("52:54:00:99:99:99").unwrap(),
             &|plan| plan.network.interfaces[0].mac = Mac::parse("52:54:00:99:99:99").unwrap(),
@@ -302,6 +305,63 @@ fn the_hash_knows_a_disk_without_a_number_by_its_path() {
     assert_ne!(other.hash().unwrap(), plan.hash().unwrap());
 }
 
+/// Docks of USB give each of their disks the same serial number. At the next start the paths may be the other way round.
+#[test]
+fn the_hash_tells_two_disks_apart_that_say_the_same_and_no_plan_of_them_can_be_expected() {
+    let text = fs::read_to_string(cases().join("plans/webhook.toml")).unwrap();
+    let json = fs::read(cases().join("machines/one-disk-bios.json")).unwrap();
+    let mut facts = Facts::from_json(&json).unwrap();
+    let release = manifest();
+    let planned = |facts: &Facts, path: &str| {
+        let text = text.replace("/dev/sda", path);
+        let machine = MachineIdentity::of(facts);
+        let choices = answers::read(&text, "answers.toml", &zones(), Some(&machine)).unwrap();
+        decide(&Input {
+            release: &release,
+            facts,
+            judge: &|_| verdict(Level::Compatible),
+            choices: &choices,
+            medium: None,
+            command_line: "",
+        })
+        .unwrap()
+    };
+    let alone = planned(&facts, "/dev/sda");
+    assert_eq!(expect(&alone, &alone.hash().unwrap()), Ok(()));
+    let second = |change: &dyn Fn(&mut Disk)| {
+        let mut facts = facts.clone();
+        let Known::Value(disks) = &mut facts.disks else {
+            panic!("no disks")
+        };
+        let mut other = disks[0].clone();
+        other.path = "/dev/sdb".into();
+        other.name = "sdb".into();
+        other.by_id.clear();
+        change(&mut other);
+        disks.push(other);
+        facts
+    };
+    // Another size or number is another disk.
+    let changes: [&dyn Fn(&mut Disk); 2] = [
+        &|disk| disk.size_bytes = Known::Value(480_103_981_056 + 512),
+        &|disk| disk.serial = Known::Value("S2".into()),
+    ];
+    for change in changes {
+        let plan = planned(&second(change), "/dev/sda");
+        assert_eq!(expect(&plan, &alone.hash().unwrap()), Ok(()));
+    }
+    facts = second(&|_| ());
+    let (first, other) = (planned(&facts, "/dev/sda"), planned(&facts, "/dev/sdb"));
+    let hashes = [&first, &other, &alone].map(|plan| plan.hash().unwrap());
+    assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
+    for (plan, hash) in [&first, &other].into_iter().zip(&hashes) {
+        let warned = |text: &&String| text.contains("/dev/sda") && text.contains("/dev/sdb");
+        assert_eq!(plan.warnings().iter().filter(warned).count(), 1);
+        let refused = expect(plan, hash).unwrap_err().to_string();
+        assert!(refused.contains("tell those two disks apart"), "{refused}");
+    }
+}
+
 /// What the plan does not show counts all the same: who changes the password of root or where reports go, with the answers on
 /// their way, makes another plan.
 #[test]
@@ -312,11 +372,17 @@ fn the_hash_covers_what_the_plan_does_not_show() {
         fs::write(&changed, text).unwrap();
         plan(&changed).unwrap().hash().unwrap()
     };
-    for (case, line, before) in [
-        ("everything.toml", "root_password_hash = ", "$6$"),
-        ("webhook.toml", "token = ", "\""),
+    let read = |case: &str| fs::read_to_string(cases().join("plans").join(case)).unwrap();
+    let upgrade = read("upgrade.toml")
+        + "\n[webhook]\nurl = \"https://hook.example.org/r?k=nonsense\"\ntoken = \"nonsense\"\n\n[source]\n\
+           url = \"https://releases.example.org/bedplate?k=nonsense\"\n";
+    for (text, line, before) in [
+        (&read("everything.toml"), "root_password_hash = ", "$6$"),
+        (&read("webhook.toml"), "token = ", "\""),
+        (&upgrade, "token = ", "\""),
+        (&upgrade, "url = \"https://hook", "k="),
+        (&upgrade, "url = \"https://releases", "k="),
     ] {
-        let text = fs::read_to_string(cases().join("plans").join(case)).unwrap();
         let old = text
             .lines()
             .find(|found| found.starts_with(line))
@@ -325,7 +391,7 @@ fn the_hash_covers_what_the_plan_does_not_show() {
         let other = if old[at..].starts_with('x') { "y" } else { "x" };
         let mut new = old.to_owned();
         new.replace_range(at..at + 1, other);
-        assert_eq!(hash(&text), hash(&text));
-        assert_ne!(hash(&text), hash(&text.replace(old, &new)), "{line}");
+        assert_eq!(hash(text), hash(text));
+        assert_ne!(hash(text), hash(&text.replace(old, &new)), "{line}");
     }
 }

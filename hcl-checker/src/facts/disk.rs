@@ -6,13 +6,13 @@ use super::mounts::Mounts;
 use super::name_order::{disk_order, natural};
 use super::probes::Probes;
 use super::{
-    disk_identity, disk_partition, flag, number, optional_attribute, pci_address_in, udev,
+    disk_identity, disk_partition, disk_paths, flag, number, optional_attribute, pci_address_in,
+    udev,
 };
 use crate::known::Known;
 use crate::root::Root;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 const FOLDER: &str = "/sys/block";
@@ -149,14 +149,19 @@ impl Disk {
         (!is_skipped(root, &name)).then(|| disk(root, name, Some(&Mounts::read(root))))
     }
 
-    /// True where other disks are this one by another way. NVMe has controllers among its paths, which are no disks.
+    /// Names of the other disks that are this one by another way. NVMe has controllers among its paths, which are no disks.
+    pub fn other_devices(&self) -> impl Iterator<Item = &String> {
+        self.paths.iter().filter(|name| !is_controller(name))
+    }
+
+    /// True where there are such.
     pub fn has_other_devices(&self) -> bool {
-        !self.paths.is_empty() && self.transport != Known::Value(Transport::Nvme)
+        self.other_devices().next().is_some()
     }
 
     /// True when the device at `path` is this disk by another way.
     pub fn is_also(&self, path: &str) -> bool {
-        self.has_other_devices() && self.paths.iter().any(|name| device_path(name) == path)
+        self.other_devices().any(|name| device_path(name) == path)
     }
 
     /// Whether `wwn` names this disk, in any of the usual forms: `naa.5000C500A1B2C3D4` is `0x5000c500a1b2c3d4`.
@@ -248,39 +253,23 @@ pub(super) fn read(probes: &Probes<'_>) -> Known<Vec<Disk>> {
         .filter(|name| !is_skipped(root, name))
         .map(|name| disk(root, name, mounts.as_ref()))
         .collect();
-    join_paths(&mut disks);
+    disk_paths::join(&mut disks);
     Known::Value(disks)
 }
 
-/// Tells disks of each other that are the same one by several ways. Cheap disks repeat a WWN, so the rest must fit too.
-fn join_paths(disks: &mut [Disk]) {
-    let mut same: BTreeMap<(String, String, u64), Vec<String>> = BTreeMap::new();
-    let key = |disk: &Disk| {
-        let serial = disk.serial.value().cloned().unwrap_or_default();
-        let wwn = disk.wwn.value().filter(|wwn| !wwn.is_empty())?;
-        Some((wwn.to_ascii_lowercase(), serial, *disk.size_bytes.value()?))
-    };
-    for disk in disks.iter() {
-        if let Some(key) = key(disk) {
-            same.entry(key).or_default().push(disk.name.clone());
-        }
-    }
-    for disk in disks {
-        if let Some(names) = key(disk).and_then(|key| same.get(&key)) {
-            let others = names.iter().filter(|name| **name != disk.name);
-            disk.paths.extend(others.cloned());
-        }
-    }
+/// Whether this is the name of an NVMe controller, `nvme0`, and not of a disk, `nvme0n1`.
+fn is_controller(name: &str) -> bool {
+    name.strip_prefix("nvme")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Controllers that lead to an NVMe disk which hangs on its subsystem, where there are several.
 fn controllers(root: &Root, source: &str) -> Vec<String> {
-    let is_controller = |name: &String| {
-        name.strip_prefix("nvme")
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
-    };
     let names = root.list(&format!("{source}/device")).unwrap_or_default();
-    let mut found: Vec<String> = names.into_iter().filter(is_controller).collect();
+    let mut found: Vec<String> = names
+        .into_iter()
+        .filter(|name| is_controller(name))
+        .collect();
     found.sort_by_cached_key(|name| natural(name));
     if found.len() > 1 { found } else { Vec::new() }
 }

@@ -15,6 +15,7 @@ mod dimm;
 mod disk;
 mod disk_identity;
 mod disk_partition;
+mod disk_paths;
 mod dmi;
 mod dumps;
 mod ethtool;

@@ -677,9 +677,14 @@ mod tests {
             "{\"schema\":1,\"pci\":[],\"nics\":[{]}}",
             "{\"schema\":1,\"nics\":[[{}},\"pci\":[]]}",
             "{\"schema\":1,\"dmi\":{\"pci\":[{}]}}",
-            // No blank of JSON, though others have it.
+            // Blanks of other languages: at the depth of the machine, below it, and between functions.
             "{\"schema\":1,\"dmi\":{\u{c}},\"pci\":[]}",
             "{\"schema\":1,\"dmi\":\u{c},\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":[1\u{c}],\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":{\u{b}},\"pci\":[]}",
+            "{\"schema\":1,\"dmi\":{\u{a0}},\"pci\":[]}",
+            "{\"schema\":1,\"pci\":[\u{c}]}",
+            "{\u{c}\"schema\":1,\"pci\":[]}",
             "{\"schema\":1,\"pci\":[{\"address\":\"a\"}]",
             "[]",
             "",
@@ -701,7 +706,7 @@ mod tests {
             length in 0_usize..30,
             put in prop_oneof![
                 Just(String::new()),
-                "[{}\\[\\]:,\"\\\\0-9a-z. -]{1,6}",
+                "[{}\\[\\]:,\"\\\\0-9a-z. \u{0}\u{b}\u{c}\u{a0}-]{1,6}",
                 Just("null".to_owned()),
                 Just("{\"unknown\":\"why\"}".to_owned()),
                 Just("\"pci\":[]".to_owned()),

@@ -3,10 +3,14 @@
 //! `BEDPLATE_FUZZ_SECONDS` says for how long (2 by default; `./ci/test --long` says 120), `BEDPLATE_FUZZ_SEED` repeats a run.
 
 use crate::allocations::peak;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Seconds where nobody asks for more.
 pub const SHORT: u64 = 2;
+/// Not a measure of speed: whatever takes this long hangs.
+const HANGS: Duration = Duration::from_secs(60);
 /// Times that a piece is repeated, to find what grows faster than its input.
 const REPEATS: usize = 2000;
 
@@ -105,14 +109,15 @@ pub fn run(parsers: Vec<Parser>, measure: &Measure) {
     println!("seed {seed}");
     let mut random = Random(seed.max(1));
     let each = Duration::from_secs(seconds) / parsers.len() as u32;
+    let watched = Watched::new();
     for parser in &parsers {
         let (started, mut read) = (Instant::now(), 0_u64);
         for input in &parser.seeds {
-            hold(parser, input, measure, seed);
+            hold(parser, input, measure, seed, &watched);
         }
         while started.elapsed() < each || read < 20 {
             let input = mutated(&parser.seeds, &mut random, measure.longest);
-            hold(parser, &input, measure, seed);
+            hold(parser, &input, measure, seed, &watched);
             read += 1;
         }
         println!("{:10} {read} inputs", parser.name);
@@ -120,20 +125,106 @@ pub fn run(parsers: Vec<Parser>, measure: &Measure) {
 }
 
 /// Held to the measure.
-fn hold(parser: &Parser, input: &[u8], measure: &Measure, seed: u64) {
-    let started = Instant::now();
-    let used = peak(|| (parser.read)(input));
+fn hold(parser: &Parser, input: &[u8], measure: &Measure, seed: u64, watched: &Watched) {
     let (name, length) = (parser.name, input.len());
+    watched.begins(name, seed, input);
+    let used = peak(|| (parser.read)(input));
+    watched.ends();
     assert!(
         used <= measure.base + length * measure.factor,
         "seed {seed}: {name} took {used} bytes for {length}: {:?}",
         String::from_utf8_lossy(&input[..length.min(300)])
     );
-    // Not a measure of speed: whatever takes this long hangs.
-    assert!(
-        started.elapsed() < Duration::from_secs(60),
-        "seed {seed}: {name} hangs on {length} bytes"
-    );
+}
+
+/// A thread that looks on: a parser that never returns cannot be asked how long it took, and the whole test would hang without a
+/// word about the input.
+struct Watched(mpsc::Sender<Option<Reading>>);
+
+/// What is read now.
+struct Reading {
+    name: &'static str,
+    seed: u64,
+    input: Vec<u8>,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::channel();
+        // It ends with the sender.
+        thread::spawn(move || {
+            if let Some(reading) = hanging(&receiver, HANGS) {
+                eprintln!("{}", reading.told());
+                // A panic here would end this thread alone.
+                std::process::abort();
+            }
+        });
+        Watched(sender)
+    }
+
+    fn begins(&self, name: &'static str, seed: u64, input: &[u8]) {
+        let input = input.to_vec();
+        let sent = self.0.send(Some(Reading { name, seed, input }));
+        sent.expect("the thread looks on");
+    }
+
+    fn ends(&self) {
+        self.0.send(None).expect("the thread looks on");
+    }
+}
+
+/// Waits for a reading that does not end within `limit`; none where all ended.
+fn hanging(receiver: &mpsc::Receiver<Option<Reading>>, limit: Duration) -> Option<Reading> {
+    while let Ok(message) = receiver.recv() {
+        let Some(reading) = message else { continue };
+        match receiver.recv_timeout(limit) {
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => return Some(reading),
+            // The test ended meanwhile, by a panic of the parser.
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    None
+}
+
+impl Reading {
+    /// What hangs, and where its input is.
+    fn told(&self) -> String {
+        let Reading { name, seed, input } = self;
+        let file = std::env::temp_dir().join(format!("hangs-{name}-{}", std::process::id()));
+        let kept = match std::fs::write(&file, input) {
+            Ok(()) => format!("the input is in {}", file.display()),
+            Err(error) => format!("the input cannot be kept: {error}"),
+        };
+        let length = input.len();
+        format!("seed {seed}: {name} hangs on {length} bytes; {kept}")
+    }
+}
+
+/// Of the thread that looks on: with a short limit, as nothing hangs on purpose for a minute.
+#[test]
+fn what_hangs_is_named_and_its_input_kept() {
+    let (sender, receiver) = mpsc::channel();
+    let reading = |name, input: &[u8]| {
+        Some(Reading {
+            name,
+            seed: 7,
+            input: input.to_vec(),
+        })
+    };
+    sender.send(reading("quick", b"a")).expect("sent");
+    sender.send(None).expect("sent");
+    sender.send(reading("slow", b"never ends")).expect("sent");
+    let found = hanging(&receiver, Duration::from_millis(50)).expect("one hangs");
+    let told = found.told();
+    assert!(told.contains("seed 7: slow hangs on 10 bytes"), "{told}");
+    let (_, path) = told.split_once("is in ").expect("a path");
+    assert_eq!(std::fs::read(path).expect("the input"), b"never ends");
+    std::fs::remove_file(path).expect("removed");
+    sender.send(reading("quick", b"a")).expect("sent");
+    drop(sender);
+    let limit = Duration::from_secs(20);
+    assert!(hanging(&receiver, limit).is_none());
 }
 
 /// One seed with damage, or pieces of two.

@@ -1,5 +1,6 @@
 //! What an answer file must hold beyond its shape, and the choices that it says.
 
+mod addresses;
 mod boot;
 mod disk;
 mod hook;

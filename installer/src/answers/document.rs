@@ -364,6 +364,11 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// About how many bytes it takes to read.
+    pub fn weight(&self) -> usize {
+        host::weight(self.root.get_ref())
+    }
+
     /// Takes over what was found in the document of a host.
     pub fn adopt(&mut self, other: Self) {
         self.untold += other.untold;

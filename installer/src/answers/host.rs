@@ -288,6 +288,22 @@ pub fn merged<'t>(root: &DeTable<'t>, index: usize) -> DeTable<'t> {
     top
 }
 
+/// About how many bytes the tables take to read.
+pub fn weight(table: &DeTable<'_>) -> usize {
+    fn of_value(value: &DeValue<'_>) -> usize {
+        match value {
+            DeValue::String(text) => text.len(),
+            DeValue::Array(items) => items.iter().map(|item| 8 + of_value(item.get_ref())).sum(),
+            DeValue::Table(table) => weight(table),
+            _ => 8,
+        }
+    }
+    table
+        .iter()
+        .map(|(key, value)| key.get_ref().len() + of_value(value.get_ref()))
+        .sum()
+}
+
 /// The section with this number.
 fn section<'r, 't>(root: &'r DeTable<'t>, index: usize) -> Option<&'r DeTable<'t>> {
     let hosts = root.get("host")?.get_ref().as_array()?;

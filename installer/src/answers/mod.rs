@@ -18,12 +18,16 @@ pub use reference::reference_page;
 use crate::choices::{Choices, WebhookChoice};
 use crate::values::Zones;
 use document::Document;
+use files::Files;
 use host::Sections;
 use problem::Text;
 use schema::AnswerFile;
 
 /// Largest answer file in bytes. Far above any sensible one; guards the memory of the live system.
 pub const MAX_BYTES: u64 = 1024 * 1024;
+/// Bytes of all hosts together, each with what stands above for all, that are checked where no machine is known: some seconds. Ten
+/// thousand hosts below a usual top have a tenth of it, and with half a megabyte above them would take half an hour.
+const MOST_OF_ALL: usize = 256 << 20;
 
 /// Reads an answer file. `file` is its name in messages; `zones` are the time zones known here. Where the file is for many
 /// machines, the section that fits `machine` counts; without a machine all sections are checked, and the first one's choices
@@ -36,19 +40,18 @@ pub fn read(
     zones: &Zones,
     machine: Option<&MachineIdentity>,
 ) -> Result<Choices, Problems> {
-    // Without problems there is one.
-    read_text(text, file, zones, machine, None).map(|mut all| all.swap_remove(0))
+    read_text(text, file, zones, machine, None)
 }
 
-/// The choices of every section, or of the file where it has none, or of the one section that fits `machine`; at least one. The
-/// files of hooks are read along, and what is wrong with them told together with everything else. Otherwise as [`read_bytes`].
+/// Reads the files of hooks along, and tells what is wrong with them together with everything else: of all sections where no machine is
+/// known. Otherwise as [`read_bytes`].
 pub fn read_with_files(
     bytes: &[u8],
     file: &str,
     zones: &Zones,
     machine: Option<&MachineIdentity>,
     beside: &mut Beside<'_>,
-) -> Result<Vec<Choices>, Problems> {
+) -> Result<Choices, Problems> {
     read_text(text_of(bytes, file)?, file, zones, machine, Some(beside))
 }
 
@@ -73,7 +76,8 @@ pub fn load_hooks(
         answers = document.read();
     }
     let hooks = answers.hook.unwrap_or_default();
-    files::load(&hooks, Some(choices), &mut document, beside);
+    let mut files = Files::new(beside);
+    files::load(&hooks, Some(choices), &mut document, &mut files);
     let list = document.into_problems();
     match list.is_empty() {
         true => Ok(()),
@@ -89,24 +93,31 @@ fn read_text(
     file: &str,
     zones: &Zones,
     machine: Option<&MachineIdentity>,
-    mut beside: Option<&mut Beside<'_>>,
-) -> Result<Vec<Choices>, Problems> {
+    beside: Option<&mut Beside<'_>>,
+) -> Result<Choices, Problems> {
     let mut document = Document::parse(text);
-    let mut choices = Vec::new();
+    let mut files = beside.map(Files::new);
+    // Of the first host: those of thousands would take the memory of thousands of files.
+    let mut choices = None;
     if !document.is_broken() {
         document.check_shape(&schema::json_schema());
         let answers: AnswerFile = document.read();
         let hosts = answers.host.as_deref().unwrap_or_default();
+        let count = hosts.len();
         let mut check = |answers: AnswerFile, document: &mut Document<'_>| {
-            let hooks = match beside {
+            let hooks = match files {
                 Some(_) => answers.hook.clone().unwrap_or_default(),
                 None => Vec::new(),
             };
             let mut one = check::check(answers, document, zones);
-            if let Some(beside) = beside.as_deref_mut() {
-                files::load(&hooks, one.as_mut(), document, beside);
+            let first = choices.is_none();
+            if let Some(files) = &mut files {
+                let kept = one.as_mut().filter(|_| first);
+                files::load(&hooks, kept, document, files);
             }
-            choices.extend(one);
+            if first {
+                choices = one;
+            }
         };
         let sections = match host::choose(hosts, machine, &mut document) {
             Sections::None => {
@@ -117,8 +128,21 @@ fn read_text(
             Sections::All(count) => 0..count,
             Sections::Wrong => 0..0,
         };
+        let mut weight = 0;
         for index in sections {
             let mut merged = document.for_host(index);
+            weight += merged.weight();
+            if weight > MOST_OF_ALL {
+                document.problem_at(
+                    &format!("host.{index}"),
+                    format!(
+                        "the {count} [[host]] sections, each with what stands above for all, are too much to check at once: the \
+                         first {index} were"
+                    ),
+                    "make several files of it, or put what is long into files of hooks beside it",
+                );
+                break;
+            }
             let answers = merged.read();
             check(answers, &mut merged);
             document.adopt(merged);
@@ -128,9 +152,9 @@ fn read_text(
         }
     }
     let list = document.into_problems();
-    match choices.is_empty() || !list.is_empty() {
-        false => Ok(choices),
-        true => Err(Problems {
+    match (choices, list.is_empty()) {
+        (Some(choices), true) => Ok(choices),
+        _ => Err(Problems {
             file: file.to_owned(),
             list,
         }),

@@ -141,8 +141,16 @@ pub enum AddressChoice {
 pub struct StaticAddress {
     /// Address and prefix length.
     pub address: Cidr,
-    /// The router, in the same network.
+    /// The router: in the same network, or any where the host is alone in its own.
     pub gateway: Option<Ipv4Addr>,
+}
+
+impl StaticAddress {
+    /// True where the address does not tell that the router is on the link, so the route to it has to say so.
+    pub fn is_gateway_elsewhere(&self) -> bool {
+        self.gateway
+            .is_some_and(|gateway| !self.address.contains(gateway))
+    }
 }
 
 /// How a bridge gets its IPv6 addresses.
@@ -164,8 +172,17 @@ pub enum Ipv6Choice {
 pub struct StaticAddress6 {
     /// Address and prefix length.
     pub address: Cidr6,
-    /// The router: in the same network, or link-local.
+    /// The router: in the same network, link-local, or any where the host is alone in its own.
     pub gateway: Option<Ipv6Addr>,
+}
+
+impl StaticAddress6 {
+    /// As [`StaticAddress::is_gateway_elsewhere`]; a link-local one is on the link by itself.
+    pub fn is_gateway_elsewhere(&self) -> bool {
+        self.gateway.is_some_and(|gateway| {
+            !gateway.is_unicast_link_local() && !self.address.contains(gateway)
+        })
+    }
 }
 
 /// A fixed name for an interface.

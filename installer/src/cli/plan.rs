@@ -128,7 +128,6 @@ pub fn choices_for(
         read: &mut |file| beside_file(system, path, file),
     };
     answers::read_with_files(answers, &name, &zones(), Some(&machine), &mut beside)
-        .map(|mut all| all.swap_remove(0))
 }
 
 /// Prints the plan.

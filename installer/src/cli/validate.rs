@@ -8,12 +8,15 @@ use crate::answer_source::beside_file;
 use crate::answers::{self, Beside};
 use crate::choices::Choices;
 use crate::exit::Exit;
+use crate::license_check;
 use crate::plan;
 use crate::session::medium_device;
+use crate::values::LicenseToken;
 use anyhow::Result;
+use license::KEYS_FILE;
 use slots::names::{ISO_REPOSITORY, LIVE_MEDIUM};
 use std::path::{Path, PathBuf};
-use steps::system::RealSystem;
+use steps::system::{RealSystem, System};
 
 /// Checks the file, and with facts also that a plan comes out of it.
 pub fn run(args: &ValidateArgs) -> Result<Exit> {
@@ -37,18 +40,19 @@ pub fn run(args: &ValidateArgs) -> Result<Exit> {
     };
     let system = RealSystem::silent();
     let inputs = Inputs::load(&system, Some(facts), &medium)?;
-    if let Err(exit) = inputs.plan_for(&bytes, &args.file)? {
+    let plan = match inputs.plan_for(&bytes, &args.file)? {
+        Ok(plan) => plan,
         // An answer file that fits another machine is not a failure of this program.
-        return Ok(if exit == Exit::Failed {
-            Exit::Usage
-        } else {
-            exit
-        });
-    }
-    say(format!(
+        Err(Exit::Failed) => return Ok(Exit::Usage),
+        Err(exit) => return Ok(exit),
+    };
+    let mut text = format!(
         "{name} is valid, and fits the machine in {}\n",
         facts.display()
-    ))?;
+    );
+    let license = plan.install().and_then(|plan| plan.license.as_ref());
+    text.extend(unchecked_license(&system, license).map(not_checked));
+    say(text)?;
     Ok(Exit::Done)
 }
 
@@ -84,14 +88,19 @@ fn without_release(bytes: &[u8], args: &ValidateArgs, facts: &Path) -> Result<Ex
                 args.file.display(),
                 facts.display()
             );
+            // An upgrade leaves the license of the host as it is.
+            let license = choices.license.as_ref().filter(|_| !choices.disk.upgrade);
+            let doubt =
+                license.and_then(|token| license_check::warning(&system, token.expose(), &known));
             text.extend(
                 warnings
                     .iter()
+                    .chain(&doubt)
                     .map(|warning| format!("Warning: {warning}\n")),
             );
-            let what = unchecked(&choices);
-            text.extend(what.iter().map(|what| format!("Not checked: {what}\n")));
+            text.extend(unchecked(&choices).into_iter().map(not_checked));
             text.push_str("A mounted ISO with --medium and --trusted-root checks that, too\n");
+            text.extend(unchecked_license(&system, license).map(not_checked));
             say(text)?;
             Ok(Exit::Done)
         }
@@ -100,6 +109,17 @@ fn without_release(bytes: &[u8], args: &ValidateArgs, facts: &Path) -> Result<Ex
             Ok(Exit::Usage)
         }
     }
+}
+
+/// What a license is worth, where the keys for it are not here: they are in the live system. A plan that is made there warns of one
+/// that cannot be used.
+fn unchecked_license(system: &dyn System, license: Option<&LicenseToken>) -> Option<&'static str> {
+    license.filter(|_| !system.exists(Path::new(KEYS_FILE)))?;
+    Some("`token` in [license]: only the live system has the keys that tell whether it can be used")
+}
+
+fn not_checked(what: &str) -> String {
+    format!("Not checked: {what}\n")
 }
 
 /// What only a release tells.

@@ -4,6 +4,11 @@ use super::{HostFile, text};
 use crate::choices::{AddressChoice, BondMode, Ipv6Choice};
 use crate::plan::{BridgePlan, InterfacePlan, NetworkPlan};
 use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Metric of default routes that are not the management network's. Its own are before that: 0 or 1024 where it is fixed or by DHCP,
+/// 512 to 2048 where routers announce it (systemd.network(5)). With the same metric, which bridge replies left by was chance.
+const LAST_METRIC: u32 = 4096;
 
 /// Files below /etc: names of interfaces, bonds, VLANs, bridges, and the addresses of the bridges.
 pub fn network_files(network: &NetworkPlan) -> Vec<HostFile> {
@@ -63,8 +68,9 @@ pub fn network_files(network: &NetworkPlan) -> Vec<HostFile> {
             ),
         );
     }
-    for bridge in &network.bridges {
+    for (number, bridge) in network.bridges.iter().enumerate() {
         let BridgePlan { name, mac, .. } = bridge;
+        let metric = (number > 0).then_some(LAST_METRIC);
         file(
             format!("10-{name}.netdev"),
             format!(
@@ -91,7 +97,7 @@ pub fn network_files(network: &NetworkPlan) -> Vec<HostFile> {
         }
         file(
             format!("30-{name}.network"),
-            addresses(bridge, mtu_of(network, bridge)),
+            addresses(bridge, mtu_of(network, bridge), metric),
         );
     }
     files
@@ -135,8 +141,8 @@ fn carries(network: &NetworkPlan, uplink: &str) -> String {
     lines
 }
 
-/// The `.network` file of a bridge.
-fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
+/// The `.network` file of a bridge; with a metric where its default routes have one.
+fn addresses(bridge: &BridgePlan, mtu: Option<u32>, metric: Option<u32>) -> String {
     let mut out = format!(
         "[Match]\nName={}\n{}\n[Network]\n",
         bridge.name,
@@ -167,16 +173,29 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
             line("IPv6AcceptRA=no".into());
         }
     }
-    if let AddressChoice::Static(fixed) = &bridge.address {
-        line(format!("Address={}", fixed.address));
-        if let Some(gateway) = fixed.gateway {
-            line(format!("Gateway={gateway}"));
-        }
-    }
-    if let Ipv6Choice::Static(fixed) = &bridge.ipv6 {
-        line(format!("Address={}", fixed.address));
-        if let Some(gateway) = fixed.gateway {
-            line(format!("Gateway={gateway}"));
+    let v4 = match &bridge.address {
+        AddressChoice::Static(fixed) => Some((
+            fixed.address.to_string(),
+            fixed.gateway.map(IpAddr::from),
+            fixed.is_gateway_elsewhere(),
+        )),
+        _ => None,
+    };
+    let v6 = match &bridge.ipv6 {
+        Ipv6Choice::Static(fixed) => Some((
+            fixed.address.to_string(),
+            fixed.gateway.map(IpAddr::from),
+            fixed.is_gateway_elsewhere(),
+        )),
+        _ => None,
+    };
+    let mut routes = Vec::new();
+    for (address, gateway, elsewhere) in v4.into_iter().chain(v6) {
+        line(format!("Address={address}"));
+        match gateway {
+            Some(gateway) if elsewhere || metric.is_some() => routes.push((gateway, elsewhere)),
+            Some(gateway) => line(format!("Gateway={gateway}")),
+            None => {}
         }
     }
     for server in &bridge.dns {
@@ -196,9 +215,26 @@ fn addresses(bridge: &BridgePlan, mtu: Option<u32>) -> String {
     if dhcp4 {
         // By MAC, as most servers' fixed leases are; and the same identity as in the installer.
         line("\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes".into());
+        if let Some(metric) = metric {
+            line(format!("RouteMetric={metric}"));
+        }
     }
     if dhcp6 {
         line("\n[DHCPv6]\nWithoutRA=solicit".into());
+    }
+    if let Some(metric) = metric
+        && matches!(bridge.ipv6, Ipv6Choice::Auto | Ipv6Choice::Dhcp)
+    {
+        line(format!("\n[IPv6AcceptRA]\nRouteMetric={metric}"));
+    }
+    for (gateway, elsewhere) in routes {
+        line(format!("\n[Route]\nGateway={gateway}"));
+        if elsewhere {
+            line("GatewayOnLink=yes".into());
+        }
+        if let Some(metric) = metric {
+            line(format!("Metric={metric}"));
+        }
     }
     out
 }

@@ -204,17 +204,28 @@ fn hostname(
     let Some(system) = &choices.system else {
         return Ok(None);
     };
-    let resolved = system.hostname.resolve(|fact| match fact {
-        "serial" => machine.serial.clone(),
-        "uuid" => machine.uuid.clone(),
-        "asset_tag" => machine.asset_tag.clone(),
-        "mac" => uplink.map(|mac| mac.to_string()),
-        _ => None,
+    // Without a network the address is missing for a reason that is told already; what else is missing is told beside that.
+    let mut stands_in = false;
+    let mut missing = false;
+    let resolved = system.hostname.resolve(|fact| {
+        let value = match fact {
+            "serial" => machine.serial.clone(),
+            "uuid" => machine.uuid.clone(),
+            "asset_tag" => machine.asset_tag.clone(),
+            "mac" if network.is_none() => {
+                stands_in = true;
+                Some("00:00:00:00:00:00".to_owned())
+            }
+            "mac" => uplink.map(|mac| mac.to_string()),
+            _ => None,
+        };
+        missing |= value.is_none();
+        value
     });
     match resolved {
+        // Nobody knows what the name would be.
+        _ if stands_in && !missing => Err(None),
         Ok(hostname) => Ok(Some(hostname)),
-        // Without a network the address is missing for a reason that is told already.
-        Err(_) if network.is_none() => Err(None),
         Err(message) => Err(Some(PlanProblem::new(
             About::Machine,
             message,

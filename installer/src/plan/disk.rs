@@ -34,7 +34,38 @@ pub fn identity_of(disk: &Disk) -> Result<DiskIdentity, String> {
         wwn: disk.wwn.value().cloned(),
         size: *size,
         sector_size: *sector,
+        twin: None,
     })
+}
+
+/// What identifies `disk` among `disks`: also tells another one that cannot be told from it but by its path. Docks and bridges of
+/// USB give all their disks one serial number, and virtual disks often have none.
+pub(super) fn identity_among(disk: &Disk, disks: &[Disk]) -> Result<DiskIdentity, String> {
+    let identity = identity_of(disk)?;
+    let alike = |other: &&Disk| {
+        identity_of(other).is_ok_and(|other| {
+            let path = identity.path.clone();
+            other.path != path && DiskIdentity { path, ..other } == identity
+        })
+    };
+    let twin = disks.iter().find(alike).map(|other| other.path.clone());
+    Ok(DiskIdentity { twin, ..identity })
+}
+
+/// What the operator should know about what identifies a disk.
+pub(super) fn doubts(identity: &DiskIdentity) -> Option<String> {
+    let name = &identity.path;
+    let nothing = identity.serial.is_none() && identity.wwn.is_none();
+    match &identity.twin {
+        Some(twin) => Some(format!(
+            "{name} and {twin} report the same model, serial number, world wide name and size: only the paths tell them apart, and \
+             another start of this machine may exchange those"
+        )),
+        None if nothing => Some(format!(
+            "{name} reports neither a serial number nor a world wide name: it is known by path and size only"
+        )),
+        None => None,
+    }
 }
 
 /// The disk that the operator means, or the two of a mirror, or all that is in the way. Warnings go into `warnings`, and the disks
@@ -52,7 +83,7 @@ pub(super) fn choose<'d>(
     let mut warned = Vec::new();
     let members: Vec<DiskIdentity> = taken
         .iter()
-        .filter_map(|disk| inspect(choice, disk, firmware, &mut warned, &mut problems))
+        .filter_map(|disk| inspect(choice, disk, disks, firmware, &mut warned, &mut problems))
         .collect();
     let kept = if choice.keep_storage {
         keep(&taken)
@@ -136,6 +167,7 @@ pub(super) fn choose<'d>(
     Ok(DiskPlan {
         identity,
         wipe: choice.wipe,
+        reinstall: choice.reinstall,
         loses,
         layout,
         storage: choice.storage,
@@ -234,6 +266,7 @@ pub(super) fn taken<'d>(
 fn inspect(
     choice: &DiskChoice,
     disk: &Disk,
+    disks: &[Disk],
     firmware: Option<Firmware>,
     warnings: &mut Vec<String>,
     problems: &mut Vec<PlanProblem>,
@@ -285,7 +318,7 @@ fn inspect(
             );
         }
     }
-    let identity = identity_of(disk);
+    let identity = identity_among(disk, disks);
     if let Err(reason) = &identity {
         problem(
             reason.clone(),
@@ -310,11 +343,7 @@ fn inspect(
         );
     }
     let identity = identity.ok().filter(|_| problems.len() == before)?;
-    if identity.serial.is_none() && identity.wwn.is_none() {
-        warnings.push(format!(
-            "{name} reports neither a serial number nor a world wide name: it is known by path and size only"
-        ));
-    }
+    warnings.extend(doubts(&identity));
     Some(identity)
 }
 

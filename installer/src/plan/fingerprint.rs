@@ -41,8 +41,8 @@ fn digest(what: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(hex::encode(Sha256::digest(serde_json::to_vec(what)?)))
 }
 
-/// The host's disks: which they are, and the partitions that they get. What is lost is for people to read: consent is `wipe`,
-/// and a second try after one that failed must be the same plan.
+/// The host's disks: which they are, and the partitions that they get. What is lost is for people to read, and a second try after
+/// one that failed must be the same plan. Consent stays in: `wipe`, and `reinstall` for a host.
 fn disk(plan: &mut DiskPlan) {
     unnamed(&mut plan.identity);
     plan.loses.clear();
@@ -65,9 +65,10 @@ fn disk(plan: &mut DiskPlan) {
     }
 }
 
-/// Without the path, where something better tells which disk it is.
+/// Without the path, where something better tells which disk it is and no other one says the same of itself.
 fn unnamed(identity: &mut DiskIdentity) {
-    if identity.serial.is_some() || identity.wwn.is_some() {
+    let numbered = identity.serial.is_some() || identity.wwn.is_some();
+    if numbered && identity.twin.is_none() {
         identity.path.clear();
     }
 }

@@ -132,6 +132,9 @@ pub struct DiskPlan {
     pub identity: DiskIdentity,
     /// True when the operator agreed to lose what is on it.
     pub wipe: bool,
+    /// True when the operator agreed to lose a host that is on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reinstall: bool,
     /// What is on it now and will be lost, in plain words.
     pub loses: Vec<String>,
     /// The partitions that it gets.
@@ -191,6 +194,10 @@ pub struct DiskIdentity {
     pub size: u64,
     /// Bytes of a logical sector: 512 or 4096.
     pub sector_size: u32,
+    /// Another disk of the machine that says all of this of itself, too: only the paths tell the two apart, and they may be
+    /// the other way round at the next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twin: Option<String>,
 }
 
 /// How the machine was started, and so starts what is installed.
@@ -377,7 +384,7 @@ impl Plan {
     /// SHA-256 of what the plan does to which disks and interfaces, lowercase hexadecimal.
     ///
     /// A plan has no random parts, and names that the kernel gives anew at each boot do not count: the same release, machine and
-    /// choices give the same hash wherever and whenever it is asked for. See docs/adr/0036-what-the-hash-of-a-plan-covers.md.
+    /// choices give the same hash wherever and whenever it is asked for. See docs/adr/0033-what-the-hash-of-a-plan-covers.md.
     pub fn hash(&self) -> Result<String, serde_json::Error> {
         fingerprint::of_plan(self)
     }

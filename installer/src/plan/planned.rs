@@ -1,7 +1,7 @@
 //! What the choices come to: an installation, or an upgrade of the host that is there.
 
 use super::build::{self, Input, build};
-use super::{Plan, PlanProblems, UpgradePlan, fingerprint, upgrade};
+use super::{DiskIdentity, Plan, PlanProblems, UpgradePlan, fingerprint, upgrade};
 use crate::choices::{After, Choices};
 use hcl_checker::facts::Facts;
 use serde::Serialize;
@@ -100,6 +100,26 @@ impl Planned {
             Planned::Install(plan) => plan.hash(),
             Planned::Upgrade(plan) => fingerprint::of_upgrade(plan),
         }
+    }
+
+    /// Two disks that only their paths tell apart, where the plan takes one of them: it may be about the other one after the next
+    /// start, so the hash of the plan is no promise.
+    pub fn twins(&self) -> Option<(&str, &str)> {
+        let disks: Vec<&DiskIdentity> = match self {
+            Planned::Install(plan) => {
+                let host = plan
+                    .disk
+                    .members()
+                    .into_iter()
+                    .map(|(identity, _)| identity);
+                let extra = plan.storage.iter().flat_map(|storage| &storage.disks);
+                host.chain(extra.map(|disk| &disk.identity)).collect()
+            }
+            Planned::Upgrade(plan) => vec![&plan.disk],
+        };
+        disks
+            .into_iter()
+            .find_map(|disk| Some((disk.path.as_str(), disk.twin.as_deref()?)))
     }
 
     /// The plan in lines for people, without secrets.

@@ -2,7 +2,7 @@
 
 use super::DiskIdentity;
 use super::contents::{contents, holds_bedplate, slots_on, uses};
-use super::disk::identity_of;
+use super::disk::{doubts, identity_among};
 use super::keep::{KeptStorage, kept_storage};
 use super::matches::MatchGroup;
 use super::problem::{About, PlanProblem};
@@ -67,10 +67,10 @@ pub(super) fn choose<'d>(
         let mut members = Vec::new();
         for disk in looked.taken {
             if choice.keep {
-                let kept = keep(choice, disk).map_err(|problem| problems.push(problem));
+                let kept = keep(choice, disk, disks).map_err(|problem| problems.push(problem));
                 members.extend(kept);
             } else {
-                members.extend(inspect(choice, disk, warnings, &mut problems));
+                members.extend(inspect(choice, disk, disks, warnings, &mut problems));
             }
         }
         plans.push(StoragePlan {
@@ -88,7 +88,7 @@ pub(super) fn choose<'d>(
 }
 
 /// A disk of a storage repository that stays as it is.
-fn keep(choice: &StorageChoice, disk: &Disk) -> Result<StorageDisk, PlanProblem> {
+fn keep(choice: &StorageChoice, disk: &Disk, disks: &[Disk]) -> Result<StorageDisk, PlanProblem> {
     let cannot = |reason: String| {
         let section = choice.name.section();
         PlanProblem::new(
@@ -115,7 +115,7 @@ fn keep(choice: &StorageChoice, disk: &Disk) -> Result<StorageDisk, PlanProblem>
         )));
     }
     let kept = kept_storage(disk).map_err(cannot)?;
-    let identity = identity_of(disk).map_err(cannot)?;
+    let identity = identity_among(disk, disks).map_err(cannot)?;
     let end = kept.start.checked_add(kept.size);
     if end.is_none_or(|end| end > identity.size) {
         return Err(cannot(format!(
@@ -143,6 +143,7 @@ fn keep(choice: &StorageChoice, disk: &Disk) -> Result<StorageDisk, PlanProblem>
 fn inspect(
     choice: &StorageChoice,
     disk: &Disk,
+    disks: &[Disk],
     warnings: &mut Vec<String>,
     problems: &mut Vec<PlanProblem>,
 ) -> Option<StorageDisk> {
@@ -186,18 +187,14 @@ fn inspect(
             _ => {}
         }
     }
-    let planned = identity_of(disk).and_then(|identity| {
+    let planned = identity_among(disk, disks).and_then(|identity| {
         let layout = Layout::plan_storage(identity.size, identity.sector_size)
             .map_err(|error| format!("{name}: {error}"))?;
         Ok((identity, layout))
     });
     match planned {
         Ok((identity, layout)) if problems.len() == before => {
-            if identity.serial.is_none() && identity.wwn.is_none() {
-                warnings.push(format!(
-                    "{name} reports neither a serial number nor a world wide name: it is known by path and size only"
-                ));
-            }
+            warnings.extend(doubts(&identity));
             Some(StorageDisk {
                 identity,
                 loses,

@@ -46,6 +46,9 @@ pub struct UpgradePlan {
     pub partitions: Vec<OpenedPartition>,
     /// What the compatibility list said.
     pub hcl: HclPlan,
+    /// SHA-256 of what the plan does not show, as in the plan of an installation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_sha256: Option<String>,
     /// Who hears how the upgrade goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookPlan>,
@@ -220,7 +223,7 @@ fn host_words(hostname: Option<&str>, path: &str) -> String {
 pub(super) fn build(input: &Input<'_>) -> Option<Result<UpgradePlan, PlanProblems>> {
     let disks = input.facts.disks.value()?;
     let taken = wanted(&input.choices.disk, disks, input.medium)?;
-    Some(plan(input, &taken).map_err(PlanProblems))
+    Some(plan(input, &taken, disks).map_err(PlanProblems))
 }
 
 /// The disks that an upgrade is about; none where it is an installation, which then also tells what is wrong with the choice of
@@ -246,10 +249,11 @@ pub(super) fn check(
     choices: &Choices,
     medium: Option<&str>,
 ) -> Option<Result<Vec<String>, PlanProblems>> {
-    let taken = wanted(&choices.disk, facts.disks.value()?, medium)?;
+    let disks = facts.disks.value()?;
+    let taken = wanted(&choices.disk, disks, medium)?;
     let problems = match taken.as_slice() {
         [disk] => {
-            let (mut problems, _, _) = ready(disk);
+            let (mut problems, _, _) = ready(disk, disks);
             let host = host_on(disk).err();
             problems.extend(host.map(|refusal| about(&taken, refusal.reason, refusal.advice)));
             problems
@@ -272,9 +276,10 @@ fn two_disks(taken: &[&Disk]) -> PlanProblem {
     about(taken, message, BY_HOTFIX)
 }
 
-/// What is wrong with the disk itself, and what is known about it.
+/// What is wrong with the disk itself, and what is known about it among `disks`.
 fn ready(
     disk: &Disk,
+    disks: &[Disk],
 ) -> (
     Vec<PlanProblem>,
     Option<DiskIdentity>,
@@ -288,7 +293,7 @@ fn ready(
             "stop what uses it",
         ));
     }
-    let identity = disk::identity_of(disk).map_err(|reason| {
+    let identity = disk::identity_among(disk, disks).map_err(|reason| {
         problems.push(about(
             &[disk],
             reason,
@@ -305,13 +310,18 @@ fn ready(
     (problems, identity.ok(), partitions.ok())
 }
 
-fn plan(input: &Input<'_>, taken: &[&Disk]) -> Result<UpgradePlan, Vec<PlanProblem>> {
+fn plan(
+    input: &Input<'_>,
+    taken: &[&Disk],
+    disks: &[Disk],
+) -> Result<UpgradePlan, Vec<PlanProblem>> {
     let (choices, release) = (input.choices, input.release);
     let [disk] = taken else {
         return Err(vec![two_disks(taken)]);
     };
     let mut warnings = Vec::new();
-    let (mut problems, identity, partitions) = ready(disk);
+    let (mut problems, identity, partitions) = ready(disk, disks);
+    warnings.extend(identity.as_ref().and_then(disk::doubts));
     let root_hash = &release.root.verity.root_hash;
     let host = upgradable(disk, &release.version, root_hash).map_err(|refusal| {
         problems.push(about(taken, refusal.reason, refusal.advice));
@@ -342,6 +352,7 @@ fn plan(input: &Input<'_>, taken: &[&Disk]) -> Result<UpgradePlan, Vec<PlanProbl
         host,
         partitions,
         hcl,
+        secrets_sha256: hook::secrets_sha256(choices),
         webhook: WebhookPlan::of(choices),
         source: SourcePlan::of(choices),
         on_success: choices.on_success,

@@ -142,7 +142,7 @@ impl<'d> Uses<'d> {
 pub fn is_other_path(disk: &Disk, disks: &[Disk]) -> bool {
     let mut before = disks.iter().take_while(|other| other.path != disk.path);
     // The paths tell of each other.
-    disk.has_other_devices() && before.any(|other| disk.paths.contains(&other.name))
+    disk.has_other_devices() && before.any(|other| disk.is_also(&other.path))
 }
 
 /// Leaves one of several paths to the same disk in the facts: what people choose from are disks.
@@ -167,11 +167,12 @@ pub(super) fn never(disk: &Disk, medium: Option<&str>, named: bool) -> Vec<Strin
             "it holds \"{volume}\", what installations are made from, and is not named by path, serial number or world wide name"
         ));
     }
-    if disk.has_other_devices() {
+    let others: Vec<&str> = disk.other_devices().map(String::as_str).collect();
+    if !others.is_empty() {
         reasons.push(format!(
             "it is one of several paths to the same disk (also {}), and disks with several paths are not supported yet: leave one path \
              connected, or choose another disk",
-            disk.paths.join(", ")
+            others.join(", ")
         ));
     }
     match &disk.read_only {

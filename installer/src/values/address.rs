@@ -91,7 +91,8 @@ fn check_host(address: Ipv4Addr) -> Result<(), &'static str> {
     }
 }
 
-/// Reads a gateway and checks that it is a neighbor of the host `cidr`, and not the host itself.
+/// Reads a gateway and checks that it is a neighbor of the host `cidr`, and not the host itself. A host that is alone in its network
+/// (`/32`, as many hosters give out) has a router that is on its link and in no network of it: any address of a host.
 pub fn check_gateway(text: &str, cidr: Option<Cidr>) -> Result<Ipv4Addr, ValueError> {
     let wrong = |message: String| {
         ValueError::new(message, "write the router's address in the same network")
@@ -104,7 +105,7 @@ pub fn check_gateway(text: &str, cidr: Option<Cidr>) -> Result<Ipv4Addr, ValueEr
         if gateway == cidr.address {
             return Err(wrong("is the host's own address".into()));
         }
-        if !cidr.contains(gateway) {
+        if cidr.prefix < 32 && !cidr.contains(gateway) {
             return Err(wrong(format!(
                 "is not in the network {}/{}",
                 cidr.network(),
@@ -184,5 +185,16 @@ mod tests {
         }
         let two = Cidr::parse("192.0.2.10/31").unwrap();
         assert!(check_gateway("192.0.2.11", Some(two)).is_ok());
+    }
+
+    #[test]
+    fn a_host_alone_in_its_network_has_a_router_outside_of_it() {
+        let alone = Cidr::parse("192.0.2.10/32").unwrap();
+        for good in ["192.0.2.1", "10.0.0.1", "169.254.0.1"] {
+            assert!(check_gateway(good, Some(alone)).is_ok(), "{good}");
+        }
+        for bad in ["192.0.2.10", "127.0.0.1", "224.0.0.1", "0.0.0.0"] {
+            assert!(check_gateway(bad, Some(alone)).is_err(), "{bad} was taken");
+        }
     }
 }

@@ -85,7 +85,8 @@ fn check_host(address: Ipv6Addr) -> Result<(), &'static str> {
     }
 }
 
-/// Reads a gateway and checks that it is link-local or a neighbor of the host `cidr`, and not the host itself.
+/// Reads a gateway and checks that it is link-local or a neighbor of the host `cidr`, and not the host itself. A host that is alone in
+/// its network (`/128`) has a router that is on its link and in no network of it.
 pub fn check_gateway6(text: &str, cidr: Option<Cidr6>) -> Result<Ipv6Addr, ValueError> {
     let wrong = |message: String| {
         ValueError::new(
@@ -101,7 +102,8 @@ pub fn check_gateway6(text: &str, cidr: Option<Cidr6>) -> Result<Ipv6Addr, Value
         if gateway == cidr.address {
             return Err(wrong("is the host's own address".into()));
         }
-        if !gateway.is_unicast_link_local() && !cidr.contains(gateway) {
+        let outside = !gateway.is_unicast_link_local() && !cidr.contains(gateway);
+        if cidr.prefix < 128 && outside {
             return Err(wrong(format!("is not in the network of {cidr}")));
         }
     }
@@ -146,5 +148,12 @@ mod tests {
         assert!(check_gateway6("2001:db8::1", Some(cidr)).is_ok());
         assert!(check_gateway6("2001:db8:1::1", Some(cidr)).is_err());
         assert!(check_gateway6("2001:db8::10", Some(cidr)).is_err());
+        let alone = Cidr6::parse("2001:db8::10/128").unwrap();
+        for good in ["fe80::1", "2001:db8:1::1"] {
+            assert!(check_gateway6(good, Some(alone)).is_ok(), "{good}");
+        }
+        for bad in ["2001:db8::10", "ff02::1", "::1"] {
+            assert!(check_gateway6(bad, Some(alone)).is_err(), "{bad} was taken");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! URLs that reports are sent to and answers come from.
 
-use super::ValueError;
+use super::{ValueError, check_interface_name};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use steps::fetch::shown_url;
@@ -80,7 +80,7 @@ fn check_server(server: &str) -> Result<(), &'static str> {
     let (host, port) = match server.strip_prefix('[') {
         Some(rest) => {
             let (address, behind) = rest.split_once(']').ok_or("has a `[` without its `]`")?;
-            if address.parse::<Ipv6Addr>().is_err() {
+            if !is_ipv6(address) {
                 return Err("has no IPv6 address between its brackets");
             }
             match behind.strip_prefix(':') {
@@ -122,6 +122,18 @@ fn check_server(server: &str) -> Result<(), &'static str> {
         return Err("has an IPv4 address that is not whole");
     }
     Ok(())
+}
+
+/// Whether it is an IPv6 address; a link-local one with the interface that it is on, `fe80::1%25eno1` (RFC 6874), as curl takes it.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = match text.split_once("%25") {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let fits = |zone: &str| check_interface_name(zone).is_ok();
+    address
+        .parse::<Ipv6Addr>()
+        .is_ok_and(|address| zone.is_none_or(|zone| address.is_unicast_link_local() && fits(zone)))
 }
 
 impl fmt::Debug for WebUrl {
@@ -166,6 +178,11 @@ mod tests {
             "https://[2001:db8::1/",
             "https://[host]/",
             "https://[2001:db8::1]x/",
+            "https://[fe80::1%25]/",
+            "https://[fe80::1%eno1]/",
+            "https://[fe80::1%25a%20b]/",
+            "https://[2001:db8::1%25eno1]/",
+            "https://[%25eno1]/",
         ] {
             assert!(WebUrl::parse(bad).is_err(), "{bad:?}");
         }
@@ -174,6 +191,8 @@ mod tests {
             "https://install.example.org./r",
             "https://192.0.2.1:8443/r",
             "https://[2001:db8::1]/r",
+            "https://[fe80::1%25eno1]/answers",
+            "https://[FE80::1%25eno1.100]:8443/answers",
             "https://u:p%40@[2001:db8::1]:8443/r?t=1",
             "https://1and1.example/x:y@z",
         ] {

@@ -4,7 +4,7 @@ use super::super::document::{Document, section, split_index};
 use super::super::schema::{
     Bond, BondMode as BondWord, Bridge, Ipv6, Name, Network, Static, Static6,
 };
-use super::value;
+use super::{addresses, value};
 use crate::choices::{
     AddressChoice, BondMode, BridgeChoice, InterfaceChoice, Ipv6Choice, MANAGEMENT_BRIDGE,
     NameChoice, NetworkChoice, StaticAddress, StaticAddress6, UplinkChoice,
@@ -78,53 +78,7 @@ pub fn network(network: Option<Network>, document: &mut Document<'_>) -> Option<
         bridges: bridges?,
         names: names?,
     };
-    addresses_are_apart(&choice, document).then_some(choice)
-}
-
-/// Whether no two bridges have the same address, and no router is another address of the host.
-fn addresses_are_apart(choice: &NetworkChoice, document: &mut Document<'_>) -> bool {
-    let of = |number: usize| match number.checked_sub(1) {
-        None => "network".to_owned(),
-        Some(index) => format!("network.bridge.{index}"),
-    };
-    let mut addresses: Vec<(IpAddr, String)> = Vec::new();
-    let mut gateways: Vec<(IpAddr, String)> = Vec::new();
-    for (number, bridge) in choice.all().enumerate() {
-        if let AddressChoice::Static(fixed) = &bridge.address {
-            let path = format!("{}.static", of(number));
-            addresses.push((fixed.address.address.into(), path.clone()));
-            gateways.extend(fixed.gateway.map(|gateway| (gateway.into(), path)));
-        }
-        if let Ipv6Choice::Static(fixed) = &bridge.ipv6 {
-            let path = format!("{}.static6", of(number));
-            addresses.push((fixed.address.address.into(), path.clone()));
-            gateways.extend(fixed.gateway.map(|gateway| (gateway.into(), path)));
-        }
-    }
-    let mut fine = true;
-    for (index, (address, path)) in addresses.iter().enumerate() {
-        if addresses[..index].iter().any(|(other, _)| other == address) {
-            document.problem_at(
-                &format!("{path}.address"),
-                format!("`{path}.address` is {address}, which another bridge has already"),
-                "give each bridge an address of its own",
-            );
-            fine = false;
-        }
-    }
-    for (gateway, path) in &gateways {
-        // That it is not the bridge's own address is seen where it is read.
-        let own = |(address, at): &(IpAddr, String)| address == gateway && at != path;
-        if addresses.iter().any(own) {
-            document.problem_at(
-                &format!("{path}.gateway"),
-                format!("`{path}.gateway` is {gateway}, which is an address of this host"),
-                "write the router's address in the same network",
-            );
-            fine = false;
-        }
-    }
-    fine
+    addresses::are_apart(&choice, document).then_some(choice)
 }
 
 /// A bridge as it is written, the management network's or another.
