@@ -404,7 +404,8 @@ mod tests {
 
     #[test]
     fn no_more_comes_out_than_is_in_it() {
-        let file = |name: &[u8], start: u32, sectors: u32| record(name, start, sectors * 2048, false, b"");
+        let file =
+            |name: &[u8], start: u32, sectors: u32| record(name, start, sectors * 2048, false, b"");
         // Each is in the image, and both together are longer than it is.
         assert!(filled(&[file(b"A", 0, 12)]).is_ok());
         let over_each_other = filled(&[file(b"A", 0, 12), file(b"B", 0, 12)]);
