@@ -375,13 +375,13 @@ fn the_hash_covers_what_the_plan_does_not_show() {
     let read = |case: &str| fs::read_to_string(cases().join("plans").join(case)).unwrap();
     let upgrade = read("upgrade.toml")
         + "\n[webhook]\nurl = \"https://hook.example.org/r?k=nonsense\"\ntoken = \"nonsense\"\n\n[source]\n\
-           url = \"https://releases.example.org/bedplate?k=nonsense\"\n";
+           url = \"https://user:nonsense@releases.example.org/bedplate\"\n";
     for (text, line, before) in [
         (&read("everything.toml"), "root_password_hash = ", "$6$"),
         (&read("webhook.toml"), "token = ", "\""),
         (&upgrade, "token = ", "\""),
         (&upgrade, "url = \"https://hook", "k="),
-        (&upgrade, "url = \"https://releases", "k="),
+        (&upgrade, "url = \"https://user", "user:"),
     ] {
         let old = text
             .lines()
