@@ -83,7 +83,7 @@ fn finish_one(system: &dyn System, name: &str) -> Result<(), XeError> {
         let bytes = system.read_file(&path).map_err(|e| XeError::system(&e))?;
         let mut domain = Domain::parse(&String::from_utf8_lossy(&bytes))?;
         match define(system, &domain, auto) {
-            // Somebody gave the name to another one meanwhile. Nothing that lists guests would work until this one has a name.
+            // Somebody gave the name to another one meanwhile. This one would be in no list until it has a name of its own.
             Err(error) if error.code == "VM_NAME_IN_USE" => {
                 domain.set_name(&format!("{}-{uuid}", domain.name()));
                 define(system, &domain, auto)?;
