@@ -5,7 +5,7 @@ mod line;
 pub use line::Line;
 
 use crate::drivers::DriverIndex;
-use crate::facts::{Facts, PciFunction};
+use crate::facts::{Facts, PciIds};
 use crate::list::List;
 use crate::verdict::{JudgedBy, Level, Verdict, judge, looks_at};
 use memchr::memchr;
@@ -43,7 +43,7 @@ impl Fleet<'_> {
         let (mut buffer, mut answer) = (Vec::new(), Vec::new());
         let mut worst = Worst::default();
         let mut after_empty = false;
-        let wanted = |function: &PciFunction| looks_at(self.list, function);
+        let wanted = |ids: &PciIds, revision| looks_at(self.list, ids, revision);
         for line in 1_u64.. {
             if input.buffer().is_empty() {
                 output.flush()?;

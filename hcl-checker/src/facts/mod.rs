@@ -205,14 +205,14 @@ impl Facts {
     }
 
     /// Reads facts that were saved as JSON to be judged: without those PCI functions that a verdict does not look at, which of a
-    /// server nearly all are. `wanted` is given functions of which ids and revision are known and nothing else, and says whether
-    /// they are looked at for their own sake, as [`looks_at`](crate::verdict::looks_at) does.
+    /// server nearly all are. `wanted` is given the numbers of a function and its revision, if that is known, and says whether it
+    /// is looked at for its own sake, as [`looks_at`](crate::verdict::looks_at) does.
     ///
     /// # Errors
     /// As [`Facts::from_json`].
     pub fn from_json_for_verdict(
         json: &[u8],
-        wanted: &dyn Fn(&PciFunction) -> bool,
+        wanted: &dyn Fn(&PciIds, Option<u8>) -> bool,
     ) -> Result<Self, FactsError> {
         match Self::quickly(json_text::utf8(json)?, wanted) {
             // A disk may hang on any function, which is looked at then.
@@ -232,7 +232,7 @@ impl Facts {
 
     /// As serde reads it, and most of it quicker.
     fn from_text(text: &str) -> serde_json::Result<Self> {
-        match Self::quickly(text, &|_| true) {
+        match Self::quickly(text, &|_, _| true) {
             Some((facts, _)) => Ok(facts),
             None => serde_json::from_str(text),
         }

@@ -5,10 +5,12 @@
 //! a later version, a mistake) is not: serde then reads the whole machine, or says what is wrong with it. So that this never
 //! reads what serde refuses, it gives up wherever there is a doubt; tests hold both against each other.
 
+mod raw;
+
 use super::list::MOST;
 use super::{Acs, PciFunction, PciIds, PcieLink, Sriov};
 use crate::json_text::special;
-use crate::known::Known;
+use raw::{Field, Raw};
 
 /// The facts of a machine whose PCI functions have been read.
 pub(super) struct Taken<'a> {
@@ -20,8 +22,8 @@ pub(super) struct Taken<'a> {
     pub(super) others: Vec<&'a str>,
 }
 
-/// Says whether a function is wanted; it is given one of which ids and revision are known and nothing else.
-pub(super) type Wanted<'a> = &'a dyn Fn(&PciFunction) -> bool;
+/// Says whether a function of these numbers is wanted, and of this revision if it is known.
+pub(super) type Wanted<'a> = &'a dyn Fn(&PciIds, Option<u8>) -> bool;
 
 /// Takes the PCI functions out of facts, those that are wanted; none where they are not written as [`self`] says.
 pub(super) fn take<'a>(facts: &'a str, wanted: Wanted<'_>) -> Option<Taken<'a>> {
@@ -30,6 +32,9 @@ pub(super) fn take<'a>(facts: &'a str, wanted: Wanted<'_>) -> Option<Taken<'a>> 
         at: 0,
         function_keys: Vec::new(),
         id_keys: Vec::new(),
+        link_keys: Vec::new(),
+        acs_keys: Vec::new(),
+        sriov_keys: Vec::new(),
         others: Vec::new(),
     };
     let mut taken = None;
@@ -88,47 +93,6 @@ const IDS: [&str; 6] = [
     "interface_unknown",
 ];
 
-/// A function as it stands there, so that those that are not wanted cost no memory.
-#[derive(Default)]
-struct Raw<'a> {
-    source: &'a str,
-    address: &'a str,
-    ids: Known<PciIds>,
-    revision: Known<u8>,
-    modalias: Known<&'a str>,
-    driver: Known<&'a str>,
-    numa_node: Known<u32>,
-    iommu_group: Known<u32>,
-    computed_group: Known<u32>,
-    multifunction: Known<bool>,
-    link: Known<PcieLink>,
-    acs: Known<Acs>,
-    sriov: Known<Sriov>,
-    physical_function: Known<&'a str>,
-    slot: Known<&'a str>,
-}
-
-impl Raw<'_> {
-    fn into_function(self, known: PciFunction) -> PciFunction {
-        PciFunction {
-            source: self.source.to_owned(),
-            address: self.address.to_owned(),
-            modalias: self.modalias.map(str::to_owned),
-            driver: self.driver.map(str::to_owned),
-            numa_node: self.numa_node,
-            iommu_group: self.iommu_group,
-            computed_group: self.computed_group,
-            multifunction: self.multifunction,
-            link: self.link,
-            acs: self.acs,
-            sriov: self.sriov,
-            physical_function: self.physical_function.map(str::to_owned),
-            slot: self.slot.map(str::to_owned),
-            ..known
-        }
-    }
-}
-
 /// Texts of keys, each with its number.
 type Heads<'a> = Vec<(&'a [u8], usize)>;
 
@@ -139,8 +103,11 @@ struct Reader<'a> {
     /// How each key of the function before stood there, with the blanks around it and the colon, and its number: most likely
     /// the next function has the same ones in the same order, which is seen at one look.
     function_keys: Heads<'a>,
-    /// The same of the numbers that name a function.
+    /// The same of the numbers that name a function, and of those of its link and its capabilities.
     id_keys: Heads<'a>,
+    link_keys: Heads<'a>,
+    acs_keys: Heads<'a>,
+    sriov_keys: Heads<'a>,
     /// Addresses of functions that are not wanted.
     others: Vec<&'a str>,
 }
@@ -250,27 +217,27 @@ impl<'a> Reader<'a> {
     }
 
     /// A value, `null`, or the reason why it is unknown.
-    fn known<T>(&mut self, value: impl FnOnce(&mut Self) -> Option<T>) -> Option<Known<T>> {
+    fn field<T>(&mut self, value: impl FnOnce(&mut Self) -> Option<T>) -> Option<Field<'a, T>> {
         match self.peek()? {
-            b'n' => self.takes("null").then_some(Known::Absent),
+            b'n' => self.takes("null").then_some(Field::Null),
             b'{' => {
                 let begin = self.at;
                 self.at += 1;
                 if !self.takes("\"unknown\"") {
                     self.at = begin;
-                    return value(self).map(Known::Value);
+                    return value(self).map(Field::Value);
                 }
                 self.take(b':')?;
-                let reason = self.string()?.to_owned();
+                let reason = self.string()?;
                 self.take(b'}')?;
-                Some(Known::unknown(reason))
+                Some(Field::Unknown(reason))
             }
-            _ => value(self).map(Known::Value),
+            _ => value(self).map(Field::Value),
         }
     }
 
-    fn known_text(&mut self) -> Option<Known<&'a str>> {
-        self.known(Self::string)
+    fn text(&mut self) -> Option<Field<'a, &'a str>> {
+        self.field(Self::string)
     }
 
     fn truth(&mut self) -> Option<bool> {
@@ -298,16 +265,25 @@ impl<'a> Reader<'a> {
         T::try_from(number).ok()
     }
 
-    /// A number as `"0x8086"`.
+    /// A number as `"0x8086"`, of six digits at most.
     fn hexadecimal<T: TryFrom<u32>>(&mut self) -> Option<T> {
-        let digits = self.string()?.strip_prefix("0x")?;
-        if !matches!(digits.len(), 1..=6) {
-            return None;
+        self.take(b'"')?;
+        let digits = self.text.as_bytes().get(self.at..)?.strip_prefix(b"0x")?;
+        let mut number = 0_u32;
+        for (count, &byte) in digits.iter().enumerate().take(7) {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                b'A'..=b'F' => byte - b'A' + 10,
+                b'"' if count > 0 => {
+                    self.at += b"0x\"".len() + count;
+                    return T::try_from(number).ok();
+                }
+                _ => return None,
+            };
+            number = number << 4 | u32::from(digit);
         }
-        let number = digits.bytes().try_fold(0_u32, |number, digit| {
-            Some(number << 4 | char::from(digit).to_digit(16)?)
-        })?;
-        T::try_from(number).ok()
+        None
     }
 
     fn hexadecimal_or_null(&mut self) -> Option<Option<u16>> {
@@ -325,14 +301,9 @@ impl<'a> Reader<'a> {
             return Some(functions);
         }
         for _ in 0..MOST {
-            let mut raw = self.function()?;
-            let known = PciFunction {
-                ids: std::mem::take(&mut raw.ids),
-                revision: std::mem::take(&mut raw.revision),
-                ..PciFunction::default()
-            };
-            if wanted(&known) {
-                functions.push(raw.into_function(known));
+            let raw = self.function()?;
+            if raw.is_wanted(wanted) {
+                functions.push(raw.function());
             } else {
                 self.others.push(raw.address);
             }
@@ -422,19 +393,19 @@ impl<'a> Reader<'a> {
             match number {
                 0 => raw.source = reader.string()?,
                 1 => raw.address = reader.string()?,
-                2 => raw.ids = reader.known(Self::ids)?,
-                3 => raw.revision = reader.known(Self::number)?,
-                4 => raw.modalias = reader.known_text()?,
-                5 => raw.driver = reader.known_text()?,
-                6 => raw.numa_node = reader.known(Self::number)?,
-                7 => raw.iommu_group = reader.known(Self::number)?,
-                8 => raw.computed_group = reader.known(Self::number)?,
-                9 => raw.multifunction = reader.known(Self::truth)?,
-                10 => raw.link = reader.known(Self::link)?,
-                11 => raw.acs = reader.known(Self::acs)?,
-                12 => raw.sriov = reader.known(Self::sriov)?,
-                13 => raw.physical_function = reader.known_text()?,
-                _ => raw.slot = reader.known_text()?,
+                2 => raw.ids = reader.field(Self::ids)?,
+                3 => raw.revision = reader.field(Self::number)?,
+                4 => raw.modalias = reader.text()?,
+                5 => raw.driver = reader.text()?,
+                6 => raw.numa_node = reader.field(Self::number)?,
+                7 => raw.iommu_group = reader.field(Self::number)?,
+                8 => raw.computed_group = reader.field(Self::number)?,
+                9 => raw.multifunction = reader.field(Self::truth)?,
+                10 => raw.link = reader.field(Self::link)?,
+                11 => raw.acs = reader.field(Self::acs)?,
+                12 => raw.sriov = reader.field(Self::sriov)?,
+                13 => raw.physical_function = reader.text()?,
+                _ => raw.slot = reader.text()?,
             }
             Some(())
         })?;
@@ -459,23 +430,23 @@ impl<'a> Reader<'a> {
     }
 
     /// An object that has numbers with these keys and nothing else.
-    fn numbers<const N: usize>(&mut self, keys: [&str; N]) -> Option<[u32; N]> {
-        let mut numbers = [None; N];
-        self.object(|reader, key| {
-            let place = keys.iter().position(|known| *known == key)?;
-            let before = numbers[place].replace(reader.number::<u32>()?);
-            before.is_none().then_some(())
+    fn numbers<const N: usize>(
+        &mut self,
+        before: fn(&mut Self) -> &mut Heads<'a>,
+        keys: [&str; N],
+    ) -> Option<[u32; N]> {
+        let mut numbers = [0; N];
+        let seen = self.fields(before, &keys, |reader, number| {
+            numbers[number] = reader.number()?;
+            Some(())
         })?;
-        let mut all = [0; N];
-        for (to, from) in all.iter_mut().zip(numbers) {
-            *to = from?;
-        }
-        Some(all)
+        (seen.count_ones() as usize == N).then_some(numbers)
     }
 
     fn link(&mut self) -> Option<PcieLink> {
         let keys = ["speed_mts", "width", "max_speed_mts", "max_width"];
-        let [speed_mts, width, max_speed_mts, max_width] = self.numbers(keys)?;
+        let [speed_mts, width, max_speed_mts, max_width] =
+            self.numbers(|reader| &mut reader.link_keys, keys)?;
         Some(PcieLink {
             speed_mts,
             width: width.try_into().ok()?,
@@ -485,7 +456,8 @@ impl<'a> Reader<'a> {
     }
 
     fn acs(&mut self) -> Option<Acs> {
-        let [capability, control] = self.numbers(["capability", "control"])?;
+        let [capability, control] =
+            self.numbers(|reader| &mut reader.acs_keys, ["capability", "control"])?;
         Some(Acs {
             capability: capability.try_into().ok()?,
             control: control.try_into().ok()?,
@@ -493,235 +465,11 @@ impl<'a> Reader<'a> {
     }
 
     fn sriov(&mut self) -> Option<Sriov> {
-        let [total, enabled] = self.numbers(["total", "enabled"])?;
+        let [total, enabled] =
+            self.numbers(|reader| &mut reader.sriov_keys, ["total", "enabled"])?;
         Some(Sriov { total, enabled })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::Facts;
-    use proptest::prelude::*;
-
-    /// What serde makes of it, or says about it.
-    fn by_serde(text: &str) -> Result<Facts, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    }
-
-    /// Both ways say the same.
-    fn same(text: &str) {
-        let both = Facts::from_text(text).map_err(|error| error.to_string());
-        assert_eq!(both, by_serde(text), "{text}");
-    }
-
-    fn function(number: u8) -> PciFunction {
-        let odd = |value: u32| {
-            if number % 2 == 1 {
-                Known::Value(value)
-            } else {
-                Known::Absent
-            }
-        };
-        let address = format!("0000:00:{number:02x}.0");
-        let ids = PciIds {
-            vendor: 0x8086,
-            device: u16::from(number),
-            subsystem_vendor: Some(0x1028),
-            subsystem_device: number.is_multiple_of(3).then_some(7),
-            class: 0x02_0000,
-            interface_unknown: number == 5,
-        };
-        PciFunction {
-            source: format!("/sys/bus/pci/devices/{address}"),
-            address,
-            modalias: Known::Value(ids.to_modalias()),
-            ids: Known::Value(ids),
-            revision: Known::Value(number),
-            driver: Known::Value("gerät".to_owned()),
-            numa_node: odd(0),
-            iommu_group: odd(u32::MAX),
-            computed_group: odd(3),
-            multifunction: Known::Value(number.is_multiple_of(2)),
-            link: Known::Value(PcieLink {
-                speed_mts: 8000,
-                width: 8,
-                max_speed_mts: 16_000,
-                max_width: 16,
-            }),
-            acs: Known::Value(Acs {
-                capability: 0x5f,
-                control: 0x1d,
-            }),
-            sriov: Known::Value(Sriov {
-                total: 64,
-                enabled: 0,
-            }),
-            physical_function: Known::Absent,
-            slot: Known::unknown("not read (suspended)"),
-        }
-    }
-
-    fn facts(functions: u8) -> Facts {
-        Facts {
-            schema: 1,
-            pci: Known::Value((0..functions).map(function).collect()),
-            ..Facts::default()
-        }
-    }
-
-    /// The forms that users make of what `facts --json` writes: by themselves, by `jq -c`, by `jq -cS`, by Python.
-    fn forms(facts: &Facts) -> [String; 4] {
-        let compact = serde_json::to_string(facts).expect("JSON");
-        let pretty = serde_json::to_string_pretty(facts).expect("JSON");
-        let value: serde_json::Value = serde_json::from_str(&compact).expect("JSON");
-        let spaced = pretty.replace('\n', " ");
-        [compact, pretty, value.to_string(), spaced]
-    }
-
-    #[test]
-    fn what_facts_writes_is_read_here() {
-        let facts = facts(9);
-        for form in forms(&facts) {
-            let taken = take(&form, &|_| true).expect("it is read here");
-            assert_eq!(Known::Value(taken.functions), facts.pci, "{form}");
-            same(&form);
-        }
-    }
-
-    #[test]
-    fn those_that_are_wanted_are_kept() {
-        let facts = facts(9);
-        for form in forms(&facts) {
-            let even = |function: &PciFunction| {
-                assert!(function.address.is_empty(), "{function:?}");
-                function
-                    .revision
-                    .value()
-                    .is_some_and(|revision| revision % 2 == 0)
-            };
-            let taken = take(&form, &even).expect("it is read here");
-            let expected: Vec<PciFunction> = (0..9).step_by(2).map(function).collect();
-            assert_eq!(taken.functions, expected, "{form}");
-        }
-    }
-
-    /// Keys in another order in each function, some left out.
-    #[test]
-    fn what_is_learned_of_one_function_is_no_more_than_a_guess() {
-        let functions = [
-            "{\"address\":\"a\",\"driver\":null}",
-            "{\"driver\":null, \"address\": \"b\"}",
-            "{ \"driver\":null,\"address\":\"c\"}",
-            "{\"address\":\"d\"}",
-            "{}",
-            "{\"address\":\"e\",\"driver\":\"x\",\"revision\":7}",
-            "{\"address\":\"f\",\"driver\":\"x\",\"revision\":7}",
-        ];
-        let text = format!("{{\"schema\":1,\"pci\":[{}]}}", functions.join(","));
-        assert!(take(&text, &|_| true).is_some(), "{text}");
-        same(&text);
-        let twice = text.replace(
-            "\"address\":\"f\",\"driver\"",
-            "\"address\":\"f\",\"address\"",
-        );
-        assert!(take(&twice, &|_| true).is_none(), "{twice}");
-        same(&twice);
-    }
-
-    #[test]
-    fn what_is_written_in_another_way_is_left_to_serde() {
-        let with = |function: &str| {
-            format!("{{\"schema\":1,\"pci\":[{{\"address\":\"a\"}},{function}],\"nics\":[]}}")
-        };
-        for other in [
-            "{\"address\":\"\\u0061\"}",
-            "{\"addr\\u0065ss\":\"a\"}",
-            "{\"address\":\"a\",\"from_the_future\":[1,{\"a\":null}]}",
-            "{\"address\":\"a\",\"address\":\"a\"}",
-            "{\"ids\":{\"vendor\":\"0x8086\",\"class\":\"0x020000\"}}",
-            "{\"ids\":{\"vendor\":\"8086\",\"device\":\"0X1\",\"class\":\" 0x2 \"}}",
-            "{\"ids\":{\"vendor\":\"0x18086\",\"device\":\"0x1\",\"class\":\"0x2\"}}",
-            "{\"ids\":{}}",
-            "{\"revision\":256}",
-            "{\"revision\":-1}",
-            "{\"revision\":1.0}",
-            "{\"revision\":01}",
-            "{\"revision\":1e0}",
-            "{\"iommu_group\":4294967296}",
-            "{\"iommu_group\":99999999999999999999}",
-            "{\"driver\":{\"unknown\":\"a\",\"b\":1}}",
-            "{\"driver\":{\"unknown\":null}}",
-            "{\"driver\":{}}",
-            "{\"driver\":nul}",
-            "{\"link\":{\"speed_mts\":1}}",
-            "{\"sriov\":{\"total\":1,\"enabled\":1,\"total\":1}}",
-            "{\"address\":\"a\",}",
-            "{\"address\" \"a\"}",
-            "{\"address\":\"a",
-            "[]",
-            "null",
-            "",
-        ] {
-            let text = with(other);
-            assert!(take(&text, &|_| true).is_none(), "{text}");
-            same(&text);
-        }
-        for text in [
-            "{\"schema\":1,\"pci\":[],\"pci\":[]}",
-            "{\"schema\":1,\"pci\":[],\"pci\":null}",
-            "{\"schema\":1,\"pci\":null}",
-            "{\"schema\":1,\"pci\":{\"unknown\":\"x\"}}",
-            "{\"schema\":1,\"pci\":[]} x",
-            "{\"schema\":1,\"pci\":[],}",
-            "{\"schema\":1,\"pci\":[],\"nics\":[{]}}",
-            "{\"schema\":1,\"nics\":[[{}},\"pci\":[]]}",
-            "{\"schema\":1,\"dmi\":{\"pci\":[{}]}}",
-            // Blanks of other languages: at the depth of the machine, below it, and between functions.
-            "{\"schema\":1,\"dmi\":{\u{c}},\"pci\":[]}",
-            "{\"schema\":1,\"dmi\":\u{c},\"pci\":[]}",
-            "{\"schema\":1,\"dmi\":[1\u{c}],\"pci\":[]}",
-            "{\"schema\":1,\"dmi\":{\u{b}},\"pci\":[]}",
-            "{\"schema\":1,\"dmi\":{\u{a0}},\"pci\":[]}",
-            "{\"schema\":1,\"pci\":[\u{c}]}",
-            "{\u{c}\"schema\":1,\"pci\":[]}",
-            "{\"schema\":1,\"pci\":[{\"address\":\"a\"}]",
-            "[]",
-            "",
-        ] {
-            same(text);
-        }
-        let empty = "{\"schema\":1,\"pci\":[],\"dmi\":{\"serial\":\"a\\\"]}\"}}";
-        assert!(take(empty, &|_| true).is_some_and(|taken| taken.functions.is_empty()));
-        same(empty);
-    }
-
-    proptest! {
-        /// A piece of the text is left out, doubled or replaced.
-        #[test]
-        fn damaged_facts_are_read_as_serde_reads_them(
-            form in 0_usize..4,
-            functions in 0_u8..3,
-            at in any::<proptest::sample::Index>(),
-            length in 0_usize..30,
-            put in prop_oneof![
-                Just(String::new()),
-                "[{}\\[\\]:,\"\\\\0-9a-z. \u{0}\u{b}\u{c}\u{a0}-]{1,6}",
-                Just("null".to_owned()),
-                Just("{\"unknown\":\"why\"}".to_owned()),
-                Just("\"pci\":[]".to_owned()),
-            ],
-            twice: bool,
-        ) {
-            let mut text = forms(&facts(functions))[form].clone();
-            let begin = at.index(text.len());
-            let begin = (0..=begin).rev().find(|&begin| text.is_char_boundary(begin)).unwrap_or(0);
-            let end = (begin + length).min(text.len());
-            let end = (end..=text.len()).find(|&end| text.is_char_boundary(end)).unwrap_or(begin);
-            let put = if twice { format!("{}{put}", &text[begin..end]) } else { put };
-            text.replace_range(if twice { end..end } else { begin..end }, &put);
-            let both = Facts::from_text(&text).map_err(|error| error.to_string());
-            prop_assert_eq!(both, by_serde(&text), "{}", text);
-        }
-    }
-}
+mod tests;

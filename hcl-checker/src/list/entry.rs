@@ -2,7 +2,7 @@
 
 use super::{CpuMatch, DmiMatch, PciMatch, Versions};
 use crate::date::Date;
-use crate::facts::PciFunction;
+use crate::facts::PciIds;
 use crate::verdict::Level;
 use serde::{Deserialize, Serialize};
 
@@ -178,9 +178,9 @@ impl Entry {
         }
     }
 
-    /// Whether it is about this PCI function.
-    pub(super) fn is_about(&self, function: &PciFunction) -> bool {
-        matches!(&self.matches, Match::Pci(pci) if pci.matches(function))
+    /// Whether it is about PCI functions of these numbers.
+    pub(super) fn is_about(&self, ids: &PciIds, revision: Option<u8>) -> bool {
+        matches!(&self.matches, Match::Pci(pci) if pci.matches(ids, revision))
     }
 
     /// It says that something does not work, or warns of it.

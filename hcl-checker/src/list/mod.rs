@@ -149,22 +149,26 @@ impl List {
 
     /// The entry that decides about a PCI function.
     pub fn for_pci(&self, function: &PciFunction) -> Option<&Entry> {
-        let ids = function.ids.value()?;
-        let candidates = self.index().pci.candidates(ids);
-        self.deciding(candidates, |entry| entry.is_about(function))
+        self.for_ids(function.ids.value()?, function.revision.value().copied())
     }
 
-    /// The entry that decides about a PCI function, if it speaks against it ([`Entry::speaks_against`]). Of a server's
-    /// hundreds of functions nearly all are done with at the first look.
-    pub fn against_pci(&self, function: &PciFunction) -> Option<&Entry> {
-        let ids = function.ids.value()?;
+    fn for_ids(&self, ids: &PciIds, revision: Option<u8>) -> Option<&Entry> {
+        let candidates = self.index().pci.candidates(ids);
+        self.deciding(candidates, |entry| entry.is_about(ids, revision))
+    }
+
+    /// The entry that decides about PCI functions of these numbers, if it speaks against them ([`Entry::speaks_against`]). Of
+    /// a server's hundreds of functions nearly all are done with at the first look.
+    pub fn against_pci(&self, ids: &PciIds, revision: Option<u8>) -> Option<&Entry> {
         let mut candidates = self.index().against.candidates(ids);
         let is_about = |number: u32| {
             let entry = self.entries.get(number as usize);
-            entry.is_some_and(|entry| entry.is_about(function))
+            entry.is_some_and(|entry| entry.is_about(ids, revision))
         };
         // Another entry may go before that one.
-        let entry = candidates.any(is_about).then(|| self.for_pci(function))?;
+        let entry = candidates
+            .any(is_about)
+            .then(|| self.for_ids(ids, revision))?;
         entry.filter(|entry| entry.speaks_against())
     }
 

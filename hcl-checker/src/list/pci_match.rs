@@ -1,7 +1,7 @@
 //! Which PCI functions an entry applies to.
 
 use super::{ClassCode, Specificity};
-use crate::facts::{PciFunction, PciIds};
+use crate::facts::PciIds;
 use serde::{Deserialize, Serialize};
 
 /// All that is given must fit.
@@ -29,14 +29,10 @@ pub struct PciMatch {
 }
 
 impl PciMatch {
-    /// Whether a function is meant. What is not known of it does not fit.
-    pub fn matches(&self, function: &PciFunction) -> bool {
-        let Some(ids) = function.ids.value() else {
-            return false;
-        };
+    /// Whether a function of these numbers is meant. A revision that is not known does not fit.
+    pub fn matches(&self, ids: &PciIds, revision: Option<u8>) -> bool {
         let fits =
             |wanted: Option<u16>, is: Option<u16>| wanted.is_none_or(|wanted| Some(wanted) == is);
-        let revision = function.revision.value();
         fits(self.vendor, Some(ids.vendor))
             && (self.devices.is_empty() || self.devices.contains(&ids.device))
             && fits(self.subvendor, ids.subsystem_vendor)
@@ -44,7 +40,7 @@ impl PciMatch {
             && self.class.is_none_or(|class| class.contains(ids.class))
             && self
                 .revisions
-                .is_none_or(|(first, last)| revision.is_some_and(|is| (first..=last).contains(is)))
+                .is_none_or(|(first, last)| revision.is_some_and(|is| (first..=last).contains(&is)))
     }
 
     /// 4 ids > vendor and device > vendor and class > class; a class with more digits is more.

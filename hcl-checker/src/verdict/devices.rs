@@ -44,7 +44,8 @@ impl Judge<'_> {
             .filter(|function| !seen.contains(function.address.as_str()));
         // Of bridges, graphics and the hundreds of parts of a CPU only those count that somebody wrote an entry about.
         let others = others.filter_map(|function| {
-            let entry = self.list.against_pci(function)?;
+            let revision = function.revision.value().copied();
+            let entry = self.list.against_pci(function.ids.value()?, revision)?;
             Some(self.by_entry(function, entry).not_essential())
         });
         let others: Vec<Finding> = others.collect();
@@ -405,13 +406,10 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a verdict looks at a function for its own sake, and not because a disk hangs on it: at storage and network
-/// controllers, at those that an entry speaks against, and at those that are not known.
-pub fn looks_at(list: &List, function: &PciFunction) -> bool {
-    let Known::Value(ids) = &function.ids else {
-        return true;
-    };
-    is_storage(ids) || ids.base_class() == NETWORK || list.against_pci(function).is_some()
+/// Whether a verdict looks at functions of these numbers for their own sake, and not because a disk hangs on one: at storage
+/// and network controllers, and at those that an entry speaks against. It also looks at functions whose numbers are not known.
+pub fn looks_at(list: &List, ids: &PciIds, revision: Option<u8>) -> bool {
+    is_storage(ids) || ids.base_class() == NETWORK || list.against_pci(ids, revision).is_some()
 }
 
 fn is_storage(ids: &PciIds) -> bool {
