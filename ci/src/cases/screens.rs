@@ -42,8 +42,11 @@ impl Operator<'_> {
         Ok(())
     }
 
-    fn keep(&self, run: &Run, name: &str) -> Result<()> {
-        self.terminal.keep(&run.file(&format!("{name}.screen.txt")))
+    /// Keeps what the terminal shows, and a picture of the console that looks on.
+    fn keep(&mut self, run: &Run, name: &str) -> Result<()> {
+        self.terminal
+            .keep(&run.file(&format!("{name}.screen.txt")))?;
+        run.screenshot(self.machine, name)
     }
 }
 
@@ -82,7 +85,6 @@ pub fn run(run: &mut Run) -> Result<()> {
         install(run, &mut operator)
     })?;
     let screen = operator.terminal.screen();
-    run.screenshot(operator.machine, "finish")?;
     run.phase("screens: power off", |run| {
         // The second of the three ways on.
         operator.send("\x1b[B")?;
@@ -125,13 +127,14 @@ pub fn run(run: &mut Run) -> Result<()> {
 /// Everything that is asked.
 fn choose(run: &Run, operator: &mut Operator<'_>, key: &Key) -> Result<()> {
     operator.see(&["Press any key on the console"])?;
-    operator.keep(run, "01-free")?;
+    operator.keep(run, "00-free")?;
     operator.send(" ")?;
     operator.see(&["Enter next"])?;
-    run.screenshot(operator.machine, "mirror")?;
+    operator.keep(run, "01-welcome")?;
     operator.send("\r")?;
     operator.see(&["Is the medium what"])?;
     operator.see(&["You can go on meanwhile", "Every file was read"])?;
+    operator.keep(run, "02-medium")?;
     operator.send("\r")?;
     operator.see(&["This hardware is"])?;
     operator.keep(run, "03-hardware")?;
@@ -149,6 +152,7 @@ fn choose(run: &Run, operator: &mut Operator<'_>, key: &Key) -> Result<()> {
     operator.keep(run, "04-disks")?;
     operator.send("\r")?;
     operator.see(&["storage repository for virtual machines"])?;
+    operator.keep(run, "05-layout")?;
     operator.send("\r")?;
     operator.see(&["Management network"])?;
     // Up from the first item is the last one, and above it is the test.
@@ -176,6 +180,7 @@ fn choose(run: &Run, operator: &mut Operator<'_>, key: &Key) -> Result<()> {
     operator.keep(run, "07-system")?;
     operator.send(NEXT)?;
     operator.see(&["A license adds"])?;
+    operator.keep(run, "08-license")?;
     operator.send(NEXT)?;
     operator.see(&["The plan. Nothing was written yet.", "There is no plan"])?;
     operator.keep(run, "09-plan")?;
@@ -193,6 +198,7 @@ fn choose(run: &Run, operator: &mut Operator<'_>, key: &Key) -> Result<()> {
 fn install(run: &Run, operator: &mut Operator<'_>) -> Result<()> {
     operator.send("wipe\r")?;
     operator.see(&["or Esc to go back"])?;
+    operator.keep(run, "10-confirm")?;
     operator.send("\x15WIPE\r")?;
     while operator.see(&["Install 11/12", "still being verified"])? == 1 {
         std::thread::sleep(Duration::from_secs(2));

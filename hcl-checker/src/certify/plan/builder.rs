@@ -434,12 +434,16 @@ impl<'a> Builder<'a> {
             } else {
                 possible(Task::Crash { whom })
             };
-            planned.push((whom.name(), action));
+            planned.push((whom, action));
         }
-        for (name, action) in planned {
+        for (whom, action) in planned {
+            let title = match whom {
+                CrashOf::Kernel => "Crash the kernel and collect the dump",
+                CrashOf::Xen => "Crash Xen and collect the dump",
+            };
             self.add(
-                &format!("crash.{name}"),
-                &format!("Crash the {name} and collect the dump"),
+                &format!("crash.{}", whom.name()),
+                title,
                 RESTART,
                 unit,
                 action,
