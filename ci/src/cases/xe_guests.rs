@@ -51,6 +51,8 @@ pub fn run(run: &mut Run) -> Result<()> {
             "xe vm-param-set vm='{NAME}' auto-poweron=true && xe vm-start vm='{NAME}' && sync"
         ),
     )?;
+    // A kernel that has no file system yet cannot do what it is asked, and is asked once.
+    heard(run, &host, NAME)?;
 
     host.restart(run, None, "second boot")?;
     run.look("the guest is back after the restart", |run| {
