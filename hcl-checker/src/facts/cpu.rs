@@ -95,6 +95,13 @@ impl Vulnerability {
         let state = self.state.value();
         state.is_some_and(|state| state.starts_with("Vulnerable"))
     }
+
+    /// Whether the kernel says that this CPU does not have it (`drivers/base/cpu.c`, `arch/x86/kernel/cpu/bugs.c`).
+    pub fn is_none(&self) -> bool {
+        self.state
+            .value()
+            .is_some_and(|state| state == "Not affected")
+    }
 }
 
 /// Hardware virtualization.
@@ -123,17 +130,28 @@ pub(super) fn read(
     let root = probes.root;
     let mut cpu = by_kernel(CPUINFO, |key| cpuinfo.line(key).map(str::to_owned));
     cpu.sources.push(VULNERABILITIES.to_owned());
-    if probes.for_all() {
-        cpu.vulnerabilities = vulnerabilities(root);
-    }
+    cpu.vulnerabilities = match probes.for_all() {
+        true => vulnerabilities(root),
+        false => known_to_be_told(root),
+    };
     cpu.virtualization_locked = locked(probes, cpuinfo);
     if context.value() == Some(&Context::Dom0) {
         correct_for_dom0(probes, xen, &mut cpu);
     } else if let Some(cpuid) = cpuid::of(root) {
         correct_by_cpuid(&cpuid, &mut cpu);
     }
-    if cpu.virtualization == Known::Value(Virtualization::Missing)
-        && cpu.virtualization_locked == Known::Value(true)
+    // Older kernels show the flag all the same. In dom0 it is Xen that says whether it could be switched on.
+    let by_flag = [
+        Virtualization::Missing,
+        Virtualization::Vmx,
+        Virtualization::Svm,
+    ];
+    if cpu.virtualization_locked == Known::Value(true)
+        && context.value() != Some(&Context::Dom0)
+        && cpu
+            .virtualization
+            .value()
+            .is_some_and(|found| by_flag.contains(found))
     {
         cpu.virtualization = Known::Value(Virtualization::Locked);
     }
@@ -239,17 +257,28 @@ fn correct_by_cpuid(cpuid: &CpuId<Reader>, cpu: &mut Cpu) {
     cpu.cet_ss = Known::Value(features.is_some_and(|features| features.has_cet_ss()));
 }
 
+/// A weakness that a verdict asks for: later steppings of the same models do not have it.
+const L1TF: &str = "l1tf";
+
 fn vulnerabilities(root: &Root) -> Known<Vec<Vulnerability>> {
     match root.list(VULNERABILITIES) {
         Ok(names) => {
-            let state = |name: &String| root.attribute(&format!("{VULNERABILITIES}/{name}")).into();
-            let read = |name: String| Vulnerability {
-                state: state(&name),
-                name,
-            };
+            let read = |name: String| vulnerability(root, &name);
             Known::Value(names.into_iter().map(read).collect())
         }
         Err(error) => Known::unknown(error.to_string()),
+    }
+}
+
+/// Those that a verdict asks for, without a look at the others.
+fn known_to_be_told(root: &Root) -> Known<Vec<Vulnerability>> {
+    Known::Value(vec![vulnerability(root, L1TF)])
+}
+
+fn vulnerability(root: &Root, name: &str) -> Vulnerability {
+    Vulnerability {
+        name: name.to_owned(),
+        state: root.attribute(&format!("{VULNERABILITIES}/{name}")).into(),
     }
 }
 

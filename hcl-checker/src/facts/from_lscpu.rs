@@ -3,7 +3,7 @@
 //! Source: util-linux, `sys-utils/lscpu.c` (`print_summary`) and `lscpu-virt.c`. Only the English text is read.
 
 use super::dumps::{Dump, DumpError, value};
-use super::{Context, CountMethod, Facts, SocketCount, cpu, parse, topology};
+use super::{Context, CountMethod, Facts, SocketCount, Vulnerability, cpu, list, parse, topology};
 use crate::known::Known;
 use std::collections::HashMap;
 
@@ -13,8 +13,15 @@ const HOW: &str = "make the dump with `LC_ALL=C lscpu`";
 pub(super) fn read(dump: &Dump<'_>, facts: &mut Facts) -> Result<(), DumpError> {
     // Newer versions indent what belongs together. The first one of a name counts: hybrid CPUs repeat some.
     let mut lines: HashMap<&str, &str> = HashMap::new();
-    for line in dump.text.lines() {
+    for (number, line) in (1..).zip(dump.text.lines()) {
         if let Some((key, content)) = line.split_once(':') {
+            if key == "Architecture" && lines.contains_key(key) {
+                return Err(dump.error(
+                    number,
+                    "a second `Architecture`: these are dumps of several machines",
+                    HOW,
+                ));
+            }
             lines.entry(key.trim()).or_insert(content.trim());
         }
     }
@@ -42,6 +49,7 @@ pub(super) fn read(dump: &Dump<'_>, facts: &mut Facts) -> Result<(), DumpError> 
         })
     });
     let cpu = &mut facts.cpu;
+    cpu.vulnerabilities = vulnerabilities(dump);
     // Firmware that locks VT-x off takes the flag away as well.
     if cpu.virtualization == Known::Value(super::Virtualization::Missing) {
         cpu.virtualization_locked = Known::unknown(format!(
@@ -97,6 +105,37 @@ pub(super) fn read(dump: &Dump<'_>, facts: &mut Facts) -> Result<(), DumpError> 
         sockets: topology.sockets.clone(),
     });
     Ok(())
+}
+
+/// `Vulnerability L1tf: ...`, since 2.37 `L1tf: ...` below `Vulnerabilities:`. lscpu makes the first letter of the kernel's name
+/// large and blanks of underscores (`lscpu.c`, `lscpu_read_vulnerabilities`).
+fn vulnerabilities(dump: &Dump<'_>) -> Known<Vec<Vulnerability>> {
+    let mut found = Vec::new();
+    let mut below = false;
+    for line in dump.text.lines() {
+        let Some((key, state)) = line.split_once(':') else {
+            continue;
+        };
+        if !line.starts_with(' ') {
+            below = key == "Vulnerabilities";
+        }
+        let name = key.strip_prefix("Vulnerability ").or_else(|| {
+            let is_name = below && line.starts_with(' ');
+            is_name.then(|| key.trim())
+        });
+        if let Some(name) = name
+            && found.len() < list::MOST
+        {
+            found.push(Vulnerability {
+                name: name.to_lowercase().replace(' ', "_"),
+                state: Known::Value(value(state.trim())),
+            });
+        }
+    }
+    if found.is_empty() {
+        return Known::unknown(format!("{}: does not tell them", dump.name));
+    }
+    Known::Value(found)
 }
 
 /// `Virtualization type: none` under Xen is dom0 (`lscpu-virt.c` reads `/proc/xen/capabilities`).
@@ -175,6 +214,44 @@ NUMA:
         assert_eq!(facts.topology.cores, Known::Value(48));
         assert_eq!(facts.topology.threads, Known::Value(95), "one of 96 is off");
         assert!(facts.cpu.microcode.is_unknown() && facts.memory.total_bytes.is_unknown());
+    }
+
+    #[test]
+    fn vulnerabilities_as_older_and_newer_ones_print_them() {
+        let told = |text: &str| match facts(text).cpu.vulnerabilities {
+            Known::Value(found) => found
+                .into_iter()
+                .map(|one| (one.name, one.state.to_string()))
+                .collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        assert_eq!(told(XEON), []);
+        let expected = [
+            ("itlb_multihit", "KVM: Mitigation: VMX disabled"),
+            ("l1tf", "Not affected"),
+        ]
+        .map(|(name, state)| (name.to_owned(), state.to_owned()));
+        let older = XEON.to_owned()
+            + "Vulnerability Itlb multihit:     KVM: Mitigation: VMX disabled\nVulnerability L1tf:              Not affected\n";
+        assert_eq!(told(&older), expected);
+        let newer = XEON.to_owned()
+            + "Vulnerabilities:                 \n  Itlb multihit:                 KVM: Mitigation: VMX disabled\n  L1tf:                          Not affected\n";
+        assert_eq!(told(&newer), expected);
+    }
+
+    #[test]
+    fn dumps_of_two_machines_are_refused() {
+        let both = XEON.repeat(2);
+        let lscpu = Some(Dump {
+            name: "lscpu.txt",
+            text: &both,
+        });
+        let dumps = Dumps {
+            lscpu,
+            ..Dumps::default()
+        };
+        let error = dumps.facts().expect_err("two").to_string();
+        assert!(error.contains("several machines"), "{error}");
     }
 
     #[test]

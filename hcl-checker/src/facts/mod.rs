@@ -166,6 +166,7 @@ impl Facts {
             cpu: cpu::read(probes, &context, &cpuinfo, &xen),
             topology: topology::read(probes, &context, &cpuinfo, &xen, &table),
             memory: memory::read(root, &context, &xen, &table),
+            xen: xen.map(|xen| xen.facts()),
             context,
             kernel_release: attribute(root, "/proc/sys/kernel/osrelease"),
             dmi: dmi::read(probes),
@@ -183,7 +184,6 @@ impl Facts {
             firmware: firmware::read(root),
             tpm: firmware::read_tpm(root),
             bmc: bmc::read(probes, &table),
-            xen: xen.map(|xen| xen.facts()),
             pci: pci::read(probes, &slots),
             slots,
             ..facts

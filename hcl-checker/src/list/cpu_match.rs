@@ -2,6 +2,7 @@
 
 use super::Specificity;
 use crate::facts::Cpu;
+use crate::known::Known;
 use serde::{Deserialize, Serialize};
 
 /// All that is given must fit.
@@ -23,19 +24,38 @@ pub struct CpuMatch {
 impl CpuMatch {
     /// Whether a CPU is meant. What is not known of it does not fit.
     pub fn matches(&self, cpu: &Cpu) -> bool {
-        let within = |range: (u32, u32), is: Option<&u32>| {
-            is.is_some_and(|is| (range.0..=range.1).contains(is))
+        self.fits(cpu) == Known::Value(true)
+    }
+
+    /// Whether a CPU is meant; unknown where that hangs on something that is not known of it.
+    pub fn fits(&self, cpu: &Cpu) -> Known<bool> {
+        fn of<T: Clone>(fact: &Known<T>, fits: impl FnOnce(T) -> bool) -> Known<bool> {
+            match fact.clone() {
+                Known::Absent => Known::Value(false),
+                known => known.map(fits),
+            }
+        }
+        let within = |(first, last): (u32, u32)| move |is| (first..=last).contains(&is);
+        let model = match self.models.as_slice() {
+            [] => Known::Value(true),
+            models => of(&cpu.model, |model| models.contains(&model)),
         };
-        cpu.vendor.value() == Some(&self.vendor)
-            && within(self.families, cpu.family.value())
-            && (self.models.is_empty()
-                || cpu
-                    .model
-                    .value()
-                    .is_some_and(|model| self.models.contains(model)))
-            && self
-                .steppings
-                .is_none_or(|range| within(range, cpu.stepping.value()))
+        let stepping = match self.steppings {
+            None => Known::Value(true),
+            Some(range) => of(&cpu.stepping, within(range)),
+        };
+        let all = [
+            of(&cpu.vendor, |vendor| vendor == self.vendor),
+            of(&cpu.family, within(self.families)),
+            model,
+            stepping,
+        ];
+        let is_other = all.contains(&Known::Value(false));
+        let unknown = all.into_iter().find(Known::is_unknown);
+        match unknown {
+            Some(unknown) if !is_other => unknown,
+            _ => Known::Value(!is_other),
+        }
     }
 
     /// Steppings > models > families, then the narrower range.

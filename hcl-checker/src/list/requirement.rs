@@ -2,7 +2,7 @@
 
 use super::CpuMatch;
 use crate::date::Date;
-use crate::facts::{Context, Facts, IommuKind, Virtualization};
+use crate::facts::{Context, Facts, IommuKind, Virtualization, Vulnerability, Xen};
 use crate::known::Known;
 use crate::verdict::Subject;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,13 @@ pub enum Check {
     /// An IOMMU that remaps interrupts.
     Iommu,
     /// CPUs whose threads of one core can read from each other, so that they are to run one thread a core.
-    OneThreadACoreOn(Vec<CpuMatch>),
+    OneThreadACore {
+        /// These.
+        on: Vec<CpuMatch>,
+        /// What the kernel calls the weakness (`l1tf`): a CPU of which it says that it is not affected is none of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
 }
 
 /// Features of the CPU.
@@ -90,7 +96,7 @@ impl Check {
     /// What it is about.
     pub fn subject(&self) -> Subject {
         match self {
-            Self::Cpu(_) | Self::ThreadsAtMost(_) | Self::Iommu | Self::OneThreadACoreOn(_) => {
+            Self::Cpu(_) | Self::ThreadsAtMost(_) | Self::Iommu | Self::OneThreadACore { .. } => {
                 Subject::Cpu
             }
             Self::MemoryAtLeastMib(_) | Self::MemoryAtMostMib(_) => Subject::Memory,
@@ -118,7 +124,7 @@ impl Check {
                 source: facts.topology.sources.join(", "),
             },
             Self::Iommu => iommu(facts),
-            Self::OneThreadACoreOn(cpus) => one_thread_a_core(facts, cpus),
+            Self::OneThreadACore { on, by } => one_thread_a_core(facts, on, by.as_deref()),
         }
     }
 }
@@ -131,6 +137,12 @@ fn iommu(facts: &Facts) -> Outcome {
             observed: "a virtual machine, whose devices are its host's affair".to_owned(),
             source: acpi.source.clone(),
         };
+    }
+    if facts.context.value() == Some(&Context::Dom0)
+        && acpi.iommu != Known::Absent
+        && let Some(by_xen) = iommu_of_xen(facts)
+    {
+        return by_xen;
     }
     let observed = match &acpi.iommu {
         Known::Value(iommu) => {
@@ -157,24 +169,63 @@ fn iommu(facts: &Facts) -> Outcome {
     }
 }
 
-/// A CPU that is none of `cpus` is met, however many threads it runs; nothing is known of one that is not known itself.
-fn one_thread_a_core(facts: &Facts, cpus: &[CpuMatch]) -> Outcome {
+/// What Xen makes of the IOMMU, where it does not use it or does not tell: it leaves out those with errata, and all where its
+/// options or the CPU say so. None where it uses it: then the table says whether it remaps interrupts.
+fn iommu_of_xen(facts: &Facts) -> Option<Outcome> {
+    let caps = facts.xen.clone().and_then(|xen| xen.virt_caps);
+    let source = |xen: &Known<Xen>| {
+        xen.value()
+            .map(|xen| xen.source.clone())
+            .unwrap_or_default()
+    };
+    let (met, observed) = match caps {
+        Known::Value(caps) if caps.iter().any(|cap| cap == "hvm_directio") => return None,
+        Known::Value(_) => (
+            Known::Value(false),
+            "Xen uses none: it tells no hvm_directio".to_owned(),
+        ),
+        Known::Absent => (
+            Known::unknown("Xen told nothing"),
+            "unknown (Xen told nothing)".to_owned(),
+        ),
+        Known::Unknown(unknown) => {
+            let observed = format!("unknown ({})", unknown.reason);
+            (Known::Unknown(unknown), observed)
+        }
+    };
+    Some(Outcome {
+        met,
+        observed,
+        source: source(&facts.xen),
+    })
+}
+
+/// A CPU that is none of `cpus` is met, however many threads it runs, and so is one that the kernel says does not have the
+/// weakness; nothing is known of one that is not known itself.
+fn one_thread_a_core(facts: &Facts, cpus: &[CpuMatch], weakness: Option<&str>) -> Outcome {
     let (cpu, topology) = (&facts.cpu, &facts.topology);
     let outcome = |met, observed: String, sources: &[String]| Outcome {
         met,
         observed,
         source: sources.join(", "),
     };
-    if !cpus.iter().any(|listed| listed.matches(cpu)) {
-        let unread = (cpu.vendor.reason())
-            .or(cpu.family.reason())
-            .or(cpu.model.reason());
-        let met = unread.map_or(Known::Value(true), |reason| {
-            Known::unknown(reason.to_owned())
-        });
-        let observed = match unread {
-            None => "the CPU is none of those that need it".to_owned(),
-            Some(reason) => format!("unknown ({reason})"),
+    let told = cpu.vulnerabilities.value().into_iter().flatten();
+    let is_none = |found: &Vulnerability| Some(&*found.name) == weakness && found.is_none();
+    if told.into_iter().any(is_none) {
+        let observed = "the kernel says that the CPU is not affected".to_owned();
+        return outcome(Known::Value(true), observed, &cpu.sources);
+    }
+    let fits: Vec<Known<bool>> = cpus.iter().map(|listed| listed.fits(cpu)).collect();
+    if !fits.contains(&Known::Value(true)) {
+        let (met, observed) = match fits.into_iter().find(Known::is_unknown) {
+            None => (
+                Known::Value(true),
+                "the CPU is none of those that need it".to_owned(),
+            ),
+            Some(unknown) => {
+                let observed = unknown.to_string();
+                (unknown, observed)
+            }
         };
         return outcome(met, observed, &cpu.sources);
     }
@@ -200,12 +251,23 @@ fn memory(facts: &Facts, fits: impl Fn(u64) -> bool) -> Outcome {
     let mib = facts.memory.total_bytes.clone().map(|bytes| bytes >> 20);
     Outcome {
         observed: match &mib {
-            Known::Value(mib) => format!("{mib} MiB usable"),
+            Known::Value(mib) => format!("{mib} MiB {}", facts.memory.total_means()),
             other => other.to_string(),
         },
         met: mib.map(fits),
         source: facts.memory.source.clone(),
     }
+}
+
+/// Facts that were put together elsewhere may hold a flag beside a register that says it is locked.
+fn virtualization(facts: &Facts) -> Known<Virtualization> {
+    let cpu = &facts.cpu;
+    let locked = cpu.virtualization_locked == Known::Value(true)
+        && facts.context.value() != Some(&Context::Dom0);
+    cpu.virtualization.clone().map(|found| match found {
+        Virtualization::Vmx | Virtualization::Svm if locked => Virtualization::Locked,
+        found => found,
+    })
 }
 
 impl CpuFeature {
@@ -229,10 +291,10 @@ impl CpuFeature {
             Self::Smep => flag(&cpu.smep),
             Self::Smap => flag(&cpu.smap),
             Self::Virtualization => Outcome {
-                met: cpu.virtualization.clone().map(|found| {
+                met: virtualization(facts).map(|found| {
                     !matches!(found, Virtualization::Locked | Virtualization::Missing)
                 }),
-                observed: match &cpu.virtualization {
+                observed: match &virtualization(facts) {
                     Known::Value(Virtualization::Vmx) => "VT-x".to_owned(),
                     Known::Value(Virtualization::Svm) => "AMD-V".to_owned(),
                     Known::Value(Virtualization::Hvm) => "used by Xen".to_owned(),

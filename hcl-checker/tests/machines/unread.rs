@@ -3,7 +3,7 @@
 use super::samples::{nvme_uefi, qemu_virtio};
 use hcl_checker::Known;
 use hcl_checker::drivers::DriverIndex;
-use hcl_checker::facts::{Context, Facts, Iommu, IommuKind};
+use hcl_checker::facts::{Context, Depth, Facts, Iommu, IommuKind, Vulnerability, Xen};
 use hcl_checker::list::List;
 use hcl_checker::verdict::{Level, Severity, Verdict, judge, judge_for_disks};
 
@@ -143,6 +143,69 @@ fn an_iommu_is_looked_for() {
     assert_eq!(found(&check(&qemu_virtio().facts()), rule), fine);
 }
 
+/// Xen switches the IOMMU of some chipsets off, and all by its options.
+#[test]
+fn in_dom0_the_iommu_is_the_one_that_xen_uses() {
+    let rule = "xen-iommu";
+    let mut facts = nvme_uefi().facts();
+    facts.context = Known::Value(Context::Dom0);
+    let caps = |text: &str| {
+        Known::Value(Xen {
+            virt_caps: Known::Value(text.split(' ').map(str::to_owned).collect()),
+            ..Xen::default()
+        })
+    };
+    let fine = Some((None, Severity::Fine));
+    let missing = Some((Some(Level::CertifiedWithDeviation), Severity::Warns));
+    let not_known = Some((Some(Level::Unknown), Severity::Warns));
+    for (xen, expected) in [
+        (caps("pv hvm hap hvm_directio"), fine),
+        (caps("pv hvm hap pv_directio"), missing),
+        (Known::Value(Xen::default()), not_known),
+        (unknown(), not_known),
+    ] {
+        facts.xen = xen.clone();
+        assert_eq!(found(&check(&facts), rule), expected, "{xen:?}");
+    }
+    facts.xen = caps("pv hvm hap hvm_directio");
+    facts.acpi.iommu = Known::Absent;
+    assert_eq!(found(&check(&facts), rule), missing);
+}
+
+/// Old kernels show the flag of VT-x or AMD-V although firmware locked it off.
+#[test]
+fn a_register_that_says_locked_goes_before_the_flag() {
+    let rule = "xen-cpu-virtualization";
+    let fine = Some((None, Severity::Fine));
+    let blocks = Some((Some(Level::Unsupported), Severity::Blocks));
+    // Bit 0 of the register locks it, bit 2 lets VT-x be used.
+    for (register, expected) in [("5", fine), ("4", fine), ("1", blocks)] {
+        let tree = nvme_uefi();
+        tree.file("run/hcl-checker/msr/3a", register);
+        let facts = Facts::read_with(&tree.root(), Depth::Deep);
+        assert_eq!(found(&check(&facts), rule), expected, "{register}");
+    }
+    let mut facts = nvme_uefi().facts();
+    for (locked, context, expected) in [
+        (Known::Value(true), Context::Bare, blocks),
+        (Known::Value(false), Context::Bare, fine),
+        (unknown(), Context::Bare, fine),
+        // There Xen has switched it on.
+        (Known::Value(true), Context::Dom0, fine),
+    ] {
+        facts.cpu.virtualization_locked = locked.clone();
+        facts.context = Known::Value(context);
+        assert_eq!(found(&check(&facts), rule), expected, "{locked:?}");
+    }
+}
+
+fn vulnerability(name: &str, state: &str) -> Vulnerability {
+    Vulnerability {
+        name: name.to_owned(),
+        state: Known::Value(state.to_owned()),
+    }
+}
+
 #[test]
 fn threads_of_one_core_that_read_from_each_other_are_told() {
     let l1tf = "xen-smt-l1tf";
@@ -171,6 +234,29 @@ fn threads_of_one_core_that_read_from_each_other_are_told() {
     facts.topology.threads = unknown();
     let not_known = Some((Some(Level::Unknown), Severity::Warns));
     assert_eq!(found(&check(&facts), l1tf), not_known);
+    facts.topology.threads = Known::Value(32);
+    // Of Skylake-SP and Cascade Lake the stepping decides, of Haswell and Ice Lake it does not.
+    facts.cpu.stepping = unknown();
+    for (model, expected) in [(0x55, not_known), (0x3f, told), (0x6a, fine)] {
+        facts.cpu.model = Known::Value(model);
+        assert_eq!(found(&check(&facts), l1tf), expected, "{model:x}");
+    }
+    // Kaby Lake, and Coffee Lake of the same model, of which the kernel knows which steppings are mended.
+    facts.cpu.model = Known::Value(0x9e);
+    facts.cpu.vulnerabilities = unknown();
+    assert_eq!(found(&check(&facts), l1tf), told);
+    for (state, expected) in [
+        ("Mitigation: PTE Inversion; VMX: SMT vulnerable", told),
+        ("Not affected", fine),
+    ] {
+        facts.cpu.vulnerabilities = Known::Value(vec![
+            vulnerability("mds", "Not affected"),
+            vulnerability("l1tf", state),
+        ]);
+        assert_eq!(found(&check(&facts), l1tf), expected, "{state}");
+    }
+    facts.cpu.vulnerabilities = Known::Value(vec![vulnerability("mds", "Not affected")]);
+    assert_eq!(found(&check(&facts), l1tf), told);
     // EPYC 7001, and EPYC 7002, which is no Zen 1.
     facts.cpu.vendor = Known::Value("AuthenticAMD".to_owned());
     facts.cpu.family = Known::Value(0x17);
