@@ -22,6 +22,8 @@ pub struct Dimm {
     pub bank: Known<String>,
     /// Bytes; `Absent` for an empty slot.
     pub size_bytes: Known<u64>,
+    /// Bytes of it that forget without power: of persistent memory those that are used as main memory. Since SMBIOS 3.2.
+    pub volatile_bytes: Known<u64>,
     /// `DDR4`, `DDR5`, ...
     pub kind: Known<String>,
     /// Highest speed of the module, in megatransfers per second.
@@ -34,6 +36,24 @@ pub struct Dimm {
     pub part_number: Known<String>,
     /// Its serial number.
     pub serial: Known<String>,
+}
+
+/// What [`Dimm::kind`] says of persistent memory (type 1Fh, `Logical non-volatile device`).
+pub(super) const NON_VOLATILE: &str = "non-volatile";
+
+impl Dimm {
+    /// Bytes that are main memory: not the flash that holds the firmware, and of persistent memory what is used as such.
+    /// `Absent` for an empty slot.
+    pub fn main_memory_bytes(&self) -> Known<u64> {
+        match self.kind.value().map(String::as_str) {
+            Some("ROM" | "Flash" | "EEPROM") => Known::Value(0),
+            Some(NON_VOLATILE) => match &self.volatile_bytes {
+                Known::Absent => Known::Value(0),
+                known => known.clone(),
+            },
+            _ => self.size_bytes.clone(),
+        }
+    }
 }
 
 /// How memory finds and mends errors.
@@ -82,6 +102,11 @@ fn dimm(device: &Structure<'_>) -> Dimm {
         manufacturer: of_module(0x17),
         serial: of_module(0x18),
         part_number: of_module(0x1a),
+        volatile_bytes: if empty {
+            Known::Absent
+        } else {
+            volatile(device)
+        },
         size_bytes,
     }
 }
@@ -101,6 +126,23 @@ fn size(device: &Structure<'_>) -> Known<u64> {
         },
         Some(size) if size & 0x8000 != 0 => Known::Value(u64::from(size & 0x7fff) << 10),
         Some(size) => Known::Value(u64::from(size) << 20),
+    }
+}
+
+/// 0 is none, all ones is not known.
+fn volatile(device: &Structure<'_>) -> Known<u64> {
+    const OFFSET: usize = 0x3c;
+    match device
+        .double_word(OFFSET)
+        .zip(device.double_word(OFFSET + 4))
+    {
+        None => device.too_short(OFFSET),
+        Some((0, 0)) => Known::Absent,
+        Some((u32::MAX, u32::MAX)) => Known::unknown(format!(
+            "{}: the firmware does not know how much of it is volatile",
+            device.source()
+        )),
+        Some((low, high)) => Known::Value(u64::from(high) << 32 | u64::from(low)),
     }
 }
 
@@ -144,7 +186,7 @@ fn kind(device: &Structure<'_>) -> Known<String> {
         Some(0x1c) => "LPDDR2",
         Some(0x1d) => "LPDDR3",
         Some(0x1e) => "LPDDR4",
-        Some(0x1f) => "non-volatile",
+        Some(0x1f) => NON_VOLATILE,
         Some(0x20) => "HBM",
         Some(0x21) => "HBM2",
         Some(0x22) => "DDR5",
@@ -266,6 +308,29 @@ mod tests {
             (&found[1].manufacturer, &found[1].kind),
             (&Known::Absent, &Known::Absent)
         );
+    }
+
+    #[test]
+    fn of_persistent_memory_the_volatile_part_counts() {
+        let module = |kind: u8, volatile: u64| {
+            let table = structure(
+                DEVICE,
+                0x54,
+                &[
+                    (0x0c, &16384_u16.to_le_bytes()),
+                    (0x12, &[kind]),
+                    (0x3c, &volatile.to_le_bytes()),
+                ],
+                &[],
+            );
+            dimms(table).remove(0).main_memory_bytes()
+        };
+        assert_eq!(module(0x1f, 0), Known::Value(0));
+        assert_eq!(module(0x1f, 12 << 30), Known::Value(12 << 30));
+        assert!(module(0x1f, u64::MAX).is_unknown());
+        // Firmware leaves the field empty for plain modules.
+        assert_eq!(module(0x1a, 0), Known::Value(16 << 30));
+        assert_eq!(module(0x09, 0), Known::Value(0), "flash");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Source: dmidecode, `dmidecode.c` (`dmi_table_decode`, `dmi_decode`): a line `Handle 0x0004, DMI type 4, 48 bytes`, a
 //! title, then indented `Key: value` lines; deeper lines continue a list.
 
+use super::dimm::NON_VOLATILE;
 use super::dumps::{Dump, DumpError, value};
 use super::{Bmc, CountMethod, Dimm, ErrorCorrection, Facts, Slot, SocketCount};
 use crate::known::Known;
@@ -44,12 +45,21 @@ pub(super) fn read(dump: &Dump<'_>, facts: &mut Facts) -> Result<(), DumpError> 
 
 fn structures<'a>(dump: &Dump<'a>) -> Result<Vec<Structure<'a>>, DumpError> {
     let mut all: Vec<Structure<'a>> = Vec::new();
+    let mut begun = false;
     for (number, line) in dump
         .text
         .lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line))
     {
+        // It prints this once, before all; sockets and memory of two machines would be added up.
+        if line.starts_with("# dmidecode ") && std::mem::replace(&mut begun, true) {
+            return Err(dump.error(
+                number,
+                "a second `# dmidecode`: these are dumps of several machines",
+                HOW,
+            ));
+        }
         if let Some(rest) = line.strip_prefix("Handle ") {
             let kind = rest
                 .split_once("DMI type ")
@@ -244,7 +254,19 @@ impl<'a> Reader<'a> {
             source: self.source(device),
             slot: self.text(device, "Locator"),
             bank: self.text(device, "Bank Locator"),
-            kind: of_module("Type"),
+            kind: of_module("Type").map(|kind| match &*kind {
+                "Logical non-volatile device" => NON_VOLATILE.to_owned(),
+                _ => kind,
+            }),
+            volatile_bytes: match (empty, device.get("Volatile Size")) {
+                (true, _) | (_, Some("None")) => Known::Absent,
+                (_, text) => match text.and_then(bytes) {
+                    Some(size) => Known::Value(size),
+                    None => {
+                        Known::unknown(format!("{}: tells no `Volatile Size`", self.source(device)))
+                    }
+                },
+            },
             speed_mts: speed(["Speed", "Speed"]),
             configured_speed_mts: speed(["Configured Memory Speed", "Configured Clock Speed"]),
             manufacturer: of_module("Manufacturer"),
@@ -391,6 +413,43 @@ IPMI Device Information
         }
         .facts()
         .expect("facts")
+    }
+
+    /// A machine of 2009 has its firmware in the table, and one of 2019 persistent memory.
+    #[test]
+    fn flash_and_persistent_memory_are_no_main_memory() {
+        let module =
+            |lines: &str| format!("\nHandle 0x1102, DMI type 17, 84 bytes\nMemory Device\n{lines}");
+        let installed = |more: &str| facts(&(SERVER.to_owned() + more)).memory.total_bytes;
+        let ram = Known::Value(32 << 30);
+        assert_eq!(installed(""), ram);
+        let flash = module("\tSize: 2 MB\n\tLocator: SYSTEM ROM\n\tType: Flash\n");
+        assert_eq!(installed(&flash), ram);
+        let optane = |volatile: &str| {
+            module(&format!(
+                "\tSize: 512 GB\n\tType: Logical non-volatile device\n\tVolatile Size: {volatile}\n"
+            ))
+        };
+        assert_eq!(installed(&optane("None")), ram);
+        assert_eq!(installed(&optane("502 GB")), Known::Value(534 << 30));
+        assert!(installed(&optane("Unknown")).is_unknown());
+        let only_flash = SERVER.replace("Size: 32 GB", "Size: No Module Installed") + &flash;
+        assert!(facts(&only_flash).memory.total_bytes.is_unknown());
+    }
+
+    #[test]
+    fn dumps_of_two_machines_are_refused() {
+        let both = SERVER.repeat(2);
+        let dmidecode = Some(Dump {
+            name: "dmi.txt",
+            text: &both,
+        });
+        let dumps = Dumps {
+            dmidecode,
+            ..Dumps::default()
+        };
+        let error = dumps.facts().expect_err("two").to_string();
+        assert!(error.contains("several machines"), "{error}");
     }
 
     #[test]

@@ -29,12 +29,20 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Bytes of all modules: what is installed, as far as the firmware tells every size.
+    /// What the total is: firmware that tells the modules alone does not know what the kernel keeps back.
+    pub fn total_means(&self) -> &'static str {
+        match !self.source.is_empty() && self.source == self.dimms_source {
+            true => "installed",
+            false => "usable",
+        }
+    }
+
+    /// Bytes of all modules that are main memory: what is installed, as far as the firmware tells every size.
     pub fn installed_bytes(&self) -> Known<u64> {
         self.dimms.clone().and_then(|dimms| {
             let mut total = 0_u64;
             for dimm in dimms {
-                match dimm.size_bytes {
+                match dimm.main_memory_bytes() {
                     Known::Value(bytes) => total = total.saturating_add(bytes),
                     Known::Absent => {}
                     Known::Unknown(unknown) => return Known::Unknown(unknown),

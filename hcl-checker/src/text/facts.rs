@@ -134,11 +134,16 @@ pub(super) fn facts(facts: &Facts, style: Style) -> String {
     line("iommu", iommu(&facts.acpi));
     line("bmc", bmc(&facts.bmc));
     let memory = &facts.memory;
-    line("memory", format!("{} usable", binary(&memory.total_bytes)));
     line(
-        "",
-        format!("{} installed", binary(&memory.installed_bytes())),
+        "memory",
+        format!("{} {}", binary(&memory.total_bytes), memory.total_means()),
     );
+    if memory.total_means() != "installed" {
+        line(
+            "",
+            format!("{} installed", binary(&memory.installed_bytes())),
+        );
+    }
     let filled = memory.dimms.clone().map(|dimms| {
         let filled = |dimm: &Dimm| dimm.size_bytes != Known::Absent;
         dimms.into_iter().filter(filled).collect()
