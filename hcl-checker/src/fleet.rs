@@ -32,8 +32,8 @@ pub struct Fleet<'a> {
 impl Fleet<'_> {
     /// Judges each line of `input`: one line comes out for each. A line that is no facts, also an empty one, gives a line
     /// with an error, and the stream goes on. What was judged goes out before more is waited for. Returns the exit code: that
-    /// of the worst machine, 4 where a line could not be read. Empty lines behind the last machine change no exit code,
-    /// because files end so.
+    /// of the worst machine, 4 where a line could not be read or none was a machine. Empty lines behind the last machine
+    /// change no exit code, because files end so.
     ///
     /// # Errors
     /// Input or output fail.
@@ -83,13 +83,27 @@ impl Fleet<'_> {
                 }
                 Err(error) => {
                     worst.unreadable();
-                    output.write_all(&line::error(line, error.to_string()))?;
+                    output.write_all(&line::error(line, shortened(error.to_string())))?;
                 }
             }
         }
         output.flush()?;
         Ok(worst.exit_code())
     }
+}
+
+/// Longest text of an error, in characters.
+const ERROR: usize = 400;
+
+/// Errors quote what they found, which may be all of the line: begin and end of it tell what and where.
+fn shortened(error: String) -> String {
+    let count = error.chars().count();
+    if count <= ERROR {
+        return error;
+    }
+    let begin = error.chars().take(ERROR / 2);
+    let end = error.chars().skip(count - ERROR / 2);
+    begin.chain(" ... ".chars()).chain(end).collect()
 }
 
 /// Reads up to the end of a line, and at most one byte more than [`LONGEST`]. Returns the number of bytes, 0 at the end.
@@ -152,8 +166,9 @@ impl Worst {
     fn exit_code(&self) -> u8 {
         match self.level {
             Some(Level::Unsupported | Level::UnlistedWithoutDriver) => 3,
-            Some(Level::Unknown) => 4,
-            _ => u8::from(self.warned),
+            // Whoever made an empty stream did not say that all is well.
+            Some(Level::Unknown) | None => 4,
+            Some(_) => u8::from(self.warned),
         }
     }
 }
@@ -208,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn empty_lines_at_the_end_are_no_machines() {
+    fn empty_lines_at_the_end_are_no_machines_and_no_machine_is_no_verdict() {
         let outcome = |input: &str| {
             let (code, lines) = run(input);
             (code, lines.len())
         };
-        assert_eq!(outcome("\n \n\r\n"), (0, 3));
+        assert_eq!(outcome("\n \n\r\n"), (4, 3));
         assert_eq!(outcome("\n\nnonsense\n"), (4, 3));
     }
 
@@ -256,6 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn an_error_does_not_quote_all_of_a_line() {
+        let long = "x".repeat(100_000);
+        let (_, lines) = run(&format!("{{\"schema\":\"{long}\"}}\n"));
+        let error = lines[0]["error"].as_str().expect("text");
+        assert!(error.len() < 500, "{}", error.len());
+        assert!(
+            error.contains("invalid type") && error.contains("column"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn each_verdict_names_the_list() {
         let (_, lines) = run("{\"schema\":1}\n{\"schema\":1}\n");
         let bundle = List::built_in().expect("list").to_bundle();
@@ -272,7 +299,7 @@ mod tests {
 
     #[test]
     fn nothing_in_is_nothing_out() {
-        assert_eq!(run(""), (0, Vec::new()));
+        assert_eq!(run(""), (4, Vec::new()));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::{json, print, read_drivers, root, style};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use hcl_checker::date::Date;
 use hcl_checker::drivers::DriverIndex;
 use hcl_checker::facts::{DUMP_LIMIT, Dump, Dumps};
 use hcl_checker::fleet::Fleet;
-use hcl_checker::list::List;
+use hcl_checker::list::{List, lint};
 use hcl_checker::verdict::{Judged, JudgedBy};
 use hcl_checker::{Facts, text, verdict};
 use std::io::{self, Read};
@@ -44,18 +45,21 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     /// Judge for an install to this disk, by kernel name (`vda`); may be given several times.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "jsonl")]
     disk: Vec<String>,
     /// Write JSON.
     #[arg(long)]
     json: bool,
     /// Show what is as it should be, too.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "jsonl")]
     all: bool,
 }
 
 pub fn run(args: &CheckArgs) -> Result<u8> {
     let (list, other_list) = list(args.list.as_deref())?;
+    if let Some(name) = &other_list {
+        warn_of_problems(name, &list);
+    }
     let drivers = drivers(args)?;
     let by = || JudgedBy::of(&list, other_list.is_none());
     if args.jsonl {
@@ -91,7 +95,7 @@ pub fn run(args: &CheckArgs) -> Result<u8> {
 }
 
 /// The list to judge by, and its name where it says something else than that of the release.
-fn list(file: Option<&Path>) -> Result<(List, Option<String>)> {
+pub(super) fn list(file: Option<&Path>) -> Result<(List, Option<String>)> {
     let built_in = List::built_in()?;
     let Some(file) = file else {
         return Ok((built_in, None));
@@ -101,6 +105,17 @@ fn list(file: Option<&Path>) -> Result<(List, Option<String>)> {
     let list = List::from_bundle(&bundle).with_context(|| name.clone())?;
     let other = (list != built_in).then_some(name);
     Ok((list, other))
+}
+
+/// A verdict is the same on any day, so what expired is not left out of it; but it is told.
+fn warn_of_problems(name: &str, list: &List) {
+    let problems = lint(list, Date::today());
+    if let Some(first) = problems.first() {
+        eprintln!(
+            "{name} has {} problems, the first: {first}; `hcl-checker lint --list {name}` tells all",
+            problems.len()
+        );
+    }
 }
 
 fn from_dumps(args: &CheckArgs) -> Result<Facts> {
@@ -134,7 +149,7 @@ fn read_facts(file: &Path) -> Result<Facts> {
 }
 
 /// A file, or standard input for `-`.
-fn read_limited(file: &Path, limit: u64, too_long: &str) -> Result<Vec<u8>> {
+pub(super) fn read_limited(file: &Path, limit: u64, too_long: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
         io::stdin().take(limit + 1).read_to_end(&mut bytes)

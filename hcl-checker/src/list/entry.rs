@@ -183,6 +183,14 @@ impl Entry {
         matches!(&self.matches, Match::Pci(pci) if pci.matches(ids, revision))
     }
 
+    /// What it counts as. Without any evidence nothing is more than compatible, whoever wrote the list; `lint` refuses it.
+    pub fn judged_level(&self) -> ListedLevel {
+        match self.level {
+            ListedLevel::Certified if self.evidence.is_empty() => ListedLevel::Compatible,
+            level => level,
+        }
+    }
+
     /// It says that something does not work, or warns of it.
     pub fn speaks_against(&self) -> bool {
         self.is_deny() || self.caution.is_some()

@@ -223,7 +223,7 @@ fn requirement(facts: &Facts, rule: &Requirement) -> Finding {
 
 /// What an entry of the list says.
 pub(super) fn listed(entry: &Entry, subject: Subject, name: String) -> Finding {
-    let finding = Finding::new(&entry.id, subject, entry.level.into(), true).name(name);
+    let finding = Finding::new(&entry.id, subject, entry.judged_level().into(), true).name(name);
     let finding = match &entry.caution {
         Some(caution) => finding.advice(caution).warning(),
         None => finding,

@@ -107,6 +107,55 @@ fn exit_codes() {
 }
 
 #[test]
+fn lint_looks_at_files_and_at_other_lists() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let path = |name: &str| format!("{}/{name}", folder.path().display());
+    let entry = |evidence: &str| {
+        format!(
+            "[[entry]]\nid = \"for-a-test\"\nclass = \"nic\"\nlevel = \"certified\"\ndate = \"2026-01-01\"\n\
+             match.pci = {{ vendor = 0x1234, devices = [0x5678] }}\nevidence = [{evidence}]\n"
+        )
+    };
+    let lint = |args: &[&str]| {
+        let output = run(&[&["lint"], args].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let file = path("entry.toml");
+    std::fs::write(&file, entry("")).expect("write");
+    let (code, said) = lint(&[&file]);
+    assert!(code == Some(1) && said.contains("for-a-test: "), "{said}");
+    std::fs::write(&file, "[[entry]]\nid = 7\n").expect("write");
+    let (code, said) = lint(&[&file]);
+    assert!(code == Some(2) && said.contains("entry.toml"), "{said}");
+
+    // A list of somebody else: it is looked at, and `check` tells that there is something to see.
+    let mut list = hcl_checker::list::List::built_in().expect("list");
+    list.extend(hcl_checker::list::List::parse("a", &entry("")).expect("entry"));
+    let bundle = path("other.json");
+    std::fs::write(&bundle, list.to_bundle()).expect("write");
+    let (code, said) = lint(&["--list", &bundle]);
+    assert!(code == Some(1) && said.contains("for-a-test: "), "{said}");
+    let tree = nvme_uefi();
+    tree.pci("0000:03:00.0", [0x1234, 0x5678, 1, 1], 0x02_0000, None);
+    let root = tree.path().to_str().expect("UTF-8");
+    let output = run(&["check", "--json", "--root", root, "--list", &bundle]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("lint --list"), "{said}");
+    let verdict: hcl_checker::verdict::Verdict =
+        serde_json::from_slice(&output.stdout).expect("verdict");
+    let finding = verdict
+        .findings
+        .iter()
+        .find(|finding| finding.rule == "for-a-test");
+    assert_eq!(
+        finding.and_then(|finding| finding.level),
+        Some(hcl_checker::verdict::Level::Compatible),
+        "without evidence it is not certified"
+    );
+}
+
+#[test]
 fn runs_on_the_machine_itself() {
     let output = run(&["facts", "--json"]);
     assert_eq!(output.status.code(), Some(0));

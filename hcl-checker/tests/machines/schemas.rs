@@ -81,6 +81,21 @@ fn empty_lines_count_unless_they_end_the_stream() {
     assert_eq!(code(format!("{good}\n")), Some(0));
     assert_eq!(code(format!("{good}\n\n\n")), Some(0));
     assert_eq!(code(format!("{good}\n\n{good}\n")), Some(4));
+    assert_eq!(code(String::new()), Some(4), "nothing was judged");
+}
+
+#[test]
+fn a_stream_refuses_what_is_asked_of_one_machine() {
+    let good = line(&qemu_virtio());
+    for option in [&["--disk", "vda"][..], &["--all"]] {
+        let output = run(&[&["check", "--jsonl"], option].concat(), &good);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(
+            told.contains("--jsonl") && output.stdout.is_empty(),
+            "{told}"
+        );
+    }
 }
 
 #[test]
