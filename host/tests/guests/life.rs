@@ -164,9 +164,16 @@ fn a_host_goes_down_when_it_is_empty_and_disabled() {
     );
     assert_eq!(error(&system, "host-reboot"), "HOST_HAS_RESIDENT_VMS");
     assert_eq!(error(&system, "vm-start vm=web"), "HOST_DISABLED");
+    // Not ended either: it would stay so.
+    let reset = "vm-reboot vm=web force=true";
+    assert_eq!(error(&system, reset), "HOST_DISABLED");
     assert_eq!(changes(&system), [""; 0]);
     run(&system, "host-shutdown --force").unwrap();
     assert_eq!(changes(&system), ["systemctl poweroff"]);
+    let by_itself = running();
+    run(&by_itself, "host-disable").unwrap();
+    run(&by_itself, "vm-reboot vm=web").unwrap();
+    assert_eq!(changes(&by_itself), [format!("virsh reboot {VM}")]);
     let empty = self::system();
     run(&empty, "host-disable").unwrap();
     assert_eq!(
