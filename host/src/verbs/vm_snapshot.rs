@@ -347,12 +347,18 @@ fn freed(snapshot: &Domain, lost: &Path) -> String {
     )
 }
 
+/// Has LVM come to the end of what going back to a snapshot began. Without the snapshot the disks are written to, and nobody would know
+/// that some of them are still to be set back.
+pub(super) fn finish_merging(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError> {
+    match snapshot.own(snapshots::REVERTING) {
+        Some(_) => revert::finish(asked.around.system, &pairs(snapshot)),
+        None => Ok(()),
+    }
+}
+
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let Removed { snapshot, lost } = to_remove(asked, record)?;
-    if snapshot.own(snapshots::REVERTING).is_some() {
-        // Afterwards its disks are written to, and nobody would know that LVM still sets some of them back.
-        revert::finish(asked.around.system, &pairs(&snapshot))?;
-    }
+    finish_merging(asked, &snapshot)?;
     remove(asked, &snapshot)?;
     Ok(match lost {
         Some(lost) => Outcome::Said(freed(&snapshot, &lost)),

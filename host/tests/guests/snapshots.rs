@@ -213,6 +213,29 @@ fn a_guest_is_not_freed_while_lvm_still_sets_a_disk_of_it_back() {
 }
 
 #[test]
+fn a_guest_does_not_go_while_lvm_still_sets_back_a_disk_that_stays() {
+    let (system, _) = cut_off();
+    let origin = format!("vdi-{DISK}");
+    let put_off = format!(
+        r#"{{"report":[{{"lv":[{{"lv_name":"{origin}","lv_device_open":"open","lv_attr":"Owi-aos---"}}]}}]}}"#
+    );
+    let system = system.prints(ASKS, &put_off);
+    let line = "vm-uninstall vm=web force=true";
+    let before = changes(&system).len();
+    let error = run(&system, line).unwrap_err();
+    assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+    assert!(error.to_string().contains(&origin), "{error}");
+    let refresh = format!("lvchange --quiet --refresh /dev/bedplate/{origin}");
+    assert_eq!(changes(&system)[before..], [refresh], "nothing is lost");
+    // Whoever had it open is done, and so is LVM. The disk was not made for the guest.
+    let system = system.prints(ASKS, &volumes(&[&origin]));
+    let said = run(&system, line).unwrap();
+    assert!(said.contains("stays") && said.contains(DISK), "{said}");
+    let undefined = format!("virsh undefine {VM} --managed-save");
+    assert!(changes(&system).contains(&undefined));
+}
+
+#[test]
 fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
     let second = "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-";
     let ways: [&dyn Fn(RecordingSystem) -> RecordingSystem; 3] = [
