@@ -2,6 +2,7 @@
 
 use crate::bench::*;
 use steps::RecordingSystem;
+use steps::system::Call;
 
 /// How it is asked which volumes there are, and what is done with them.
 const ASKS: &str = "lvs --reportformat json --all";
@@ -288,4 +289,39 @@ fn a_guest_keeps_the_password_of_its_screen() {
     let line = format!("snapshot-revert uuid={snapshot} force=true");
     run(&system, &line).unwrap();
     assert!(defined(&system).print().contains("hunter2"));
+}
+
+#[test]
+fn the_power_goes_when_a_guest_is_back_and_it_starts_with_the_host_all_the_same() {
+    let (system, snapshot) = with_snapshot();
+    let again = format!("{V} autostart {VM}");
+    let system = system.fails(&again, 1, "the power went");
+    run(
+        &system,
+        &format!("snapshot-revert uuid={snapshot} force=true"),
+    )
+    .unwrap_err();
+    // What is owed is on the disk before the snapshot forgets it.
+    let folder = "/var/lib/bedplate/xe";
+    let (owed, kept) = (
+        format!("{folder}/autostart/{VM}"),
+        format!("{folder}/snapshots/{snapshot}.xml"),
+    );
+    let calls = system.calls();
+    let last_write = |wanted: &str| {
+        let is_it =
+            |call: &Call| matches!(call, Call::Write(path, ..) if path.as_os_str() == wanted);
+        calls.iter().rposition(is_it)
+    };
+    assert!(last_write(&owed).is_some() && last_write(&owed) < last_write(&kept));
+    let system = system.prints(&again, "");
+    let before = changes(&system).len();
+    run(&system, "vm-start vm=web").unwrap();
+    let set = format!("virsh autostart {VM}");
+    assert_eq!(
+        changes(&system)[before..],
+        [set, format!("virsh start {VM}")]
+    );
+    run(&system, "vm-list").unwrap();
+    assert_eq!(changes(&system).len(), before + 2, "it is done once");
 }
