@@ -1,5 +1,6 @@
 //! Guests: what their definitions say, how new ones are described, and libvirt, which runs them.
 
+pub mod autostart;
 pub mod devices;
 pub mod domain;
 mod foreign;

@@ -34,6 +34,7 @@ pub mod manual;
 pub mod mirror;
 pub mod network_files;
 pub mod param_commands;
+pub mod process;
 pub mod program;
 pub mod query;
 pub mod record;

@@ -16,7 +16,7 @@ pub use record::{BOOT_LOADERS, LoaderRecord, State, Written, loader_map};
 
 use crate::health::Check;
 use crate::hotfix::{Site, lock};
-use crate::local::short_text;
+use crate::local::{BOOT_ID, short_text};
 use crate::mirror;
 use disk::Disk;
 use plan::{Found, Next, Place, Seen, Situation, Way, Which, plan};
@@ -29,8 +29,6 @@ use std::path::Path;
 
 /// The check of health that tells of it.
 const NAME: &str = "boot-loaders";
-/// A number that the kernel makes at each start. Source: Linux `Documentation/admin-guide/sysctl/kernel.rst`.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The loaders for UEFI and their configuration, from the root of an ESP.
 const FILES: [&str; 3] = [EFI_VENDOR, EFI_FALLBACK, GRUB_CFG];

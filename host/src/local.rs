@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// The bridge that management and guests use.
 pub const MANAGEMENT_BRIDGE: &str = "xenbr0";
 
+/// A number that the kernel makes at each start. Source: Linux `Documentation/admin-guide/sysctl/kernel.rst`.
+pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// A short file as text without the line end; none where it cannot be read.
 pub fn short_text(system: &dyn System, path: impl AsRef<Path>) -> Option<String> {
     let bytes = system.read_file(path.as_ref()).ok()?;

@@ -122,6 +122,10 @@ pub fn bond(name: &str, macs: &[String], mode: &str, bridge: &str) -> Vec<File> 
     files
 }
 
+/// Metric of default routes that are not the management network's, as the installer writes it: they are the last choice. With the same
+/// metric, which bridge replies left by was chance.
+pub const LAST_METRIC: u32 = 4096;
+
 /// An address that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
@@ -129,17 +133,23 @@ pub struct Fixed {
     pub address: String,
     /// The router.
     pub gateway: Option<String>,
+    /// The address does not tell that the router is on the link, so the route to it has to say so.
+    pub elsewhere: bool,
     /// Name servers.
     pub dns: Vec<String>,
 }
 
 /// The configuration of an interface with the host's IPv4 address changed: by DHCP, or a fixed one. Everything else stays:
-/// IPv6, MTU, time servers, what an administrator wrote. Name servers are changed where the new address comes with some. Where the
-/// default route had a metric, the new one has it, too.
-pub fn readdress(text: &str, fixed: Option<&Fixed>) -> String {
+/// IPv6, MTU, time servers, what an administrator wrote. Name servers are changed where the new address comes with some. Where there was
+/// a default route, the new one has its metric, or none as well; the first one has `first_metric`.
+pub fn readdress(text: &str, fixed: Option<&Fixed>, first_metric: Option<u32>) -> String {
     let mut out = String::new();
+    let first_metric = first_metric.filter(|_| !has_default_route(text));
     let (text, route_metric) = without_routes(text);
-    let metric = route_metric.or_else(|| value_in(&text, "[DHCPv4]", "RouteMetric"));
+    let metric = route_metric
+        .or_else(|| value_in(&text, "[DHCPv4]", "RouteMetric"))
+        .or_else(|| first_metric.map(|metric| metric.to_string()));
+    let own_section = metric.is_some() || fixed.is_some_and(|fixed| fixed.elsewhere);
     let (mut section, mut has_network, mut has_dhcp4) = (String::new(), false, false);
     let keeps_dhcp6 = text
         .lines()
@@ -158,11 +168,11 @@ pub fn readdress(text: &str, fixed: Option<&Fixed>) -> String {
         out.push('\n');
         if line.trim() == "[Network]" && !has_network {
             has_network = true;
-            out += &network_lines(fixed, keeps_dhcp6, metric.is_some());
+            out += &network_lines(fixed, keeps_dhcp6, own_section);
         }
     }
     if !has_network {
-        let lines = network_lines(fixed, keeps_dhcp6, metric.is_some());
+        let lines = network_lines(fixed, keeps_dhcp6, own_section);
         out += &format!("\n[Network]\n{lines}");
     }
     if fixed.is_none() && !has_dhcp4 {
@@ -172,14 +182,38 @@ pub fn readdress(text: &str, fixed: Option<&Fixed>) -> String {
             out += &format!("RouteMetric={metric}\n");
         }
     }
-    if let (Some(gateway), Some(metric)) = (fixed.and_then(|one| one.gateway.as_ref()), &metric) {
-        out += &format!("\n[Route]\nGateway={gateway}\nMetric={metric}\n");
+    if let Some(fixed) = fixed.filter(|_| own_section)
+        && let Some(gateway) = &fixed.gateway
+    {
+        out += &format!("\n[Route]\nGateway={gateway}\n");
+        if fixed.elsewhere {
+            out += "GatewayOnLink=yes\n";
+        }
+        if let Some(metric) = &metric {
+            out += &format!("Metric={metric}\n");
+        }
     }
     out
 }
 
-/// Without the sections that are about an IPv4 router, and the metric that one had.
-fn without_routes(text: &str) -> (String, Option<String>) {
+/// Whether the interface has an IPv4 router, or may get one by DHCP.
+fn has_default_route(text: &str) -> bool {
+    let is_router = |line: &str| match line.split_once('=') {
+        Some((key, value)) => match (key.trim(), value.trim()) {
+            ("Gateway", value) => is_v4(value),
+            ("DHCP", value) => matches!(value, "yes" | "true" | "ipv4"),
+            _ => false,
+        },
+        None => false,
+    };
+    sections(text).iter().any(|section| {
+        let is_network = section.starts_with("[Network]");
+        is_default_v4(section) || (is_network && section.lines().any(is_router))
+    })
+}
+
+/// The parts of a text that begin with the name of a section; what is before the first is a part, too.
+fn sections(text: &str) -> Vec<String> {
     let mut sections = vec![String::new()];
     for line in text.lines() {
         if line.starts_with('[') {
@@ -190,13 +224,21 @@ fn without_routes(text: &str) -> (String, Option<String>) {
             last.push('\n');
         }
     }
+    sections
+}
+
+/// Whether a section is about the IPv4 router of the default route.
+fn is_default_v4(section: &str) -> bool {
+    let gateway = value_in(section, "[Route]", "Gateway");
+    // A route to somewhere is not the default one.
+    let somewhere = value_in(section, "[Route]", "Destination").is_some();
+    gateway.is_some_and(|gateway| is_v4(&gateway)) && !somewhere
+}
+
+/// Without the sections that are about an IPv4 router, and the metric that one had.
+fn without_routes(text: &str) -> (String, Option<String>) {
+    let mut sections = sections(text);
     let mut metric = None;
-    let is_default_v4 = |section: &str| {
-        let gateway = value_in(section, "[Route]", "Gateway");
-        // A route to somewhere is not the default one.
-        let somewhere = value_in(section, "[Route]", "Destination").is_some();
-        gateway.is_some_and(|gateway| is_v4(&gateway)) && !somewhere
-    };
     sections.retain(|section| {
         let stays = !is_default_v4(section);
         if !stays && metric.is_none() {
@@ -245,8 +287,8 @@ fn is_replaced(line: &str, fixed: Option<&Fixed>) -> bool {
     }
 }
 
-/// A router with a metric has a section of its own.
-fn network_lines(fixed: Option<&Fixed>, dhcp6: bool, metric: bool) -> String {
+/// A router with a metric, or one that is elsewhere, has a section of its own.
+fn network_lines(fixed: Option<&Fixed>, dhcp6: bool, own_section: bool) -> String {
     let dhcp = match (fixed, dhcp6) {
         (None, true) => "yes",
         (None, false) => "ipv4",
@@ -257,7 +299,7 @@ fn network_lines(fixed: Option<&Fixed>, dhcp6: bool, metric: bool) -> String {
     // Writing to a String does not fail.
     if let Some(fixed) = fixed {
         let _ = writeln!(lines, "Address={}", fixed.address);
-        if let Some(gateway) = fixed.gateway.as_ref().filter(|_| !metric) {
+        if let Some(gateway) = fixed.gateway.as_ref().filter(|_| !own_section) {
             let _ = writeln!(lines, "Gateway={gateway}");
         }
         for server in &fixed.dns {
@@ -335,9 +377,10 @@ mod tests {
         let fixed = Fixed {
             address: "192.0.2.10/24".into(),
             gateway: Some("192.0.2.1".into()),
+            elsewhere: false,
             dns: Vec::new(),
         };
-        let text = readdress(installed, Some(&fixed));
+        let text = readdress(installed, Some(&fixed), None);
         assert_eq!(
             text,
             "[Match]\nName=xenbr0\n\n[Link]\nMTUBytes=9000\n\n[Network]\nDHCP=ipv6\nAddress=192.0.2.10/24\n\
@@ -348,20 +391,25 @@ mod tests {
         let other = Fixed {
             address: "192.0.2.11/24".into(),
             gateway: None,
+            elsewhere: false,
             dns: vec!["192.0.2.54".into()],
         };
-        let text = readdress(&text, Some(&other));
+        let text = readdress(&text, Some(&other), None);
         for gone in ["192.0.2.10", "192.0.2.1\n", "192.0.2.53", "2001:db8::53"] {
             assert!(!text.contains(gone), "{gone}: {text}");
         }
         assert!(text.contains("DNS=192.0.2.54\n") && text.contains("NTP=192.0.2.123\n"));
-        let back = readdress(&text, None);
+        let back = readdress(&text, None, None);
         assert!(back.contains("DHCP=yes\n") && back.contains("[DHCPv4]\nClientIdentifier=mac\n"));
         assert!(
             !back.contains("192.0.2.11") && !back.contains("192.0.2.54"),
             "{back}"
         );
-        assert_eq!(readdress(&back, None), back, "the same again is the same");
+        assert_eq!(
+            readdress(&back, None, None),
+            back,
+            "the same again is the same"
+        );
     }
 
     /// As the installer writes bridges beside the management network, and a router of a /32.
@@ -376,29 +424,30 @@ mod tests {
         let fixed = Fixed {
             address: "192.0.2.10/24".into(),
             gateway: Some("192.0.2.1".into()),
+            elsewhere: false,
             dns: Vec::new(),
         };
         let route = "\n[Route]\nGateway=192.0.2.1\nMetric=4096\n";
-        let moved = readdress(&installed, Some(&fixed));
+        let moved = readdress(&installed, Some(&fixed), None);
         assert_eq!(
             moved,
             format!("{head}DHCP=no\nAddress=192.0.2.10/24\nIPv6AcceptRA=no\n{ipv6}{lan}{route}")
         );
-        let dhcp = readdress(&moved, None);
+        let dhcp = readdress(&moved, None, None);
         let dhcp4 = "\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\nRouteMetric=4096\n";
         assert_eq!(
             dhcp,
             format!("{head}DHCP=ipv4\nIPv6AcceptRA=no\n{ipv6}{lan}{dhcp4}")
         );
-        assert_eq!(readdress(&dhcp, None), dhcp);
-        let back = readdress(&dhcp, Some(&fixed));
+        assert_eq!(readdress(&dhcp, None, None), dhcp);
+        let back = readdress(&dhcp, Some(&fixed), None);
         assert!(
             back.ends_with(route) && !back.contains("RouteMetric"),
             "{back}"
         );
         let on_link =
             "[Network]\nAddress=192.0.2.9/32\n\n[Route]\nGateway=192.0.2.1\nGatewayOnLink=yes\n";
-        let moved = readdress(on_link, Some(&fixed));
+        let moved = readdress(on_link, Some(&fixed), None);
         assert_eq!(
             moved,
             "[Network]\nDHCP=no\nAddress=192.0.2.10/24\nGateway=192.0.2.1\n"
@@ -406,14 +455,74 @@ mod tests {
     }
 
     #[test]
+    fn a_router_that_is_elsewhere_is_on_the_link() {
+        let fixed = |elsewhere: bool| Fixed {
+            address: "192.0.2.10/32".into(),
+            gateway: Some("198.51.100.1".into()),
+            elsewhere,
+            dns: Vec::new(),
+        };
+        let text = "[Network]\nDHCP=ipv4\n";
+        let address = "[Network]\nDHCP=no\nAddress=192.0.2.10/32\n";
+        let route = "\n[Route]\nGateway=198.51.100.1\nGatewayOnLink=yes\n";
+        let moved = readdress(text, Some(&fixed(true)), None);
+        assert_eq!(moved, format!("{address}{route}"));
+        assert_eq!(readdress(&moved, Some(&fixed(true)), None), moved);
+        let storage = "[Network]\nDHCP=no\n";
+        assert_eq!(
+            readdress(storage, Some(&fixed(true)), Some(LAST_METRIC)),
+            format!("{address}{route}Metric=4096\n")
+        );
+    }
+
+    #[test]
+    fn the_first_router_of_a_network_beside_the_management_network_is_the_last_choice() {
+        let bridge = "[Match]\nName=xenbr1\n\n[Network]\nDHCP=no\nLinkLocalAddressing=no\n";
+        let fixed = |gateway: Option<&str>| Fixed {
+            address: "192.0.2.10/24".into(),
+            gateway: gateway.map(str::to_owned),
+            elsewhere: false,
+            dns: Vec::new(),
+        };
+        let with_router = fixed(Some("192.0.2.1"));
+        let change = |text: &str, to: Option<&Fixed>| readdress(text, to, Some(LAST_METRIC));
+        let route = "\n[Route]\nGateway=192.0.2.1\nMetric=4096\n";
+        let dhcp = "\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\nRouteMetric=4096\n";
+        let alone = change(bridge, Some(&fixed(None)));
+        assert!(!alone.contains("etric"), "{alone}");
+        for before in [bridge, &alone] {
+            let text = change(before, Some(&with_router));
+            assert!(text.ends_with(route), "{text}");
+            let text = change(before, None);
+            assert!(text.ends_with(dhcp), "{text}");
+        }
+        // Whoever wrote a route without one meant that; an IPv6 router is none, and a route to somewhere is not the default one.
+        for before in [
+            "[Network]\nDHCP=yes\n",
+            "[Network]\nAddress=192.0.2.9/24\nGateway=192.0.2.2\n",
+            "[Network]\nAddress=192.0.2.9/24\n\n[Route]\nGateway=192.0.2.2\n",
+        ] {
+            let text = change(before, Some(&with_router));
+            assert!(!text.contains("etric"), "{text}");
+        }
+        for before in [
+            "[Network]\nDHCP=ipv6\nGateway=fe80::1\n",
+            "[Network]\n\n[Route]\nGateway=192.0.2.2\nDestination=10.0.0.0/8\n",
+        ] {
+            let text = change(before, Some(&with_router));
+            assert!(text.ends_with(route), "{text}");
+        }
+    }
+
+    #[test]
     fn an_ipv6_address_of_the_host_stays() {
         let text = "[Match]\nName=xenbr0\n[Network]\nAddress=2001:db8::1/64\nAddress=192.0.2.9/24\nGateway=fe80::1\n";
-        let dhcp = readdress(text, None);
+        let dhcp = readdress(text, None, None);
         assert!(
             dhcp.contains("Address=2001:db8::1/64\nGateway=fe80::1\n"),
             "{dhcp}"
         );
         assert!(!dhcp.contains("192.0.2.9"), "{dhcp}");
-        assert!(readdress("[Match]\nName=a\n", None).contains("\n[Network]\nDHCP=ipv4\n"));
+        assert!(readdress("[Match]\nName=a\n", None, None).contains("\n[Network]\nDHCP=ipv4\n"));
     }
 }

@@ -3,6 +3,7 @@
 use crate::XeError;
 use crate::interrupt;
 use crate::local::names_in;
+use crate::process::Process;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -21,7 +22,8 @@ pub struct TaskRecord {
     /// The command.
     pub name: String,
     /// The process that runs it.
-    pub process: u32,
+    #[serde(flatten)]
+    pub process: Process,
     /// When it began, in seconds since 1970.
     pub created: u64,
     /// How far it is, in percent.
@@ -62,7 +64,7 @@ impl<'a> Task<'a> {
             record: Some(Mutex::new(TaskRecord {
                 uuid: uuid::Uuid::new_v4().to_string(),
                 name: name.to_owned(),
-                process: std::process::id(),
+                process: Process::own(system),
                 created: now,
                 percent: 0,
             })),
@@ -149,7 +151,7 @@ pub fn all(system: &dyn System) -> Result<Vec<TaskRecord>, XeError> {
     let mut all: Vec<_> = names_in(system, FOLDER, ".json")?
         .iter()
         .filter_map(read)
-        .filter(|task| system.exists(Path::new(&format!("/proc/{}", task.process))))
+        .filter(|task| task.process.is_there(system))
         .collect();
     all.sort_by_key(|task| (task.created, task.uuid.clone()));
     Ok(all)
@@ -160,7 +162,7 @@ fn forget_dead(system: &dyn System) {
     for uuid in names_in(system, FOLDER, ".json").unwrap_or_default() {
         let bytes = system.read_file(&file(&uuid)).unwrap_or_default();
         let dead = serde_json::from_slice::<TaskRecord>(&bytes)
-            .is_ok_and(|task| !system.exists(Path::new(&format!("/proc/{}", task.process))));
+            .is_ok_and(|task| !task.process.is_there(system));
         if dead {
             // One that stays is told from a task by its process.
             let _ = system.remove_file(&file(&uuid));
@@ -181,10 +183,13 @@ mod tests {
     use super::*;
     use steps::RecordingSystem;
 
+    fn own_stat() -> String {
+        format!("/proc/{}/stat", std::process::id())
+    }
+
     #[test]
     fn a_task_is_seen_while_it_lives_and_ends_when_asked() {
-        let own = format!("/proc/{}/stat", std::process::id());
-        let system = RecordingSystem::new().file(own, "");
+        let system = RecordingSystem::new().file(own_stat(), "");
         assert!(all(&system).unwrap().is_empty());
         let task = Task::begin(&system, "vm-export", 7);
         task.progress(1, 4).unwrap();
@@ -215,5 +220,21 @@ mod tests {
         drop(Task::begin(&system, "vm-export", 7));
         let names = system.list_dir(Path::new(FOLDER)).unwrap();
         assert_eq!(names, ["2.json"], "the next task cleans up");
+    }
+
+    #[test]
+    fn a_process_that_got_the_id_of_a_dead_one_is_no_task() {
+        let stat = |started: u64| {
+            format!("1 (xe) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {started} 0 0 0\n")
+        };
+        let system = RecordingSystem::new().file(own_stat(), stat(100));
+        // It is killed, and takes nothing back.
+        std::mem::forget(Task::begin(&system, "vm-export", 7));
+        assert_eq!(all(&system).unwrap().len(), 1);
+        let system = system.file(own_stat(), stat(200));
+        assert!(all(&system).unwrap().is_empty());
+        drop(Task::begin(&system, "vm-export", 8));
+        let names = system.list_dir(Path::new(FOLDER)).unwrap();
+        assert_eq!(names, [""; 0], "the next task cleans up");
     }
 }

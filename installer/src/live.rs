@@ -287,11 +287,12 @@ impl Live<'_> {
                     let hook = Webhook::new(&choice, &identity, Arc::new(RealSystem::silent()));
                     *webhook = Some(hook);
                 }
+                let after = answers::on_failure_of(&found.content, &identity);
                 return failed(
                     "answers",
                     problems.lines(),
                     Exit::Usage,
-                    After::Shell,
+                    after.unwrap_or(After::Shell),
                     emitter,
                 );
             }

@@ -2,7 +2,8 @@
 //! `BEDPLATE_BLESS=1` writes the messages anew; read the difference before you keep it.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-use installer::answers;
+use installer::answers::{self, MachineIdentity, on_failure_of};
+use installer::choices::After;
 use installer::values::Zones;
 use std::fs;
 use std::path::Path;
@@ -46,4 +47,76 @@ fn bad_answers_are_refused_with_exact_messages() {
     }
     assert!(seen >= 60, "only {seen} cases");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Answers that cannot be used still say what follows, where there is no doubt about it: none is a shell.
+#[test]
+fn what_follows_answers_that_cannot_be_used() {
+    let machine = MachineIdentity {
+        serial: Some("A".into()),
+        ..MachineIdentity::default()
+    };
+    let top = "schema = 1\non_failure = \"reboot\"\n[disk]\npaht = \"/dev/sda\"\n";
+    let own = "[[host]]\nmatch = { serial = \"A\" }\n";
+    let other = "[[host]]\nmatch = { serial = \"B\" }\n";
+    for (text, expected) in [
+        // No disk, no system: none of these can be used.
+        (top.to_owned(), Some(After::Reboot)),
+        (top.replace("reboot", "poweroff"), Some(After::Poweroff)),
+        (top.replace("reboot", "halt"), Some(After::Halt)),
+        (top.replace("reboot", "shell"), Some(After::Shell)),
+        ("schema = 1\n".to_owned(), None),
+        (top.replace("reboot", "rebot"), None),
+        (top.replace("on_failure", "on_failur"), None),
+        (
+            top.replace("on_failure = \"reboot\"", "on_failure = 1"),
+            None,
+        ),
+        // It is in the wrong section.
+        (
+            format!(
+                "{}on_failure = \"reboot\"\n",
+                top.replace("on_failure", "on_success")
+            ),
+            None,
+        ),
+        // No TOML.
+        (format!("{top}[disk\n"), None),
+        (format!("{top}on_failure\n"), None),
+        // What stands above for all counts for the machine that a section is for, unless that says otherwise.
+        (format!("{top}{own}"), Some(After::Reboot)),
+        (
+            format!("{top}{own}on_failure = \"halt\"\n"),
+            Some(After::Halt),
+        ),
+        (format!("{top}{own}on_failure = \"hald\"\n"), None),
+        (format!("{top}{own}without = [\"on_failure\"]\n"), None),
+        (
+            format!(
+                "{}{own}on_failure = \"halt\"\n",
+                top.replace("reboot", "rebot")
+            ),
+            Some(After::Halt),
+        ),
+        (
+            format!("{top}{other}on_failure = \"halt\"\n{own}"),
+            Some(After::Reboot),
+        ),
+        // No section fits, or two do.
+        (format!("{top}{other}"), Some(After::Reboot)),
+        (format!("{top}{other}on_failure = \"shell\"\n"), None),
+        (format!("{top}{own}{own}on_failure = \"shell\"\n"), None),
+        (format!("{top}{own}{own}"), Some(After::Reboot)),
+        (format!("host = 3\n{top}"), None),
+        (
+            format!(
+                "{top}{}on_failure = \"halt\"\n",
+                own.replace("host", "hosts")
+            ),
+            None,
+        ),
+    ] {
+        assert_eq!(on_failure_of(text.as_bytes(), &machine), expected, "{text}");
+    }
+    assert_eq!(on_failure_of(b"\xff", &machine), None);
 }

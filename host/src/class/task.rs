@@ -33,5 +33,5 @@ fn record(task: &TaskRecord) -> Record {
             format!("{}.{:02}", task.percent / 100, task.percent % 100),
         )
         .with("created", created)
-        .with("process", task.process)
+        .with("process", task.process.id)
 }

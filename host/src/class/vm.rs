@@ -4,7 +4,7 @@ use super::{Class, Listed, Wanted};
 use crate::XeError;
 use crate::change::Change;
 use crate::commands::Surroundings;
-use crate::guest::{Domain, is_name, libvirt, rename, snapshots};
+use crate::guest::{Domain, autostart, is_name, libvirt, rename, snapshots};
 use crate::labels::{NAME_DESCRIPTION, NAME_LABEL, OTHER_CONFIG, TAGS};
 use crate::local::host_uuid;
 use crate::record::{Field, Record, Value};
@@ -80,7 +80,8 @@ fn read(system: &dyn System, wanted: &Wanted<'_>) -> Result<Vec<Record>, XeError
 /// Running domains are those of the hypervisor; halted ones are known to libvirt alone. Without libvirt the running
 /// ones are still listed.
 pub(super) fn listed(system: &dyn System, wanted: &Wanted<'_>) -> Result<Listed, XeError> {
-    for error in rename::finish(system) {
+    let unfinished = rename::finish(system).into_iter();
+    for error in unfinished.chain(autostart::finish(system)) {
         eprintln!("Warning: {error}");
     }
     let output = system
@@ -233,11 +234,7 @@ fn write(around: &Surroundings<'_>, record: &Record, changes: &[Change]) -> Resu
     } else if new != old {
         libvirt::define(system, &new)?;
     }
-    match auto {
-        Some(true) => libvirt::run(system, ["autostart", &uuid]).map(drop),
-        Some(false) => libvirt::run(system, ["autostart", "--disable", &uuid]).map(drop),
-        None => Ok(()),
-    }
+    auto.map_or(Ok(()), |on| autostart::set(system, &uuid, on))
 }
 
 /// Applies a change to a definition.

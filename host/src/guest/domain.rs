@@ -344,7 +344,7 @@ impl Domain {
             if let XMLNode::Element(device) = node
                 && device.name == "graphics"
             {
-                device.attributes.remove("passwd");
+                device.attributes.shift_remove("passwd");
             }
         }
     }

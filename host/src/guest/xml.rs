@@ -132,4 +132,10 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn attributes_stay_in_their_order() {
+        let text = "<a z=\"1\" b=\"2\" y=\"3\" c=\"4\" x=\"5\" d=\"6\" />\n";
+        assert_eq!(print(&parse(text).unwrap()), text);
+    }
 }

@@ -368,7 +368,7 @@ pub(super) fn new_file(
 }
 
 /// Nothing is overwritten.
-pub(super) fn file_exists(path: &Path) -> XeError {
+fn file_exists(path: &Path) -> XeError {
     XeError::failure(
         "FILE_EXISTS",
         "The file exists; remove it, or choose another name.",

@@ -1,6 +1,6 @@
 //! The host itself.
 
-use super::disk::file_exists;
+use super::disk::new_file;
 use crate::XeError;
 use crate::guest::libvirt;
 use crate::hotfix;
@@ -227,13 +227,11 @@ fn say(system: &dyn System, words: &[&str]) -> Result<Outcome, XeError> {
 
 fn status(asked: &Asked<'_>, _: &Record) -> Result<Outcome, XeError> {
     let system = asked.around.system;
-    let path = Path::new(asked.needed("filename")?);
-    if system.exists(path) {
-        return Err(file_exists(path));
-    }
-    let bytes = support::bundle(&support::collect(system), asked.around.now)?;
-    system
-        .write_file(path, &bytes, 0o600)
-        .map(|()| Outcome::Done)
-        .map_err(|e| XeError::system(&e))
+    new_file(asked, Path::new(asked.needed("filename")?), |begun| {
+        let bytes = support::bundle(&support::collect(system), asked.around.now)?;
+        system
+            .write_file(begun, &bytes, 0o600)
+            .map_err(|e| XeError::system(&e))
+    })?;
+    Ok(Outcome::Done)
 }

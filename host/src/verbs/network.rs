@@ -346,10 +346,13 @@ fn fixed(asked: &Asked<'_>) -> Result<Fixed, XeError> {
         None => None,
     };
     let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
-    if let Some(gateway) = gateway
-        && (u32::from(gateway) ^ u32::from(ip)) & mask != 0
-    {
+    let elsewhere = gateway.is_some_and(|gateway| (u32::from(gateway) ^ u32::from(ip)) & mask != 0);
+    // Who is alone in a network has the router outside of it, as hosters give addresses.
+    if elsewhere && length < 32 {
         return Err(wrong("gateway", "is not in the network of the address"));
+    }
+    if gateway == Some(ip) {
+        return Err(wrong("gateway", "is the address of the host itself"));
     }
     let dns = asked.get("DNS").unwrap_or_default();
     let dns = dns
@@ -365,6 +368,7 @@ fn fixed(asked: &Asked<'_>) -> Result<Fixed, XeError> {
     Ok(Fixed {
         address: format!("{ip}/{length}"),
         gateway: gateway.map(|ip| ip.to_string()),
+        elsewhere,
         dns,
     })
 }
@@ -398,7 +402,9 @@ fn reconfigure(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
             format!("{} cannot be read", path.display()),
         )
     })?;
-    write(system, &[(path, files::readdress(&text, fixed.as_ref()))])?;
+    let first_metric = (bridge != MANAGEMENT_BRIDGE).then_some(files::LAST_METRIC);
+    let text = files::readdress(&text, fixed.as_ref(), first_metric);
+    write(system, &[(path, text)])?;
     networkctl(system, &["reconfigure", &bridge])?;
     Ok(Outcome::Done)
 }

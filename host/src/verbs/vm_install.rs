@@ -3,6 +3,7 @@
 use super::disk::{destroy_disk, fill, make_disk, name_disk, refuse_other_snapshots, repository};
 use super::owner;
 use super::vm_life::guest_in;
+use super::vm_snapshot;
 use crate::XeError;
 use crate::guest::devices::{GuestDisk, GuestNic, is_mac};
 use crate::guest::template::{Template, Wishes, build};
@@ -399,9 +400,13 @@ fn is_uninstalled(asked: &Asked<'_>, record: &Record) -> Result<String, XeError>
 
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let all = to_uninstall(asked, record)?;
+    // Before anything is lost: a disk that stays would be set back, weeks later.
+    for snapshot in &all.snapshots {
+        vm_snapshot::finish_merging(asked, snapshot)?;
+    }
     undefine(asked, record)?;
     for snapshot in &all.snapshots {
-        super::vm_snapshot::remove(asked, snapshot)?;
+        vm_snapshot::remove(asked, snapshot)?;
     }
     for disk in &all.disks {
         destroy_disk(asked, disk)?;

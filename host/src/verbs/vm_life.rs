@@ -198,6 +198,8 @@ fn reboot(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     if !asked.flag("force")? {
         return simple(asked, record, &["running"], "reboot");
     }
+    // It is started anew, and must not be left halted.
+    refuse_disabled(system)?;
     let uuid = guest_in(record, &["running", "paused", "crashed"])?;
     libvirt::run(system, ["destroy", &uuid])?;
     libvirt::run(system, ["start", &uuid]).map(|_| Outcome::Done)

@@ -7,7 +7,7 @@ use super::vm_install::{all_disks, check_name, name_in_use};
 use super::vm_life::guest_in;
 use crate::XeError;
 use crate::guest::devices::GuestDisk;
-use crate::guest::{Domain, libvirt, snapshots};
+use crate::guest::{Domain, autostart, libvirt, snapshots};
 use crate::record::Record;
 use crate::selection::one;
 use crate::storage::revert::{self, Pair};
@@ -256,7 +256,7 @@ fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     snapshot.set_entry("own", snapshots::REVERTING, Some(mark));
     snapshots::keep(system, &snapshot)?;
     if auto {
-        libvirt::run(system, ["autostart", "--disable", &vm])?;
+        autostart::set(system, &vm, false)?;
     }
     for pair in &pairs {
         revert::revert(system, pair)?;
@@ -272,11 +272,15 @@ fn go_back(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     });
     snapshots::clear(&mut domain);
     libvirt::define(system, &domain)?;
-    // In this order: a guest that starts must not seem to be in the middle, as running this again would undo what it does.
+    // In this order: a guest that starts must not seem to be in the middle, as running this again would undo what it does; and the
+    // power may go between any two of them.
+    if auto {
+        autostart::owe(system, &vm)?;
+    }
     snapshot.set_entry("own", snapshots::REVERTING, None);
     snapshots::keep(system, &snapshot)?;
     if auto {
-        libvirt::run(system, ["autostart", &vm])?;
+        autostart::settle(system, &vm)?;
     }
     Ok(Outcome::Done)
 }
@@ -347,12 +351,18 @@ fn freed(snapshot: &Domain, lost: &Path) -> String {
     )
 }
 
+/// Has LVM come to the end of what going back to a snapshot began. Without the snapshot the disks are written to, and nobody would know
+/// that some of them are still to be set back.
+pub(super) fn finish_merging(asked: &Asked<'_>, snapshot: &Domain) -> Result<(), XeError> {
+    match snapshot.own(snapshots::REVERTING) {
+        Some(_) => revert::finish(asked.around.system, &pairs(snapshot)),
+        None => Ok(()),
+    }
+}
+
 fn uninstall(asked: &Asked<'_>, record: &Record) -> Result<Outcome, XeError> {
     let Removed { snapshot, lost } = to_remove(asked, record)?;
-    if snapshot.own(snapshots::REVERTING).is_some() {
-        // Afterwards its disks are written to, and nobody would know that LVM still sets some of them back.
-        revert::finish(asked.around.system, &pairs(&snapshot))?;
-    }
+    finish_merging(asked, &snapshot)?;
     remove(asked, &snapshot)?;
     Ok(match lost {
         Some(lost) => Outcome::Said(freed(&snapshot, &lost)),

@@ -202,3 +202,39 @@ fn the_address_of_the_host_changes() {
         "{text}"
     );
 }
+
+#[test]
+fn a_router_outside_of_a_network_of_one_address_is_on_the_link() {
+    const PATH: &str = "/etc/systemd/network/30-xenbr1.network";
+    let system = system()
+        .file("/sys/class/net/xenbr1/brif/eth1/state", "3")
+        .file(PATH, "[Match]\nName=xenbr1\n\n[Network]\nDHCP=no\n")
+        .prints(
+            "networkctl --json=short status xenbr1",
+            &format!(r#"{{"Name":"xenbr1","NetworkFile":"{PATH}"}}"#),
+        );
+    let line =
+        |rest: &str| format!("pif-reconfigure-ip device=eth1 mode=static IP=192.0.2.10 {rest}");
+    for refused in [
+        "netmask=255.255.255.0 gateway=198.51.100.1",
+        "netmask=255.255.255.255 gateway=192.0.2.10",
+        "netmask=255.255.255.0 gateway=192.0.2.10",
+    ] {
+        let error = run(&system, &line(refused)).unwrap_err();
+        assert_eq!(error.code, "INVALID_IP_ADDRESS_SPECIFIED", "{refused}");
+        assert_eq!(error.params, [("parameter", "gateway".to_owned())]);
+    }
+    assert_eq!(changes(&system), [""; 0]);
+    run(
+        &system,
+        &line("netmask=255.255.255.255 gateway=198.51.100.1"),
+    )
+    .unwrap();
+    let text = String::from_utf8(system.content(PATH).unwrap()).unwrap();
+    // And the last choice, beside the management network.
+    let route = "\n[Route]\nGateway=198.51.100.1\nGatewayOnLink=yes\nMetric=4096\n";
+    assert!(
+        text.contains("\nAddress=192.0.2.10/32\n") && text.ends_with(route),
+        "{text}"
+    );
+}

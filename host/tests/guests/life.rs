@@ -1,7 +1,8 @@
 //! Guests started and stopped, and the host below them.
 
 use crate::bench::*;
-use steps::RecordingSystem;
+use std::path::Path;
+use steps::{RecordingSystem, System};
 
 #[test]
 fn life_is_a_word_to_libvirt() {
@@ -163,9 +164,16 @@ fn a_host_goes_down_when_it_is_empty_and_disabled() {
     );
     assert_eq!(error(&system, "host-reboot"), "HOST_HAS_RESIDENT_VMS");
     assert_eq!(error(&system, "vm-start vm=web"), "HOST_DISABLED");
+    // Not ended either: it would stay so.
+    let reset = "vm-reboot vm=web force=true";
+    assert_eq!(error(&system, reset), "HOST_DISABLED");
     assert_eq!(changes(&system), [""; 0]);
     run(&system, "host-shutdown --force").unwrap();
     assert_eq!(changes(&system), ["systemctl poweroff"]);
+    let by_itself = running();
+    run(&by_itself, "host-disable").unwrap();
+    run(&by_itself, "vm-reboot vm=web").unwrap();
+    assert_eq!(changes(&by_itself), [format!("virsh reboot {VM}")]);
     let empty = self::system();
     run(&empty, "host-disable").unwrap();
     assert_eq!(
@@ -175,4 +183,24 @@ fn a_host_goes_down_when_it_is_empty_and_disabled() {
     );
     run(&empty, "host-enable").unwrap();
     assert_eq!(error(&empty, "host-reboot"), "HOST_NOT_DISABLED");
+}
+
+#[test]
+fn the_status_of_the_host_takes_no_place_of_another_file() {
+    const FILE: &str = "/root/status.tar.zst";
+    let line = format!("host-get-system-status filename={FILE}");
+    let names = |system: &RecordingSystem| system.list_dir(Path::new("/root")).unwrap();
+    let alone = system();
+    run(&alone, &line).unwrap();
+    assert_eq!(names(&alone), ["status.tar.zst"]);
+    assert_eq!(run(&alone, &line).unwrap_err().code, "FILE_EXISTS");
+    // It comes while the status is collected.
+    let other = b"of somebody else";
+    let meanwhile = system().meanwhile("uname", move |system| {
+        system.write_file(Path::new(FILE), other, 0o600).unwrap();
+    });
+    let error = run(&meanwhile, &line).unwrap_err();
+    assert_eq!(error.code, "FILE_EXISTS", "{error}");
+    assert_eq!(meanwhile.content(FILE).as_deref(), Some(&other[..]));
+    assert_eq!(names(&meanwhile), ["status.tar.zst"]);
 }

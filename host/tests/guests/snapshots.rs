@@ -2,6 +2,7 @@
 
 use crate::bench::*;
 use steps::RecordingSystem;
+use steps::system::Call;
 
 /// How it is asked which volumes there are, and what is done with them.
 const ASKS: &str = "lvs --reportformat json --all";
@@ -213,6 +214,29 @@ fn a_guest_is_not_freed_while_lvm_still_sets_a_disk_of_it_back() {
 }
 
 #[test]
+fn a_guest_does_not_go_while_lvm_still_sets_back_a_disk_that_stays() {
+    let (system, _) = cut_off();
+    let origin = format!("vdi-{DISK}");
+    let put_off = format!(
+        r#"{{"report":[{{"lv":[{{"lv_name":"{origin}","lv_device_open":"open","lv_attr":"Owi-aos---"}}]}}]}}"#
+    );
+    let system = system.prints(ASKS, &put_off);
+    let line = "vm-uninstall vm=web force=true";
+    let before = changes(&system).len();
+    let error = run(&system, line).unwrap_err();
+    assert_eq!(error.code, "OTHER_OPERATION_IN_PROGRESS", "{error}");
+    assert!(error.to_string().contains(&origin), "{error}");
+    let refresh = format!("lvchange --quiet --refresh /dev/bedplate/{origin}");
+    assert_eq!(changes(&system)[before..], [refresh], "nothing is lost");
+    // Whoever had it open is done, and so is LVM. The disk was not made for the guest.
+    let system = system.prints(ASKS, &volumes(&[&origin]));
+    let said = run(&system, line).unwrap();
+    assert!(said.contains("stays") && said.contains(DISK), "{said}");
+    let undefined = format!("virsh undefine {VM} --managed-save");
+    assert!(changes(&system).contains(&undefined));
+}
+
+#[test]
 fn a_snapshot_that_comes_to_nothing_leaves_no_volume() {
     let second = "lvcreate --quiet --yes --snapshot --extents 100%ORIGIN --name vdi-";
     let ways: [&dyn Fn(RecordingSystem) -> RecordingSystem; 3] = [
@@ -265,4 +289,39 @@ fn a_guest_keeps_the_password_of_its_screen() {
     let line = format!("snapshot-revert uuid={snapshot} force=true");
     run(&system, &line).unwrap();
     assert!(defined(&system).print().contains("hunter2"));
+}
+
+#[test]
+fn the_power_goes_when_a_guest_is_back_and_it_starts_with_the_host_all_the_same() {
+    let (system, snapshot) = with_snapshot();
+    let again = format!("{V} autostart {VM}");
+    let system = system.fails(&again, 1, "the power went");
+    run(
+        &system,
+        &format!("snapshot-revert uuid={snapshot} force=true"),
+    )
+    .unwrap_err();
+    // What is owed is on the disk before the snapshot forgets it.
+    let folder = "/var/lib/bedplate/xe";
+    let (owed, kept) = (
+        format!("{folder}/autostart/{VM}"),
+        format!("{folder}/snapshots/{snapshot}.xml"),
+    );
+    let calls = system.calls();
+    let last_write = |wanted: &str| {
+        let is_it =
+            |call: &Call| matches!(call, Call::Write(path, ..) if path.as_os_str() == wanted);
+        calls.iter().rposition(is_it)
+    };
+    assert!(last_write(&owed).is_some() && last_write(&owed) < last_write(&kept));
+    let system = system.prints(&again, "");
+    let before = changes(&system).len();
+    run(&system, "vm-start vm=web").unwrap();
+    let set = format!("virsh autostart {VM}");
+    assert_eq!(
+        changes(&system)[before..],
+        [set, format!("virsh start {VM}")]
+    );
+    run(&system, "vm-list").unwrap();
+    assert_eq!(changes(&system).len(), before + 2, "it is done once");
 }

@@ -2,7 +2,7 @@
 
 use crate::maker;
 use crate::server::Fault;
-use crate::site::NOW;
+use crate::site::{Host, NOW};
 use crate::updates::{Site, licensed};
 use host::health::HealthReport;
 use host::hotfix::{Machine, PatchState, RealMachine, after_boot, upload};
@@ -29,6 +29,37 @@ fn finishes(site: &Site) {
     site.server.heals();
     assert_eq!(site.run_later().status, "restarting");
     assert_eq!(site.host.next_start(), "1.0.1");
+}
+
+/// The host starts from there, and is good.
+pub fn comes_up(host: &Host, release: &maker::Release, device: &str) {
+    host.boot(&release.manifest.root, device);
+    let report = HealthReport {
+        schema: HealthReport::SCHEMA,
+        version: Some(release.manifest.root.version.clone()),
+        root_id: Some(release.id().into()),
+        passed: true,
+        failed_try: None,
+        uptime_ms: None,
+        checks: vec![],
+    };
+    after_boot(&host.site(), &host.record(), &host.state(), &report).unwrap();
+}
+
+/// Bytes of the whole root image that were sent since the last time.
+pub fn served_of_root(site: &Site) -> usize {
+    let all = site.server.served().into_iter();
+    all.filter(|(path, _)| path.ends_with(".root.img"))
+        .map(|(_, bytes)| bytes)
+        .sum()
+}
+
+/// The connection breaks after a fifth of the whole root image, which is what takes long: there is no delta of it. Returns its bytes.
+pub fn cuts_the_root(site: &Site) -> usize {
+    fs::remove_file(find(site, "root.img.delta")).unwrap();
+    let size = fs::metadata(find(site, ".root.img")).unwrap().len() as usize;
+    site.server.breaks(".root.img", Fault::Cut(size / 5));
+    size
 }
 
 #[test]
@@ -67,22 +98,13 @@ fn pauses_are_kept_after_failures() {
 #[test]
 fn a_connection_that_is_cut_goes_on_where_it_was() {
     let site = Site::new(true);
-    // The delta is small; the whole image is what takes long.
-    fs::remove_file(find(&site, "root.img.delta")).unwrap();
-    let size = fs::metadata(find(&site, ".root.img")).unwrap().len() as usize;
-    site.server.breaks(".root.img", Fault::Cut(size / 5));
+    let size = cuts_the_root(&site);
     let told = site.run();
     unharmed(&site, &told, &["root.img", "3 attempts"]);
-    let served = |site: &Site| -> usize {
-        let all = site.server.served().into_iter();
-        all.filter(|(path, _)| path.ends_with(".root.img"))
-            .map(|(_, bytes)| bytes)
-            .sum()
-    };
-    assert_eq!(served(&site), size / 5 * 3);
+    assert_eq!(served_of_root(&site), size / 5 * 3);
     finishes(&site);
     assert_eq!(
-        served(&site),
+        served_of_root(&site),
         size - size / 5 * 3,
         "nothing is fetched twice"
     );
@@ -266,17 +288,7 @@ fn a_newer_timestamp_of_the_network_does_not_refuse_a_file() {
     assert_eq!(site.run().status, "restarting");
     // It is good: what it brought is the newest that was.
     let host = &site.host;
-    host.boot(&host.new.manifest.root, "sda4");
-    let report = HealthReport {
-        schema: HealthReport::SCHEMA,
-        version: Some("1.0.1".into()),
-        root_id: Some(host.new.id().into()),
-        passed: true,
-        failed_try: None,
-        uptime_ms: None,
-        checks: vec![],
-    };
-    after_boot(&host.site(), &host.record(), &host.state(), &report).unwrap();
+    comes_up(host, &host.new, "sda4");
     assert_eq!(site.record().unwrap().state, PatchState::Applied);
     // The release after it was made before the date on the network was signed.
     let next = maker::release(&host.at("1.0.2"), "1.0.2", 3);

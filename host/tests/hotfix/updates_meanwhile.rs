@@ -6,13 +6,16 @@ use crate::maker;
 use crate::server::{Fault, Server};
 use crate::site::{Host, NOW};
 use crate::updates::{Site, licensed};
+use crate::updates_faults::{comes_up, cuts_the_root, served_of_root};
 use host::hotfix::{Machine, PatchRecord, PatchState, RealMachine, lock, patch_uuid, upload};
+use host::updates::Updater;
 use host::verbs::DISABLED;
 use slots::block::{Access, BlockDevice, OpenError};
 use slots::boot_state::{BootState, Choice};
 use slots::env_block::{EnvBlock, EnvFileError};
 use std::fs;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -66,6 +69,44 @@ fn what_is_decided_during_a_download_counts_when_it_ends() {
         assert_eq!(site.host.next_start(), "1.0.0", "{line}");
         assert!(!site.system.restarted(), "{line}");
     }
+}
+
+#[test]
+fn a_download_that_the_host_goes_down_in_goes_on_after_its_start() {
+    const GOES: &str = "the host goes down";
+    let site = Site::new(true);
+    let size = cuts_the_root(&site);
+    site.xe("host-disable").unwrap();
+    // Between two attempts. Nobody can be asked here, and nothing else keeps the host from it.
+    let goes_down = |_: Duration| {
+        let error = site.xe("host-reboot").unwrap_err();
+        assert_eq!(error.code, "WRONG_USE", "{error}");
+        std::panic::panic_any(GOES);
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        site.with(&RealMachine, |updater| {
+            let updater = Updater {
+                pause: &goes_down,
+                ..*updater
+            };
+            updater.run(&licensed())
+        })
+    }));
+    let why = ended.unwrap_err();
+    assert_eq!(why.downcast_ref::<&str>(), Some(&GOES));
+    assert_eq!(served_of_root(&site), size / 5);
+    site.server.heals();
+    site.system.remove_file(Path::new(DISABLED)).unwrap();
+    comes_up(&site.host, &site.host.old, "sda3");
+    // When the timer comes first.
+    site.now.set(NOW + 12 * 60);
+    assert_eq!(site.run().status, "restarting");
+    assert_eq!(
+        served_of_root(&site),
+        size - size / 5,
+        "nothing is fetched twice"
+    );
+    assert_eq!(site.host.next_start(), "1.0.1");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub use host::MachineIdentity;
 pub use problem::{Place, Problem, Problems};
 pub use reference::reference_page;
 
-use crate::choices::{Choices, WebhookChoice};
+use crate::choices::{After, Choices, WebhookChoice};
 use crate::values::Zones;
 use document::Document;
 use files::Files;
@@ -161,21 +161,59 @@ fn read_text(
     }
 }
 
-/// The webhook of answers that cannot be used, as far as it is good in itself: of the section that fits `machine`, else of the top
-/// of the file. Somebody waits to hear of the machine.
-pub fn webhook_of(bytes: &[u8], machine: &MachineIdentity) -> Option<WebhookChoice> {
+/// What of an answer file fits its shape; none where it is no TOML.
+fn shaped(bytes: &[u8]) -> Option<(Document<'_>, AnswerFile)> {
     let mut document = Document::parse(text_of(bytes, "").ok()?);
     if document.is_broken() {
         return None;
     }
     document.check_shape(&schema::json_schema());
-    let mut answers: AnswerFile = document.read();
+    let answers = document.read();
+    Some((document, answers))
+}
+
+/// The webhook of answers that cannot be used, as far as it is good in itself: of the section that fits `machine`, else of the top
+/// of the file. Somebody waits to hear of the machine.
+pub fn webhook_of(bytes: &[u8], machine: &MachineIdentity) -> Option<WebhookChoice> {
+    let (mut document, mut answers) = shaped(bytes)?;
     let hosts = answers.host.as_deref().unwrap_or_default();
     if let Sections::One(index) = host::choose(hosts, Some(machine), &mut document) {
         document = document.for_host(index);
         answers = document.read();
     }
     check::webhook(answers.webhook, &mut document).flatten()
+}
+
+/// What follows where answers cannot be used, as far as they say it: in the section that fits `machine`, else at the top of the file.
+/// None where that is not known: in what is no TOML, where this is wrong itself, and where no section fits, or several do, and one of
+/// them has a word of its own.
+pub fn on_failure_of(bytes: &[u8], machine: &MachineIdentity) -> Option<After> {
+    const KEY: &str = "on_failure";
+    let (mut document, answers) = shaped(bytes)?;
+    let hosts = answers.host.as_deref().unwrap_or_default();
+    if document.is_settled("host") {
+        return None;
+    }
+    let is_wrong = |path: &str| document.is_settled(path);
+    let top = answers.on_failure.filter(|_| !is_wrong(KEY));
+    // The inner one is none where it is not known.
+    let words: Vec<Option<Option<After>>> = hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| {
+            let takes_away = host.without.iter().flatten().any(|path| path == KEY);
+            match host.on_failure {
+                _ if is_wrong(&format!("host.{index}.{KEY}")) => Some(None),
+                Some(word) => Some(Some(word)),
+                None => takes_away.then_some(None),
+            }
+        })
+        .collect();
+    match host::choose(hosts, Some(machine), &mut document) {
+        Sections::One(index) => words[index].unwrap_or(top),
+        _ if words.iter().any(Option::is_some) => None,
+        _ => top,
+    }
 }
 
 /// Reads an answer file from bytes that came from anywhere.
