@@ -164,12 +164,22 @@ pub(super) fn link(bench: &mut Bench<'_>, test: &LinkTest) -> Result<Outcome, Te
         .map_or("not told".to_owned(), |speed| format!("{speed} Mbit/s"));
     outcome.measured("speed", speed, "", file(interface, "speed"));
     let duplex = read_text(bench.system, &file(interface, "duplex"));
-    let duplex = duplex.unwrap_or_else(|_| "not told".to_owned());
-    outcome.measured("duplex", &duplex, "full", file(interface, "duplex"));
-    outcome.expect(duplex != "half", || {
+    judge_duplex(&mut outcome, interface, duplex.ok().as_deref());
+    Ok(outcome)
+}
+
+/// `full`, `half`, or `unknown` where the driver does not know, as those of virtual cards, also beside a speed that it does know
+/// (Documentation/ABI/testing/sysfs-class-net). What is not known is not held against a card, and is not what was expected.
+fn judge_duplex(outcome: &mut Outcome, interface: &str, told: Option<&str>) {
+    let (observed, expected) = match told {
+        Some(known @ ("full" | "half")) => (known.to_owned(), "full"),
+        Some(other) => (format!("not known: its driver says `{other}`"), ""),
+        None => ("not told".to_owned(), ""),
+    };
+    outcome.measured("duplex", observed, expected, file(interface, "duplex"));
+    outcome.expect(told != Some("half"), || {
         format!("{interface} negotiated half duplex")
     });
-    Ok(outcome)
 }
 
 /// The way to the peer, with the address that was asked for.
@@ -495,6 +505,34 @@ mod tests {
         assert_eq!(reason, "1 of 100 datagrams were lost on the way out");
         assert!(judge(100, 100, 99).1.contains("way back"));
         assert_eq!(judge(0, 0, 0).0, Status::Failed);
+    }
+
+    #[test]
+    fn a_duplex_that_is_not_known_is_no_full_duplex() {
+        let judge = |told| {
+            let mut outcome = Outcome::new();
+            judge_duplex(&mut outcome, "eth0", told);
+            let one = outcome.measurements.remove(0);
+            (outcome.status, one.observed, one.expected)
+        };
+        let text = |text: &str| text.to_owned();
+        assert_eq!(
+            judge(Some("full")),
+            (Status::Passed, text("full"), text("full"))
+        );
+        assert_eq!(
+            judge(Some("half")),
+            (Status::Failed, text("half"), text("full"))
+        );
+        assert_eq!(
+            judge(Some("unknown")),
+            (
+                Status::Passed,
+                text("not known: its driver says `unknown`"),
+                text("")
+            )
+        );
+        assert_eq!(judge(None), (Status::Passed, text("not told"), text("")));
     }
 
     #[test]

@@ -315,13 +315,21 @@ fn what_the_machine_does_not_have_is_not_asked_of_it_and_what_is_not_known_is() 
     facts.pci = Known::unknown("no bus");
     let unknown = plan(&facts, &surroundings(), &everything());
     assert!(skipped(&unknown, "sriov").is_some_and(|reason| reason.contains("no bus")));
-    let xen = "crash.xen".to_owned();
-    assert!(ids(&facts).contains(&xen));
-    facts.context = Known::Value(Context::Bare);
+}
+
+#[test]
+fn a_machine_without_xen_is_told_that_the_crash_of_xen_is_missing() {
+    let mut facts = facts();
     let mut options = everything();
     options.crash = vec![CrashOf::Kernel];
-    let bare = plan(&facts, &surroundings(), &options);
-    assert!(!bare.tests.iter().any(|test| test.id == xen));
+    for context in [Known::Value(Context::Bare), Known::unknown("no /proc")] {
+        facts.context = context;
+        let plan = plan(&facts, &surroundings(), &options);
+        assert_eq!(skipped(&plan, "crash.kernel"), None);
+        let reason = skipped(&plan, "crash.xen");
+        assert!(reason.is_some_and(|reason| reason.starts_with("Xen does not run here; certify")));
+        assert_eq!(reason, skipped(&plan, "guest.pv"));
+    }
 }
 
 #[test]
