@@ -195,6 +195,35 @@ fn memory_a_disk_and_a_cable_are_tested_and_left_as_they_were() {
 }
 
 #[test]
+fn a_loop_device_with_a_mounted_file_system_is_refused_by_the_plan() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let image = folder.path().join("disk");
+    std::fs::File::create(&image)
+        .and_then(|file| file.set_len(16 << 20))
+        .expect("image");
+    let disk = Loop(must(&format!("losetup --find --show {}", image.display())));
+    must(&format!("mkfs.ext4 -q {}", disk.0));
+    let plan = format!(
+        "{PROGRAM} certify --dry-run --out {} --erase-disk {}",
+        folder.path().join("report").display(),
+        disk.0
+    );
+    assert!(must(&plan).contains(&format!("the content of {} is lost", disk.0)));
+    let mounted = folder.path().join("mounted");
+    std::fs::create_dir(&mounted).expect("folder");
+    must(&format!("mount {} {}", disk.0, mounted.display()));
+    let output = run(&plan);
+    must(&format!("umount {}", mounted.display()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let told = format!("{} is mounted on {}", disk.0, mounted.display());
+    assert!(said.contains(&told), "{said}");
+}
+
+#[test]
 fn datagrams_that_a_full_queue_drops_are_counted() {
     if !is_root() {
         return;

@@ -28,6 +28,7 @@ mod runner;
 mod sriov;
 mod storage;
 mod surroundings;
+mod target;
 mod time;
 
 pub use bench::{Bench, TestError};
@@ -46,4 +47,5 @@ pub use run_state::{RunState, Signing, StateError, Waiting};
 pub use runner::{End, Runner};
 pub use storage::{DirectDevice, StorageTest};
 pub use surroundings::Surroundings;
+pub use target::Target;
 pub use time::{now, stamp};

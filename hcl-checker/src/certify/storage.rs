@@ -6,7 +6,7 @@ mod spread;
 pub use direct::DirectDevice;
 
 use super::plan::duration;
-use super::{Bench, Outcome, TestError};
+use super::{Bench, Outcome, Target, TestError};
 use crate::facts::{Disk, Facts};
 use crate::root::Root;
 use schemars::JsonSchema;
@@ -46,6 +46,14 @@ pub struct StorageTest {
 /// Runs the test.
 pub(super) fn run(bench: &mut Bench<'_>, test: &StorageTest) -> Result<Outcome, TestError> {
     identify(test)?;
+    let used = Target::read(bench.system, &test.path).used_by;
+    if !used.is_empty() {
+        return Err(TestError::CannotRun(format!(
+            "{} came into use since the plan was made ({}): nothing was written",
+            test.path.display(),
+            used.join(", ")
+        )));
+    }
     let device =
         DirectDevice::open(&test.path).map_err(|error| TestError::CannotRun(error.to_string()))?;
     if let Some(size) = test.size_bytes

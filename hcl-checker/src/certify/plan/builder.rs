@@ -2,6 +2,7 @@
 
 use super::{Action, PlannedTest, Task};
 use crate::certify::nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest, Way};
+use crate::certify::target::test_id;
 use crate::certify::{CrashOf, GuestKind, MemoryTest, Options, StorageTest, Surroundings};
 use crate::facts::{Context, Facts, NicKind};
 use crate::known::Known;
@@ -159,10 +160,6 @@ impl<'a> Builder<'a> {
             let known = disks
                 .iter()
                 .find(|disk| is_it(&disk.path) || disk.by_id.iter().any(|name| is_it(name)));
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
             let test = StorageTest {
                 path: path.clone(),
                 disk: known.map(|disk| disk.name.clone()),
@@ -173,7 +170,7 @@ impl<'a> Builder<'a> {
                 limit_bytes: self.options.disk_limit,
             };
             self.add(
-                &format!("disk.{name}"),
+                &test_id(&path),
                 &format!("Write, verify and read {}", path.display()),
                 // Writing and verifying have half of the time each; the random reads come on top.
                 self.options.disk_seconds + self.options.disk_seconds / 2,

@@ -1,7 +1,7 @@
 //! Plans of machines.
 
 use super::*;
-use crate::certify::{PeerAt, Way};
+use crate::certify::{PeerAt, Target, Way};
 use crate::facts::{Context, Disk, Nic, NicKind, PciFunction, Sriov, Xen};
 use crate::known::Known;
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ fn surroundings() -> Surroundings {
         root: true,
         interfaces: ["eth0", "lo", "xenbr0"].map(str::to_owned).to_vec(),
         bridges: BTreeMap::new(),
+        targets: Vec::new(),
         guest_kernel: Some(PathBuf::from("/boot/vmlinuz")),
         kernel_dump: Some("kdump".to_owned()),
         xen_dump: None,
@@ -291,6 +292,40 @@ fn every_mistake_is_told_at_once() {
         );
     }
     assert_eq!(problems.len(), told.len(), "{problems:#?}");
+}
+
+#[test]
+fn a_volume_in_use_is_refused_with_what_uses_it() {
+    let target = |path: &str, used_by: &[&str]| Target {
+        path: PathBuf::from(path),
+        stands_on: vec!["sda".to_owned()],
+        used_by: used_by.iter().map(|&used| used.to_owned()).collect(),
+    };
+    let uses = [
+        "/dev/loop0 is mounted on /mnt",
+        "/dev/loop0 is behind loop1",
+    ];
+    let mut surroundings = surroundings();
+    surroundings.targets = vec![target("/dev/loop0", &uses), target("/dev/vg/free", &[])];
+    let mut options = everything();
+    options.erase = ["/dev/loop0", "/dev/vg/free"].map(PathBuf::from).to_vec();
+    assert_eq!(
+        Plan::build(&facts(), &surroundings, &options).expect_err("a mistake"),
+        [
+            "/dev/loop0: in use now (/dev/loop0 is mounted on /mnt, /dev/loop0 is behind loop1), so it is not erased; name a \
+             disk or volume that nothing uses"
+        ]
+    );
+    // A disk that facts and kernel both know to be used is told once.
+    let mut facts = facts();
+    if let Known::Value(disks) = &mut facts.disks {
+        disks[0].mount_points.push("/".to_owned());
+    }
+    let path = "/dev/disk/by-id/ata-one";
+    surroundings.targets = vec![target(path, &["/dev/sda is mounted on /"])];
+    options.erase = vec![PathBuf::from(path)];
+    let problems = Plan::build(&facts, &surroundings, &options).expect_err("a mistake");
+    assert_eq!(problems.len(), 1, "{problems:?}");
 }
 
 #[test]
