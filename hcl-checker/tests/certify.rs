@@ -179,6 +179,19 @@ fn memory_a_disk_and_a_cable_are_tested_and_left_as_they_were() {
             "{id}: {reason}"
         );
     }
+    // The interface itself saw what was carried.
+    let counted = |id: &str| {
+        let tests = report["tests"].as_array().expect("tests");
+        let test = tests.iter().find(|test| test["id"] == id).expect("test");
+        test["measurements"].to_string()
+    };
+    for id in ["nic.v0.throughput", "nic.v0.loss", "nic.v0.jumbo"] {
+        assert!(!status(&report, id).1.contains("took another way"));
+        assert!(
+            counted(id).contains("bytes that v0 counted as received"),
+            "{id}"
+        );
+    }
     // A kernel without VLANs is a reason to skip, never a pass.
     let (vlan, reason) = status(&report, "nic.v0.vlan");
     assert!(
@@ -242,6 +255,31 @@ fn datagrams_that_a_full_queue_drops_are_counted() {
         reason.contains("lost on the way back") && !reason.contains("way out"),
         "{reason}"
     );
+}
+
+#[test]
+fn a_peer_with_an_address_of_this_machine_is_no_peer() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let network = Network::new("self");
+    let own = "--only nic.v0.throughput --only nic.v0.loss --net-time 1 --peer v0=192.0.2.1";
+    let (out, key) = (folder.path().join("report"), folder.path().join("key.pem"));
+    let output = run(&format!(
+        "ip netns exec {} {PROGRAM} certify --out {} --key {} --address v0=192.0.2.1/24 {own}",
+        network.here,
+        out.display(),
+        key.display()
+    ));
+    let report = std::fs::read(out.join("report.json"))
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let report = serde_json::from_slice(&report).expect("JSON");
+    for id in ["nic.v0.throughput", "nic.v0.loss"] {
+        let (status, reason) = status(&report, id);
+        assert_eq!(status, "skipped", "{id}");
+        assert!(reason.contains("is an address of this machine"), "{reason}");
+    }
 }
 
 #[test]

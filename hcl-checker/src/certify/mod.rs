@@ -5,6 +5,7 @@
 //! undone after the test, after Ctrl-C, or by the next start where the machine went down in between.
 
 mod bench;
+mod byte_count;
 mod change;
 mod cpu;
 mod evidence;
