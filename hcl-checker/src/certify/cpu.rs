@@ -1,5 +1,6 @@
 //! CPUs: each runs, all calculate the same, and Xen can virtualize with them.
 
+use super::amount::{self, LOAD_TIME};
 use super::change::read_text;
 use super::plan::duration;
 use super::{Bench, Outcome, TestError};
@@ -8,7 +9,6 @@ use crate::known::Known;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The calling thread.
@@ -148,22 +148,22 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
     let throttled = throttles(bench);
     let start = Instant::now();
     let end = start + duration(seconds);
-    let rounds = AtomicU64::new(0);
     let stop = bench.stop.clone();
-    let wrong: Vec<String> = std::thread::scope(|scope| {
+    let ended: Vec<Result<u64, String>> = std::thread::scope(|scope| {
         let workers: Vec<_> = cpus
             .iter()
             .map(|&cpu| {
-                let (rounds, stop) = (&rounds, &stop);
-                let worker = scope.spawn(move || -> Result<(), String> {
+                let stop = &stop;
+                let worker = scope.spawn(move || -> Result<u64, String> {
                     stay_on(cpu).map_err(|error| error.to_string())?;
+                    let mut rounds = 0;
                     while Instant::now() < end && !stop.is_asked() {
                         if calculate() != right {
                             return Err("calculated wrong".to_owned());
                         }
-                        rounds.fetch_add(1, Ordering::Relaxed);
+                        rounds += 1;
                     }
-                    Ok(())
+                    Ok(rounds)
                 });
                 (cpu, worker)
             })
@@ -174,14 +174,27 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
         }
         let ended = workers
             .into_iter()
-            .filter_map(|(cpu, worker)| match worker.join() {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(format!("CPU {cpu}: {error}")),
-                Err(_) => Some(format!("CPU {cpu}: its thread died")),
+            .map(|(cpu, worker)| match worker.join() {
+                Ok(Ok(rounds)) => Ok(rounds),
+                Ok(Err(error)) => Err(format!("CPU {cpu}: {error}")),
+                Err(_) => Err(format!("CPU {cpu}: its thread died")),
             });
         ended.collect()
     });
+    let took = start.elapsed();
     bench.go_on()?;
+    let wrong: Vec<&str> = ended
+        .iter()
+        .filter_map(|one| one.as_ref().err().map(String::as_str))
+        .collect();
+    let rounds = || ended.iter().filter_map(|one| one.as_ref().ok()).copied();
+    let slowest = rounds().min().unwrap_or(0);
+    if slowest == 0 && wrong.is_empty() {
+        return Err(TestError::CannotRun(format!(
+            "{seconds} s are too short for one round on each of {} CPUs; give more with --cpu-time",
+            cpus.len()
+        )));
+    }
     outcome.measured(
         "CPUs under load",
         cpus.len().to_string(),
@@ -190,10 +203,23 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
     );
     outcome.measured(
         "rounds of SHA-256 and floating point",
-        rounds.load(Ordering::Relaxed).to_string(),
-        "all with the same result",
+        rounds().sum::<u64>().to_string(),
+        "",
         "this program",
     );
+    outcome.measured(
+        "rounds of the slowest CPU",
+        slowest.to_string(),
+        "1 at least",
+        "this program",
+    );
+    outcome.measured(
+        "CPUs that calculated wrong",
+        wrong.len().to_string(),
+        "0",
+        "this program",
+    );
+    outcome.measured(LOAD_TIME, amount::seconds(took), "", "this program");
     if let (Some(before), Some(after)) = (throttled, throttles(bench)) {
         outcome.measured(
             "times that heat slowed a CPU",
@@ -219,6 +245,7 @@ fn throttles(bench: &Bench<'_>) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::certify::Status;
+    use crate::certify::bench::testing::Fixture;
     use crate::facts::Xen;
 
     #[test]
@@ -231,6 +258,29 @@ mod tests {
             "2b32db6c2c0a6235fb1397e8225ea85e0f0e6e8c7b126d0016ccbde0e667151e"
         );
         assert_eq!(calculate(), calculate());
+    }
+
+    #[test]
+    fn no_load_is_no_pass_and_a_short_one_says_how_short() {
+        let mut fixture = Fixture::new();
+        let none = fixture.with(|bench| load(bench, 0));
+        let reason = none.expect_err("not a round").to_string();
+        assert!(
+            reason.starts_with("0 s are too short for one round on each of ")
+                && reason.ends_with("--cpu-time"),
+            "{reason}"
+        );
+        let short = fixture.with(|bench| load(bench, 1)).expect("it ran");
+        assert_eq!((short.status, short.reason.as_str()), (Status::Passed, ""));
+        let told = |name: &str| {
+            let mut all = short.measurements.iter();
+            let one = all.find(|one| one.name == name);
+            one.map(|one| one.observed.as_str())
+        };
+        assert_eq!(told(LOAD_TIME), Some("1 s"));
+        assert_eq!(told("CPUs that calculated wrong"), Some("0"));
+        let slowest = told("rounds of the slowest CPU").and_then(|told| told.parse::<u64>().ok());
+        assert!(slowest > Some(0), "{short:?}");
     }
 
     #[test]

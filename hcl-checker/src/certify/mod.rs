@@ -4,6 +4,7 @@
 //! the seams of `steps` and `slots`. Every change that a test makes is written to the state file before it is made and
 //! undone after the test, after Ctrl-C, or by the next start where the machine went down in between.
 
+mod amount;
 mod bench;
 mod byte_count;
 mod change;
@@ -32,6 +33,7 @@ mod surroundings;
 mod target;
 mod time;
 
+pub use amount::too_little;
 pub use bench::{Bench, TestError};
 pub use change::Change;
 pub use evidence::Evidence;

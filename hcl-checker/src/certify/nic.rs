@@ -1,5 +1,6 @@
 //! Network interfaces: link, data, datagrams, large frames, VLANs.
 
+use super::amount::{self, RECEIVE_TIME, SEND_TIME};
 use super::byte_count::ByteCount;
 use super::change::{NO_VLANS, ip, knows_no_vlans, read_text};
 use super::peer::{Counted, PEER_ADDRESS, Route, Session, SessionError, TEST_ADDRESS};
@@ -8,6 +9,7 @@ use super::{Bench, Change, Outcome, PeerAt, TestError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use steps::System;
 
@@ -248,9 +250,12 @@ pub(super) fn throughput(
 
     let start = Instant::now();
     let up = session.upload(&|| !stop.is_asked() && start.elapsed() < time)?;
+    let sending = start.elapsed();
     bench.go_on()?;
     bench.progress(1, 2);
+    let start = Instant::now();
     let down = session.download(time, &|| !stop.is_asked())?;
+    let receiving = start.elapsed();
     bench.go_on()?;
 
     let expected = match least {
@@ -258,6 +263,9 @@ pub(super) fn throughput(
         None => String::new(),
     };
     let source = test.way.source("TCP");
+    for (name, time) in [(SEND_TIME, sending), (RECEIVE_TIME, receiving)] {
+        outcome.measured(name, amount::seconds(time), "", &source);
+    }
     for (name, carried) in [("sent", up), ("received", down)] {
         let mbit = carried.mbit();
         outcome.measured(name, format!("{mbit} Mbit/s"), &expected, &source);
@@ -289,10 +297,19 @@ pub(super) fn loss(bench: &mut Bench<'_>, test: &LossTest) -> Result<Outcome, Te
     let per_second = u64::from(mbit) * 1_000_000 / 8 / DATAGRAM as u64;
     let count = per_second.max(1) * test.seconds.max(1);
     let stop = bench.stop.clone();
-    let counted = session.datagrams(count, DATAGRAM, per_second.max(1), &|| !stop.is_asked())?;
+    let start = Instant::now();
+    // Until it asks for the last time: after that it waits for what is lost.
+    let sending = Mutex::new(Duration::ZERO);
+    let goes_on = || {
+        *sending.lock().unwrap_or_else(PoisonError::into_inner) = start.elapsed();
+        !stop.is_asked()
+    };
+    let counted = session.datagrams(count, DATAGRAM, per_second.max(1), &goes_on)?;
+    let sending = sending.into_inner().unwrap_or_else(PoisonError::into_inner);
     bench.go_on()?;
     let source = test.way.source("UDP");
     let mut outcome = Outcome::new();
+    outcome.measured(SEND_TIME, amount::seconds(sending), "", &source);
     judge_loss(&mut outcome, counted, &source);
     let carried = carried(counted, DATAGRAM);
     bytes.expect_carried(bench, &test.way.interface, carried, &mut outcome)?;

@@ -1,6 +1,7 @@
 //! A disk or volume whose content may be lost: what it stands on, and what uses it now.
 
 use super::change::read_text;
+use crate::facts::{DiskKind, Facts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -91,6 +92,21 @@ fn stands_on(system: &dyn System, name: &str) -> Vec<String> {
 }
 
 impl Target {
+    /// Whether it stands on nothing but disks of these facts: a loop device is a file that may lie anywhere.
+    pub fn is_of(&self, facts: &Facts) -> bool {
+        let disks = facts.disks.value().map(Vec::as_slice).unwrap_or_default();
+        let is_disk = |name: &String| {
+            let disk = disks.iter().find(|disk| disk.name == *name);
+            disk.is_some_and(|disk| disk.kind == DiskKind::Disk)
+        };
+        !self.stands_on.is_empty() && self.stands_on.iter().all(is_disk)
+    }
+
+    /// Whether this is the test of it.
+    pub fn has_test(&self, id: &str) -> bool {
+        test_id(&self.path) == id
+    }
+
     /// Looks at what `path` leads to. What the kernel does not tell is left out: it refuses the disk in use once more when that
     /// is opened.
     pub(super) fn read(system: &dyn System, path: &Path) -> Self {
@@ -214,6 +230,8 @@ fn hexadecimal(number: &str) -> Option<(Option<u64>, Option<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Disk;
+    use crate::known::Known;
     use steps::RecordingSystem;
 
     /// A partition; the kernel shows it in the folder of its disk and links to it from that of all devices.
@@ -269,6 +287,32 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn only_what_stands_on_disks_alone_is_of_the_machine() {
+        let disk = |name: &str, kind: DiskKind| Disk {
+            name: name.to_owned(),
+            kind,
+            ..Disk::default()
+        };
+        let facts = Facts {
+            disks: Known::Value(vec![
+                disk("sda", DiskKind::Disk),
+                disk("sdb", DiskKind::Disk),
+                disk("sr0", DiskKind::Optical),
+            ]),
+            ..Facts::default()
+        };
+        let target = |stands_on: &[&str]| Target {
+            stands_on: stands_on.iter().map(|&name| name.to_owned()).collect(),
+            ..Target::default()
+        };
+        assert!(target(&["sda"]).is_of(&facts) && target(&["sda", "sdb"]).is_of(&facts));
+        for other in [&["loop0"][..], &["sda", "loop0"], &["sr0"], &["sdc"], &[]] {
+            assert!(!target(other).is_of(&facts), "{other:?}");
+        }
+        assert!(!target(&["sda"]).is_of(&Facts::default()));
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Verification {
             self.problem("xen: not that of its facts");
         }
         let certification = Certification::of(
-            report.context.value(),
+            &report.facts,
             &report.surroundings,
             report.verdict,
             &report.checks,
