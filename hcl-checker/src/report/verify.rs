@@ -228,6 +228,13 @@ impl Verification {
                     test.status.name()
                 ));
             }
+            if test.status == Status::Passed {
+                let differs = test.measurements.iter().filter(|one| !one.agrees());
+                let told: Vec<String> = differs
+                    .map(|one| format!("test {}: passed, though {}", test.id, one.difference()))
+                    .collect();
+                self.problems.extend(told);
+            }
             // Both are RFC 3339 in UTC, so their order is that of their texts.
             if test.started < report.started || test.started > report.finished {
                 self.problem(format!("test {}: started outside of the run", test.id));

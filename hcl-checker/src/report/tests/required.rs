@@ -185,3 +185,32 @@ fn what_stands_on_no_disk_of_the_machine_is_no_disk() {
     }
     assert_eq!(missing(|state| state.surroundings.targets.clear()).len(), 1);
 }
+
+#[test]
+fn a_test_that_passed_against_its_own_measurement_is_named() {
+    let throughput = "nic.enx246e96112233.throughput";
+    for (id, name, observed, expected) in [
+        (
+            "cpu.virtualization",
+            "virtualization",
+            "missing",
+            "vmx, svm or hvm",
+        ),
+        ("memory", "passes", "0", "1 at least"),
+        (throughput, "sent", "799 Mbit/s", "800 Mbit/s at least"),
+        ("log", "errors of the kernel", "3", "0"),
+    ] {
+        let mut state = state(facts());
+        observe(&mut state, id, name, observed);
+        let program = std::path::Path::new("/proc/self/exe");
+        let report =
+            Report::of_run(&state, &list(), None, &key(), Serials::Plain, program).expect("report");
+        let bytes = report.to_bytes().expect("bytes");
+        assert_eq!(
+            problems(&bytes),
+            [format!(
+                "test {id}: passed, though {name} is `{observed}` and should be `{expected}`"
+            )]
+        );
+    }
+}
