@@ -1,5 +1,6 @@
 //! Reports, good ones and ones that somebody changed.
 
+mod beside;
 mod required;
 
 use super::*;
