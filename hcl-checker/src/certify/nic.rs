@@ -1,11 +1,14 @@
 //! Network interfaces: link, data, datagrams, large frames, VLANs.
 
+mod fragment_count;
+
 use super::amount::{self, RECEIVE_TIME, SEND_TIME};
 use super::byte_count::ByteCount;
 use super::change::{NO_VLANS, ip, knows_no_vlans, read_text};
 use super::peer::{Counted, PEER_ADDRESS, Route, Session, SessionError, TEST_ADDRESS};
 use super::plan::duration;
 use super::{Bench, Change, Outcome, PeerAt, TestError};
+use fragment_count::fragments;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -344,40 +347,6 @@ fn judge_loss(outcome: &mut Outcome, counted: Counted, source: &str) {
     }
     outcome.measured("out of order", late.to_string(), "", source);
     outcome.expect(sent > 0, || "no datagram was sent".to_owned());
-}
-
-/// How many datagrams were split or put together again so far, by the kernel's count (RFC 4293, RFC 2465).
-fn fragments(system: &dyn System, v6: bool) -> Result<u64, TestError> {
-    if v6 {
-        let text = read_text(system, "/proc/net/snmp6")?;
-        return Ok(sum_of_lines(&text, &["Ip6FragCreates", "Ip6ReasmReqds"]));
-    }
-    let text = read_text(system, "/proc/net/snmp")?;
-    Ok(sum_of_columns(&text, &["FragCreates", "ReasmReqds"]))
-}
-
-/// `name  number` lines.
-fn sum_of_lines(text: &str, names: &[&str]) -> u64 {
-    let numbers = text.lines().filter_map(|line| {
-        let (name, number) = line.split_once(char::is_whitespace)?;
-        names
-            .contains(&name)
-            .then(|| number.trim().parse::<u64>().ok())?
-    });
-    numbers.sum()
-}
-
-/// Two lines that start with `Ip:`, names above numbers.
-fn sum_of_columns(text: &str, names: &[&str]) -> u64 {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip:"));
-    let (Some(head), Some(row)) = (lines.next(), lines.next()) else {
-        return 0;
-    };
-    let columns = head.split_whitespace().zip(row.split_whitespace());
-    columns
-        .filter(|(name, _)| names.contains(name))
-        .filter_map(|(_, number)| number.parse::<u64>().ok())
-        .sum()
 }
 
 /// Sends frames of 9000 bytes both ways, none of them in pieces.

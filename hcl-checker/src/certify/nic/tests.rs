@@ -78,18 +78,6 @@ fn the_speed_of_the_link_decides_what_is_asked_and_sent() {
     );
 }
 
-#[test]
-fn fragments_are_read_from_the_kernels_tables() {
-    let v4 = "Ip: Forwarding ReasmReqds FragOKs FragFails FragCreates\nIp: 1 20 3 0 4\nIcmp: InMsgs\nIcmp: 5\n";
-    assert_eq!(sum_of_columns(v4, &["FragCreates", "ReasmReqds"]), 24);
-    let v6 = "Ip6InReceives                   \t9\nIp6ReasmReqds                   \t2\nIp6FragCreates                  \t3\n";
-    assert_eq!(sum_of_lines(v6, &["Ip6FragCreates", "Ip6ReasmReqds"]), 5);
-    assert_eq!(
-        sum_of_columns("", &["FragCreates"]) + sum_of_lines("", &["x"]),
-        0
-    );
-}
-
 /// The loopback interface of a machine that counts nothing and answers so where it is asked for the way to the peer.
 fn loopback(way: &str) -> RecordingSystem {
     let file = |name: &str| format!("/sys/class/net/lo/{name}");
