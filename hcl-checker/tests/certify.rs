@@ -365,6 +365,35 @@ fn a_run_of_nothing_has_its_own_exit_code() {
 }
 
 #[test]
+fn a_changed_page_beside_a_report_is_refused() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let out = folder.path().join("report");
+    let certify = format!(
+        "{PROGRAM} certify --out {} --key {} --only restart",
+        out.display(),
+        folder.path().join("key.pem").display()
+    );
+    assert_eq!(run(&certify).status.code(), Some(5));
+    let (page, report) = (out.join("report.html"), out.join("report.json"));
+    let verify = |what: &Path| {
+        let output = run(&format!("{PROGRAM} report verify {}", what.display()));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said)
+    };
+    assert_eq!(verify(&out).0, Some(0), "{}", verify(&out).1);
+    std::fs::write(&page, "<h1>Certified</h1>").expect("write");
+    for what in [&out, &report] {
+        let (code, said) = verify(what);
+        assert!(
+            code == Some(1) && said.contains("report.html: it is not the page of this report"),
+            "{said}"
+        );
+    }
+    std::fs::remove_file(&page).expect("remove");
+    assert_eq!(verify(&report).0, Some(0), "sent without its page");
+}
+
+#[test]
 fn a_plan_is_as_published() {
     let folder = tempfile::tempdir().expect("temp dir");
     let out = folder.path().join("report");
