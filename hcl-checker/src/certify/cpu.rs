@@ -142,7 +142,6 @@ fn calculate() -> ([u8; 32], u64) {
 
 /// Calculates on every CPU at once and compares all results with the first.
 pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestError> {
-    let mut outcome = Outcome::new();
     let cpus = usable()?;
     let right = calculate();
     let throttled = throttles(bench);
@@ -183,6 +182,25 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
     });
     let took = start.elapsed();
     bench.go_on()?;
+    let mut outcome = judge_load(&ended, seconds, took)?;
+    if let (Some(before), Some(after)) = (throttled, throttles(bench)) {
+        outcome.measured(
+            "times that heat slowed a CPU",
+            after.saturating_sub(before).to_string(),
+            "",
+            "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count",
+        );
+    }
+    Ok(outcome)
+}
+
+/// What came of so many seconds of load, by the rounds of each CPU or what was wrong with it.
+fn judge_load(
+    ended: &[Result<u64, String>],
+    seconds: u64,
+    took: Duration,
+) -> Result<Outcome, TestError> {
+    let mut outcome = Outcome::new();
     let wrong: Vec<&str> = ended
         .iter()
         .filter_map(|one| one.as_ref().err().map(String::as_str))
@@ -192,12 +210,12 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
     if slowest == 0 && wrong.is_empty() {
         return Err(TestError::CannotRun(format!(
             "{seconds} s are too short for one round on each of {} CPUs; give more with --cpu-time",
-            cpus.len()
+            ended.len()
         )));
     }
     outcome.measured(
         "CPUs under load",
-        cpus.len().to_string(),
+        ended.len().to_string(),
         "",
         "sched_setaffinity",
     );
@@ -220,14 +238,6 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
         "this program",
     );
     outcome.measured(LOAD_TIME, amount::seconds(took), "", "this program");
-    if let (Some(before), Some(after)) = (throttled, throttles(bench)) {
-        outcome.measured(
-            "times that heat slowed a CPU",
-            after.saturating_sub(before).to_string(),
-            "",
-            "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count",
-        );
-    }
     outcome.expect(wrong.is_empty(), || wrong.join("; "));
     Ok(outcome)
 }
@@ -270,17 +280,30 @@ mod tests {
                 && reason.ends_with("--cpu-time"),
             "{reason}"
         );
-        let short = fixture.with(|bench| load(bench, 1)).expect("it ran");
-        assert_eq!((short.status, short.reason.as_str()), (Status::Passed, ""));
-        let told = |name: &str| {
-            let mut all = short.measurements.iter();
-            let one = all.find(|one| one.name == name);
-            one.map(|one| one.observed.as_str())
+        let judged = |ended: &[Result<u64, String>]| {
+            judge_load(ended, 5, Duration::from_millis(5012)).map(|outcome| {
+                let told = |name: &str| {
+                    let mut all = outcome.measurements.iter();
+                    all.find(|one| one.name == name)
+                        .map(|one| one.observed.clone())
+                };
+                let took = told(LOAD_TIME);
+                let slowest = told("rounds of the slowest CPU");
+                (outcome.status, took, slowest, outcome.reason)
+            })
         };
-        assert_eq!(told(LOAD_TIME), Some("1 s"));
-        assert_eq!(told("CPUs that calculated wrong"), Some("0"));
-        let slowest = told("rounds of the slowest CPU").and_then(|told| told.parse::<u64>().ok());
-        assert!(slowest > Some(0), "{short:?}");
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            judged(&[Ok(7), Ok(1), Ok(9)]).expect("it ran"),
+            (Status::Passed, text("5 s"), text("1"), String::new())
+        );
+        assert!(matches!(
+            judged(&[Ok(7), Ok(0)]),
+            Err(TestError::CannotRun(_))
+        ));
+        let wrong = "CPU 1: calculated wrong".to_owned();
+        let broken = judged(&[Ok(7), Err(wrong.clone())]).expect("it ran");
+        assert_eq!((broken.0, broken.3), (Status::Failed, wrong));
     }
 
     #[test]

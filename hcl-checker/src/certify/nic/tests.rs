@@ -136,6 +136,35 @@ fn a_peer_on_this_machine_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn an_address_is_the_machines_own_by_the_kernels_word_however_it_is_written() {
+    let system = loopback("local 127.0.0.1 dev lo src 127.0.0.1 uid 0 ")
+        .prints(
+            "ip -oneline route get 192.0.2.2",
+            "192.0.2.2 dev eth0 src 192.0.2.1 uid 0 ",
+        )
+        .fails(
+            "ip -oneline route get 198.18.0.2",
+            2,
+            "RTNETLINK answers: Network is unreachable",
+        );
+    for (address, own) in [
+        ("127.0.0.1", true),
+        ("::ffff:127.0.0.1", true),
+        ("0.0.0.0", true),
+        ("::", true),
+        ("192.0.2.2", false),
+        ("198.18.0.2", false),
+    ] {
+        let parsed = address.parse().expect("an address");
+        assert_eq!(
+            is_own(&system, parsed).expect("an answer"),
+            own,
+            "{address}"
+        );
+    }
+}
+
+#[test]
 fn what_the_interface_did_not_count_is_no_pass() {
     // Data that arrives and returns without a byte through the interface, as it does between two ports of one machine.
     let elsewhere = "127.0.0.1 dev eth0 src 127.0.0.2 uid 0 ";
