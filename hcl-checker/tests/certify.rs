@@ -179,6 +179,19 @@ fn memory_a_disk_and_a_cable_are_tested_and_left_as_they_were() {
             "{id}: {reason}"
         );
     }
+    // The interface itself saw what was carried.
+    let counted = |id: &str| {
+        let tests = report["tests"].as_array().expect("tests");
+        let test = tests.iter().find(|test| test["id"] == id).expect("test");
+        test["measurements"].to_string()
+    };
+    for id in ["nic.v0.throughput", "nic.v0.loss", "nic.v0.jumbo"] {
+        assert!(!status(&report, id).1.contains("took another way"));
+        assert!(
+            counted(id).contains("bytes that v0 counted as received"),
+            "{id}"
+        );
+    }
     // A kernel without VLANs is a reason to skip, never a pass.
     let (vlan, reason) = status(&report, "nic.v0.vlan");
     assert!(
@@ -192,6 +205,35 @@ fn memory_a_disk_and_a_cable_are_tested_and_left_as_they_were() {
         must(&format!("cat /sys/block/{name}/size")),
         (64 << 11).to_string()
     );
+}
+
+#[test]
+fn a_loop_device_with_a_mounted_file_system_is_refused_by_the_plan() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let image = folder.path().join("disk");
+    std::fs::File::create(&image)
+        .and_then(|file| file.set_len(16 << 20))
+        .expect("image");
+    let disk = Loop(must(&format!("losetup --find --show {}", image.display())));
+    must(&format!("mkfs.ext4 -q {}", disk.0));
+    let plan = format!(
+        "{PROGRAM} certify --dry-run --out {} --erase-disk {}",
+        folder.path().join("report").display(),
+        disk.0
+    );
+    assert!(must(&plan).contains(&format!("the content of {} is lost", disk.0)));
+    let mounted = folder.path().join("mounted");
+    std::fs::create_dir(&mounted).expect("folder");
+    must(&format!("mount {} {}", disk.0, mounted.display()));
+    let output = run(&plan);
+    must(&format!("umount {}", mounted.display()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let told = format!("{} is mounted on {}", disk.0, mounted.display());
+    assert!(said.contains(&told), "{said}");
 }
 
 #[test]
@@ -213,6 +255,31 @@ fn datagrams_that_a_full_queue_drops_are_counted() {
         reason.contains("lost on the way back") && !reason.contains("way out"),
         "{reason}"
     );
+}
+
+#[test]
+fn a_peer_with_an_address_of_this_machine_is_no_peer() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temp dir");
+    let network = Network::new("self");
+    let own = "--only nic.v0.throughput --only nic.v0.loss --net-time 1 --peer v0=192.0.2.1";
+    let (out, key) = (folder.path().join("report"), folder.path().join("key.pem"));
+    let output = run(&format!(
+        "ip netns exec {} {PROGRAM} certify --out {} --key {} --address v0=192.0.2.1/24 {own}",
+        network.here,
+        out.display(),
+        key.display()
+    ));
+    let report = std::fs::read(out.join("report.json"))
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let report = serde_json::from_slice(&report).expect("JSON");
+    for id in ["nic.v0.throughput", "nic.v0.loss"] {
+        let (status, reason) = status(&report, id);
+        assert_eq!(status, "skipped", "{id}");
+        assert!(reason.contains("is an address of this machine"), "{reason}");
+    }
 }
 
 #[test]
@@ -295,6 +362,35 @@ fn a_run_of_nothing_has_its_own_exit_code() {
         "hcl-report.json",
         &serde_json::json!({"schema": report["schema"]})
     ));
+}
+
+#[test]
+fn a_changed_page_beside_a_report_is_refused() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let out = folder.path().join("report");
+    let certify = format!(
+        "{PROGRAM} certify --out {} --key {} --only restart",
+        out.display(),
+        folder.path().join("key.pem").display()
+    );
+    assert_eq!(run(&certify).status.code(), Some(5));
+    let (page, report) = (out.join("report.html"), out.join("report.json"));
+    let verify = |what: &Path| {
+        let output = run(&format!("{PROGRAM} report verify {}", what.display()));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said)
+    };
+    assert_eq!(verify(&out).0, Some(0), "{}", verify(&out).1);
+    std::fs::write(&page, "<h1>Certified</h1>").expect("write");
+    for what in [&out, &report] {
+        let (code, said) = verify(what);
+        assert!(
+            code == Some(1) && said.contains("report.html: it is not the page of this report"),
+            "{said}"
+        );
+    }
+    std::fs::remove_file(&page).expect("remove");
+    assert_eq!(verify(&report).0, Some(0), "sent without its page");
 }
 
 #[test]

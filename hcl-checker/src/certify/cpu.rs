@@ -1,5 +1,6 @@
 //! CPUs: each runs, all calculate the same, and Xen can virtualize with them.
 
+use super::amount::{self, LOAD_TIME};
 use super::change::read_text;
 use super::plan::duration;
 use super::{Bench, Outcome, TestError};
@@ -8,7 +9,6 @@ use crate::known::Known;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The calling thread.
@@ -142,28 +142,27 @@ fn calculate() -> ([u8; 32], u64) {
 
 /// Calculates on every CPU at once and compares all results with the first.
 pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestError> {
-    let mut outcome = Outcome::new();
     let cpus = usable()?;
     let right = calculate();
     let throttled = throttles(bench);
     let start = Instant::now();
     let end = start + duration(seconds);
-    let rounds = AtomicU64::new(0);
     let stop = bench.stop.clone();
-    let wrong: Vec<String> = std::thread::scope(|scope| {
+    let ended: Vec<Result<u64, String>> = std::thread::scope(|scope| {
         let workers: Vec<_> = cpus
             .iter()
             .map(|&cpu| {
-                let (rounds, stop) = (&rounds, &stop);
-                let worker = scope.spawn(move || -> Result<(), String> {
+                let stop = &stop;
+                let worker = scope.spawn(move || -> Result<u64, String> {
                     stay_on(cpu).map_err(|error| error.to_string())?;
+                    let mut rounds = 0;
                     while Instant::now() < end && !stop.is_asked() {
                         if calculate() != right {
                             return Err("calculated wrong".to_owned());
                         }
-                        rounds.fetch_add(1, Ordering::Relaxed);
+                        rounds += 1;
                     }
-                    Ok(())
+                    Ok(rounds)
                 });
                 (cpu, worker)
             })
@@ -174,26 +173,16 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
         }
         let ended = workers
             .into_iter()
-            .filter_map(|(cpu, worker)| match worker.join() {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(format!("CPU {cpu}: {error}")),
-                Err(_) => Some(format!("CPU {cpu}: its thread died")),
+            .map(|(cpu, worker)| match worker.join() {
+                Ok(Ok(rounds)) => Ok(rounds),
+                Ok(Err(error)) => Err(format!("CPU {cpu}: {error}")),
+                Err(_) => Err(format!("CPU {cpu}: its thread died")),
             });
         ended.collect()
     });
+    let took = start.elapsed();
     bench.go_on()?;
-    outcome.measured(
-        "CPUs under load",
-        cpus.len().to_string(),
-        "",
-        "sched_setaffinity",
-    );
-    outcome.measured(
-        "rounds of SHA-256 and floating point",
-        rounds.load(Ordering::Relaxed).to_string(),
-        "all with the same result",
-        "this program",
-    );
+    let mut outcome = judge_load(&ended, seconds, took)?;
     if let (Some(before), Some(after)) = (throttled, throttles(bench)) {
         outcome.measured(
             "times that heat slowed a CPU",
@@ -202,6 +191,53 @@ pub(super) fn load(bench: &mut Bench<'_>, seconds: u64) -> Result<Outcome, TestE
             "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count",
         );
     }
+    Ok(outcome)
+}
+
+/// What came of so many seconds of load, by the rounds of each CPU or what was wrong with it.
+fn judge_load(
+    ended: &[Result<u64, String>],
+    seconds: u64,
+    took: Duration,
+) -> Result<Outcome, TestError> {
+    let mut outcome = Outcome::new();
+    let wrong: Vec<&str> = ended
+        .iter()
+        .filter_map(|one| one.as_ref().err().map(String::as_str))
+        .collect();
+    let rounds = || ended.iter().filter_map(|one| one.as_ref().ok()).copied();
+    let slowest = rounds().min().unwrap_or(0);
+    if slowest == 0 && wrong.is_empty() {
+        return Err(TestError::CannotRun(format!(
+            "{seconds} s are too short for one round on each of {} CPUs; give more with --cpu-time",
+            ended.len()
+        )));
+    }
+    outcome.measured(
+        "CPUs under load",
+        ended.len().to_string(),
+        "",
+        "sched_setaffinity",
+    );
+    outcome.measured(
+        "rounds of SHA-256 and floating point",
+        rounds().sum::<u64>().to_string(),
+        "",
+        "this program",
+    );
+    outcome.measured(
+        "rounds of the slowest CPU",
+        slowest.to_string(),
+        "1 at least",
+        "this program",
+    );
+    outcome.measured(
+        "CPUs that calculated wrong",
+        wrong.len().to_string(),
+        "0",
+        "this program",
+    );
+    outcome.measured(LOAD_TIME, amount::seconds(took), "", "this program");
     outcome.expect(wrong.is_empty(), || wrong.join("; "));
     Ok(outcome)
 }
@@ -219,6 +255,7 @@ fn throttles(bench: &Bench<'_>) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::certify::Status;
+    use crate::certify::bench::testing::Fixture;
     use crate::facts::Xen;
 
     #[test]
@@ -231,6 +268,42 @@ mod tests {
             "2b32db6c2c0a6235fb1397e8225ea85e0f0e6e8c7b126d0016ccbde0e667151e"
         );
         assert_eq!(calculate(), calculate());
+    }
+
+    #[test]
+    fn no_load_is_no_pass_and_a_short_one_says_how_short() {
+        let mut fixture = Fixture::new();
+        let none = fixture.with(|bench| load(bench, 0));
+        let reason = none.expect_err("not a round").to_string();
+        assert!(
+            reason.starts_with("0 s are too short for one round on each of ")
+                && reason.ends_with("--cpu-time"),
+            "{reason}"
+        );
+        let judged = |ended: &[Result<u64, String>]| {
+            judge_load(ended, 5, Duration::from_millis(5012)).map(|outcome| {
+                let told = |name: &str| {
+                    let mut all = outcome.measurements.iter();
+                    all.find(|one| one.name == name)
+                        .map(|one| one.observed.clone())
+                };
+                let took = told(LOAD_TIME);
+                let slowest = told("rounds of the slowest CPU");
+                (outcome.status, took, slowest, outcome.reason)
+            })
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            judged(&[Ok(7), Ok(1), Ok(9)]).expect("it ran"),
+            (Status::Passed, text("5 s"), text("1"), String::new())
+        );
+        assert!(matches!(
+            judged(&[Ok(7), Ok(0)]),
+            Err(TestError::CannotRun(_))
+        ));
+        let wrong = "CPU 1: calculated wrong".to_owned();
+        let broken = judged(&[Ok(7), Err(wrong.clone())]).expect("it ran");
+        assert_eq!((broken.0, broken.3), (Status::Failed, wrong));
     }
 
     #[test]

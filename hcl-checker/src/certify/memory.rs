@@ -1,5 +1,6 @@
 //! Memory: patterns are written to all of it that is free, and read again.
 
+use super::amount::{self, MEMORY_FREE, MEMORY_TESTED, PATTERN_TIME};
 use super::change::read_text;
 use super::plan::duration;
 use super::{Bench, Outcome, TestError};
@@ -118,7 +119,8 @@ fn verify(chunk: &[u64], first: u64, pattern: Pattern) -> (u64, Vec<Wrong>) {
 
 /// Runs the test.
 pub(super) fn run(bench: &mut Bench<'_>, test: &MemoryTest) -> Result<Outcome, TestError> {
-    let deadline = Instant::now() + duration(test.seconds);
+    let start = Instant::now();
+    let deadline = start + duration(test.seconds);
     let free = available(bench.system)?;
     let bytes = to_test(free, test.limit_bytes);
     let words = usize::try_from(bytes / WORD).unwrap_or(usize::MAX);
@@ -155,6 +157,7 @@ pub(super) fn run(bench: &mut Bench<'_>, test: &MemoryTest) -> Result<Outcome, T
             }
         }
     }
+    let took = start.elapsed();
     // Physical places can be told while the memory is still there.
     let places: Vec<String> = told.iter().map(describe).collect();
     if locked == Some(true) {
@@ -170,11 +173,18 @@ pub(super) fn run(bench: &mut Bench<'_>, test: &MemoryTest) -> Result<Outcome, T
         )));
     }
     outcome.measured(
-        "memory tested",
+        MEMORY_TESTED,
         format!("{} MiB", bytes >> 20),
+        "",
+        "this program",
+    );
+    outcome.measured(
+        MEMORY_FREE,
+        format!("{} MiB", to_test(free, None) >> 20),
         "",
         "/proc/meminfo",
     );
+    outcome.measured(PATTERN_TIME, amount::seconds(took), "", "this program");
     outcome.measured("passes", passes.to_string(), "1 at least", "this program");
     let kept = if locked == Some(true) { "yes" } else { "no" };
     outcome.measured("kept from being swapped", kept, "yes", "mlockall");

@@ -4,7 +4,9 @@
 //! the seams of `steps` and `slots`. Every change that a test makes is written to the state file before it is made and
 //! undone after the test, after Ctrl-C, or by the next start where the machine went down in between.
 
+mod amount;
 mod bench;
+mod byte_count;
 mod change;
 mod cpu;
 mod evidence;
@@ -28,8 +30,10 @@ mod runner;
 mod sriov;
 mod storage;
 mod surroundings;
+mod target;
 mod time;
 
+pub use amount::too_little;
 pub use bench::{Bench, TestError};
 pub use change::Change;
 pub use evidence::Evidence;
@@ -46,4 +50,5 @@ pub use run_state::{RunState, Signing, StateError, Waiting};
 pub use runner::{End, Runner};
 pub use storage::{DirectDevice, StorageTest};
 pub use surroundings::Surroundings;
+pub use target::Target;
 pub use time::{now, stamp};

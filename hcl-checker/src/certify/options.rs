@@ -1,5 +1,6 @@
 //! What the person who certifies asked for.
 
+use super::amount;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,14 +45,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            cpu_seconds: 60,
-            memory_seconds: 300,
+            cpu_seconds: amount::CPU_SECONDS,
+            memory_seconds: amount::MEMORY_SECONDS,
             memory_limit: None,
             erase: Vec::new(),
-            disk_seconds: 60,
-            disk_limit: 16 << 30,
+            disk_seconds: amount::DISK_SECONDS,
+            disk_limit: amount::DISK_BYTES,
             peers: BTreeMap::new(),
-            net_seconds: 10,
+            net_seconds: amount::NET_SECONDS,
             vlan: None,
             sriov: false,
             restart: false,

@@ -104,7 +104,10 @@ impl Runner<'_> {
         let performed = perform(&mut bench, task, waiting.as_ref());
         let left = std::mem::take(&mut bench.left);
         let outcome = match performed {
-            Ok(outcome) => outcome,
+            Ok(mut outcome) => {
+                outcome.hold_to_measurements();
+                outcome
+            }
             Err(TestError::Stopped) => {
                 self.undo_all()?;
                 return Ok(Some(End::Stopped));

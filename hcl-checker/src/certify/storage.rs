@@ -5,8 +5,9 @@ mod spread;
 
 pub use direct::DirectDevice;
 
+use super::amount::{self, DISK_SIZE, DISK_WRITTEN, READ_TIME, WRITE_TIME};
 use super::plan::duration;
-use super::{Bench, Outcome, TestError};
+use super::{Bench, Outcome, Target, TestError};
 use crate::facts::{Disk, Facts};
 use crate::root::Root;
 use schemars::JsonSchema;
@@ -46,6 +47,14 @@ pub struct StorageTest {
 /// Runs the test.
 pub(super) fn run(bench: &mut Bench<'_>, test: &StorageTest) -> Result<Outcome, TestError> {
     identify(test)?;
+    let used = Target::read(bench.system, &test.path).used_by;
+    if !used.is_empty() {
+        return Err(TestError::CannotRun(format!(
+            "{} came into use since the plan was made ({}): nothing was written",
+            test.path.display(),
+            used.join(", ")
+        )));
+    }
     let device =
         DirectDevice::open(&test.path).map_err(|error| TestError::CannotRun(error.to_string()))?;
     if let Some(size) = test.size_bytes
@@ -133,7 +142,10 @@ fn exercise<D: BlockDevice + Send>(
     }
     let half = duration(test.seconds) / 2;
     let written = write(bench, &mut device, &spread, half)?;
-    outcome.measured("bytes written", written.bytes().to_string(), "", &path);
+    outcome.measured(DISK_SIZE, device.size().to_string(), "", &path);
+    outcome.measured(DISK_WRITTEN, written.bytes().to_string(), "", &path);
+    let took = amount::seconds(written.time);
+    outcome.measured(WRITE_TIME, took, "", "this program");
     outcome.measured(
         "write rate",
         written.rate(),
@@ -178,6 +190,8 @@ fn exercise<D: BlockDevice + Send>(
             "",
             format!("{path}, O_DIRECT"),
         );
+        let took = amount::seconds(random.time);
+        outcome.measured(READ_TIME, took, "", "this program");
         for (name, part) in [("half", 500), ("99 of 100", 990), ("999 of 1000", 999)] {
             outcome.measured(
                 &format!("{name} of these reads took at most"),

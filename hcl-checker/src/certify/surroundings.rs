@@ -1,7 +1,7 @@
 //! What the plan has to know about the running system besides the facts about the machine.
 
 use super::change::read_text;
-use super::{Options, guests};
+use super::{Options, Target, guests};
 use crate::facts::{Context, Facts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct Surroundings {
     /// Bridges with the interfaces that are their ports.
     #[serde(default)]
     pub bridges: BTreeMap<String, Vec<String>>,
+    /// Disks and volumes that may be erased, in the order of the options.
+    #[serde(default)]
+    pub targets: Vec<Target>,
     /// Kernel for test guests; none where there is none, or no Xen.
     pub guest_kernel: Option<PathBuf>,
     /// What keeps a dump of a crashed kernel: `kdump`, `pstore`.
@@ -60,7 +63,10 @@ impl Surroundings {
         let interfaces = system
             .list_dir(Path::new("/sys/class/net"))
             .unwrap_or_default();
+        let targets = options.erase.iter();
+        let targets = targets.map(|path| Target::read(system, path)).collect();
         Self {
+            targets,
             root: nix::unistd::geteuid().is_root(),
             bridges: bridges(system, &interfaces),
             interfaces,

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use hcl_checker::date::Date;
 use hcl_checker::list::List;
 use hcl_checker::report::{
-    PublicKey, REPORT_FILE, Verification, VerifyOptions, submit_entries, verify,
+    Beside, PublicKey, REPORT_FILE, Verification, VerifyOptions, submit_entries, verify,
 };
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct ReportArgs {
 
 #[derive(Debug, Subcommand)]
 enum ReportCommand {
-    /// Check form and signature, and judge again from the facts in it. Exit codes: 0 good, 1 not to be believed, 2 wrong use.
+    /// Check form and signature, judge again from the facts in it, and compare evidence and page beside it. Exit codes: 0 good, 1 not to be believed, 2 wrong use.
     Verify(VerifyArgs),
     /// Write entries for the compatibility list, for review, from a report that is good.
     SubmitEntry {
@@ -103,7 +103,8 @@ fn check(args: &VerifyArgs) -> Result<(Verification, Vec<u8>)> {
         key,
         nonce: args.nonce.clone(),
     };
-    let verification = verify(&bytes, &signature, &List::built_in()?, &options);
+    let verification = verify(&bytes, &signature, &List::built_in()?, &options)
+        .with_beside(&bytes, &Beside::read(&report));
     Ok((verification, bytes))
 }
 

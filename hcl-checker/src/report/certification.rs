@@ -1,8 +1,8 @@
 //! Whether a machine passed: a pure function of context, verdict and tests.
 
 use super::Check;
-use crate::certify::{Status, Surroundings, TestResult};
-use crate::facts::Context;
+use crate::certify::{Status, Surroundings, TestResult, too_little};
+use crate::facts::{Context, Facts};
 use crate::verdict::{Level, Severity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,9 +43,9 @@ impl CertificationResult {
 }
 
 impl Certification {
-    /// What follows from context, surroundings, verdict with its checks, and tests.
+    /// What follows from facts, surroundings, verdict with its checks, and tests.
     pub fn of(
-        context: Option<&Context>,
+        facts: &Facts,
         surroundings: &Surroundings,
         verdict: Level,
         checks: &[Check],
@@ -62,6 +62,8 @@ impl Certification {
                 Status::Skipped => missing.push(told),
             }
         }
+        missing.extend(tests.iter().filter_map(too_little));
+        missing.extend(no_disk(facts, surroundings, tests));
         if !verdict.allows_install() {
             // What is not known is not held against the machine, and is no pass.
             let list = match verdict {
@@ -70,7 +72,7 @@ impl Certification {
             };
             list.push(no_install(verdict, checks));
         }
-        match context {
+        match facts.context.value() {
             Some(Context::Dom0) if surroundings.xen_is_guest => missing
                 .push("Xen runs in a virtual machine here, which is never certified".to_owned()),
             Some(Context::Bare | Context::Dom0) => {}
@@ -100,6 +102,27 @@ impl Certification {
     }
 }
 
+/// That what was tested as a disk is none of the machine's. Whatever was not tested has its own reason.
+fn no_disk(facts: &Facts, surroundings: &Surroundings, tests: &[TestResult]) -> Option<String> {
+    let passed: Vec<&TestResult> = tests
+        .iter()
+        .filter(|test| test.status == Status::Passed && test.id.starts_with("disk."))
+        .collect();
+    let is_of_machine = |test: &&TestResult| {
+        let mut targets = surroundings.targets.iter();
+        targets.any(|target| target.has_test(&test.id) && target.is_of(facts))
+    };
+    if passed.is_empty() || passed.iter().any(is_of_machine) {
+        return None;
+    }
+    let ids: Vec<&str> = passed.iter().map(|test| test.id.as_str()).collect();
+    Some(format!(
+        "no disk of this machine was tested: {} stands on none; name a disk, or a volume on disks alone, with --erase-disk PATH, \
+         whose content is lost",
+        ids.join(", ")
+    ))
+}
+
 /// That the verdict allows no install, and what it is about.
 fn no_install(verdict: Level, checks: &[Check]) -> String {
     let blocks = checks
@@ -124,6 +147,7 @@ fn no_install(verdict: Level, checks: &[Check]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known::Known;
 
     fn test(id: &str, status: Status) -> TestResult {
         TestResult {
@@ -138,12 +162,22 @@ mod tests {
         }
     }
 
+    fn facts(context: Option<&Context>) -> Facts {
+        Facts {
+            context: context
+                .cloned()
+                .map_or_else(|| Known::unknown("test"), Known::Value),
+            ..Facts::default()
+        }
+    }
+
     fn of(context: Option<&Context>, verdict: Level, tests: &[TestResult]) -> Certification {
-        Certification::of(context, &Surroundings::default(), verdict, &[], tests)
+        let here = Surroundings::default();
+        Certification::of(&facts(context), &here, verdict, &[], tests)
     }
 
     const ALL: [&str; 5] = [
-        "memory",
+        "log",
         "nic.eth0.jumbo",
         "nic.eth0.vlan",
         "sriov.x",
@@ -176,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_virtual_machine_is_never_certified() {
-        let good = [test("memory", Status::Passed)];
+        let good = [test("log", Status::Passed)];
         let guest = Context::Guest {
             hypervisor: "KVM".to_owned(),
         };
@@ -190,15 +224,15 @@ mod tests {
             xen_is_guest: true,
             ..Surroundings::default()
         };
-        let dom0 = Some(&Context::Dom0);
-        let nested = Certification::of(dom0, &nested, Level::Compatible, &[], &good);
+        let dom0 = facts(Some(&Context::Dom0));
+        let nested = Certification::of(&dom0, &nested, Level::Compatible, &[], &good);
         assert_eq!(nested.result, CertificationResult::Incomplete);
         assert_eq!(nested.missing.len(), 1, "{nested:?}");
     }
 
     #[test]
     fn a_verdict_that_allows_no_install_refuses_with_its_reason() {
-        let good = [test("memory", Status::Passed)];
+        let good = [test("log", Status::Passed)];
         let check = |name: &str, result: Severity| Check {
             id: "cpu".to_owned(),
             name: name.to_owned(),
@@ -223,9 +257,9 @@ mod tests {
             (Level::Unknown, CertificationResult::Incomplete),
             (Level::Unsupported, CertificationResult::Failed),
         ] {
-            let bare = Some(&Context::Bare);
+            let bare = facts(Some(&Context::Bare));
             let here = Surroundings::default();
-            let certification = Certification::of(bare, &here, level, &checks, &good);
+            let certification = Certification::of(&bare, &here, level, &checks, &good);
             assert_eq!(certification.result, result, "{level}");
             let reasons: Vec<&String> = certification.reasons().collect();
             if result == CertificationResult::Passed {

@@ -4,6 +4,7 @@
 //! that it is true. So a report holds what the verdict was made of, [`verify`](verify()) makes the verdict anew from that, and
 //! the one who asks for a report may ask for a nonce in it.
 
+mod beside;
 mod canonical;
 mod certification;
 mod entry;
@@ -13,6 +14,7 @@ mod key;
 mod redact;
 mod verify;
 
+pub use beside::Beside;
 pub use canonical::{CanonicalError, is_canonical, to_canonical};
 pub use certification::{Certification, CertificationResult};
 pub use entry::{EntryError, submit_entries};
@@ -208,13 +210,7 @@ impl Report {
                 serials,
             },
             options: redaction.apply(&state.options)?,
-            certification: Certification::of(
-                facts.context.value(),
-                &surroundings,
-                verdict,
-                &checks,
-                &tests,
-            ),
+            certification: Certification::of(&facts, &surroundings, verdict, &checks, &tests),
             surroundings,
             evidence: redaction.names(&state.evidence),
             drivers,

@@ -1,9 +1,10 @@
 //! Reports, good ones and ones that somebody changed.
 
+mod beside;
 mod required;
 
 use super::*;
-use crate::certify::{CrashOf, Measurement, PeerAt, Plan, Status};
+use crate::certify::{CrashOf, Measurement, PeerAt, Plan, Status, Target};
 use crate::date::Date;
 use crate::facts::{Disk, DiskKind, Nic, NicKind, PciFunction, PciIds, Sriov, Virtualization, Xen};
 use crate::list::ListedLevel;
@@ -98,6 +99,47 @@ fn facts() -> Facts {
     facts
 }
 
+/// What a whole test of this id measures, with names that must not get out.
+fn measurements(id: &str) -> Vec<Measurement> {
+    let secret = format!("{} behind 24-6E-96-11-22-33", SECRETS[2]);
+    let amounts = match id.rsplit('.').next().unwrap_or_default() {
+        "load" => &[("time under load", "60 s", "")][..],
+        "memory" => &[
+            ("time of patterns", "300 s", ""),
+            ("memory tested", "60000 MiB", ""),
+            ("memory that could be tested", "60000 MiB", ""),
+            ("passes", "12", "1 at least"),
+        ],
+        "throughput" => &[
+            ("time of sending", "10 s", ""),
+            ("time of receiving", "10 s", ""),
+            ("sent", "900 Mbit/s", "800 Mbit/s at least"),
+        ],
+        "loss" => &[
+            ("time of sending", "10 s", ""),
+            ("lost on the way out", "1", "3 at most"),
+        ],
+        "log" => &[("errors of the kernel", "0", "0")],
+        "virtualization" => &[("virtualization", "hvm", "vmx, svm or hvm")],
+        _ if id.starts_with("disk.") => &[
+            ("bytes of it", "960197124096", ""),
+            ("bytes written", "5000000000", ""),
+            ("time of writing", "30 s", ""),
+            ("time of random reads", "30 s", ""),
+        ],
+        _ => &[],
+    };
+    let own = ("disk", secret.as_str(), "");
+    let all = amounts.iter().chain(std::iter::once(&own));
+    let measured = all.map(|(name, observed, expected)| Measurement {
+        name: (*name).to_owned(),
+        observed: (*observed).to_owned(),
+        expected: (*expected).to_owned(),
+        source: String::new(),
+    });
+    measured.collect()
+}
+
 /// A run in which everything that could run passed.
 fn state(facts: Facts) -> RunState {
     let mut options = Options {
@@ -119,6 +161,11 @@ fn state(facts: Facts) -> RunState {
     let surroundings = Surroundings {
         root: true,
         interfaces: vec!["enx246e96112233".to_owned(), "lo".to_owned()],
+        targets: vec![Target {
+            path: options.erase[0].clone(),
+            stands_on: vec!["nvme0n1".to_owned()],
+            used_by: Vec::new(),
+        }],
         guest_kernel: Some(PathBuf::from("/boot/vmlinuz")),
         kernel_dump: Some("kdump".to_owned()),
         xen_dump: Some("kdump".to_owned()),
@@ -144,12 +191,7 @@ fn state(facts: Facts) -> RunState {
             title: test.title.clone(),
             status,
             reason,
-            measurements: vec![Measurement {
-                name: "disk".to_owned(),
-                observed: format!("{} behind 24-6E-96-11-22-33", SECRETS[2]),
-                expected: String::new(),
-                source: String::new(),
-            }],
+            measurements: measurements(&test.id),
             evidence: Vec::new(),
             started: stamp(now() - 50),
             duration_ms: 1000,

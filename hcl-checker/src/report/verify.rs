@@ -162,7 +162,7 @@ impl Verification {
             self.problem("xen: not that of its facts");
         }
         let certification = Certification::of(
-            report.context.value(),
+            &report.facts,
             &report.surroundings,
             report.verdict,
             &report.checks,
@@ -227,6 +227,13 @@ impl Verification {
                     test.id,
                     test.status.name()
                 ));
+            }
+            if test.status == Status::Passed {
+                let differs = test.measurements.iter().filter(|one| !one.agrees());
+                let told: Vec<String> = differs
+                    .map(|one| format!("test {}: passed, though {}", test.id, one.difference()))
+                    .collect();
+                self.problems.extend(told);
             }
             // Both are RFC 3339 in UTC, so their order is that of their texts.
             if test.started < report.started || test.started > report.finished {

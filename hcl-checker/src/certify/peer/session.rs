@@ -92,7 +92,11 @@ impl Carried {
 }
 
 impl Route {
-    fn address(&self) -> Result<SocketAddr, SessionError> {
+    /// Where the peer is.
+    ///
+    /// # Errors
+    /// Nobody knows its name.
+    pub(in crate::certify) fn address(&self) -> Result<SocketAddr, SessionError> {
         let not_reached = |source| SessionError::NotReached {
             peer: self.peer.clone(),
             interface: self.interface.clone(),

@@ -2,6 +2,7 @@
 
 use super::{Action, PlannedTest, Task};
 use crate::certify::nic::{JumboTest, LinkTest, LossTest, ThroughputTest, VlanTest, Way};
+use crate::certify::target::test_id;
 use crate::certify::{CrashOf, GuestKind, MemoryTest, Options, StorageTest, Surroundings};
 use crate::facts::{Context, Facts, NicKind};
 use crate::known::Known;
@@ -10,6 +11,8 @@ use crate::known::Known;
 const MAX_VFS: u32 = 8;
 /// From a restart to the end of the next boot of a large server, whose firmware alone takes minutes.
 const RESTART: u64 = 600;
+/// Why what needs Xen is skipped.
+const NO_XEN: &str = "Xen does not run here; certify on a host that was booted with Xen";
 
 pub(super) struct Builder<'a> {
     facts: &'a Facts,
@@ -103,9 +106,7 @@ impl<'a> Builder<'a> {
                 (Some(Context::Dom0), None) => Action::Skip(
                     "no kernel for a guest was found; name one with --guest-kernel FILE".to_owned(),
                 ),
-                _ => Action::Skip(
-                    "Xen does not run here; certify on a host that was booted with Xen".to_owned(),
-                ),
+                _ => Action::Skip(NO_XEN.to_owned()),
             };
             let name = kind.name();
             self.add(
@@ -159,10 +160,6 @@ impl<'a> Builder<'a> {
             let known = disks
                 .iter()
                 .find(|disk| is_it(&disk.path) || disk.by_id.iter().any(|name| is_it(name)));
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
             let test = StorageTest {
                 path: path.clone(),
                 disk: known.map(|disk| disk.name.clone()),
@@ -173,7 +170,7 @@ impl<'a> Builder<'a> {
                 limit_bytes: self.options.disk_limit,
             };
             self.add(
-                &format!("disk.{name}"),
+                &test_id(&path),
                 &format!("Write, verify and read {}", path.display()),
                 // Writing and verifying have half of the time each; the random reads come on top.
                 self.options.disk_seconds + self.options.disk_seconds / 2,
@@ -413,13 +410,17 @@ impl<'a> Builder<'a> {
             unit,
             restart,
         );
-        let mut crashes = vec![(CrashOf::Kernel, &surroundings.kernel_dump)];
-        if self.facts.context.value() == Some(&Context::Dom0) {
-            crashes.push((CrashOf::Xen, &surroundings.xen_dump));
-        }
+        let crashes = [
+            (CrashOf::Kernel, &surroundings.kernel_dump),
+            (CrashOf::Xen, &surroundings.xen_dump),
+        ];
+        let is_dom0 = self.facts.context.value() == Some(&Context::Dom0);
         let mut planned = Vec::new();
         for (whom, dump) in crashes {
-            let action = if !self.options.crash.contains(&whom) {
+            // Like the guests: without Xen nothing is certified, so this test is not left out there.
+            let action = if whom == CrashOf::Xen && !is_dom0 {
+                Action::Skip(NO_XEN.to_owned())
+            } else if !self.options.crash.contains(&whom) {
                 Action::Skip(format!(
                     "not asked for; --crash {} crashes it on purpose",
                     whom.name()

@@ -5,6 +5,7 @@ use crate::certify::names::{meant, no_such_interface};
 use crate::certify::{CrashOf, Options, Surroundings};
 use crate::facts::{Context, DiskKind, Facts};
 use crate::known::Known;
+use std::path::Path;
 
 /// All of them, each with what to do.
 pub(super) fn problems(
@@ -20,6 +21,14 @@ pub(super) fn problems(
                 path.display()
             ));
         }
+        let used = used_by(surroundings, path);
+        if !used.is_empty() {
+            problems.push(format!(
+                "{}: in use now ({}), so it is not erased; name a disk or volume that nothing uses",
+                path.display(),
+                used.join(", ")
+            ));
+        }
         let disks = facts.disks.value().map(Vec::as_slice).unwrap_or_default();
         let is_it = |name: &str| path.to_str() == Some(name);
         let disk = disks
@@ -29,7 +38,7 @@ pub(super) fn problems(
             if disk.kind == DiskKind::Optical {
                 problems.push(format!("{}: an optical drive", disk.path));
             }
-            if disk.is_in_use() {
+            if disk.is_in_use() && used.is_empty() {
                 problems.push(format!(
                     "{}: in use now (mounted, or part of LVM, RAID or a mapping), so it is not erased; name a disk that nothing uses",
                     disk.path
@@ -61,6 +70,13 @@ pub(super) fn problems(
         problems.push("--crash xen: Xen does not run here".to_owned());
     }
     problems
+}
+
+/// What uses a disk or volume that may be erased: facts know whole disks with their partitions alone.
+fn used_by<'a>(surroundings: &'a Surroundings, path: &Path) -> &'a [String] {
+    let mut targets = surroundings.targets.iter();
+    let target = targets.find(|target| target.path == path);
+    target.map_or(&[], |target| &target.used_by)
 }
 
 /// Parts of a plan that somebody asked for and that are not in it.

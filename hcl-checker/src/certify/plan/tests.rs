@@ -1,7 +1,7 @@
 //! Plans of machines.
 
 use super::*;
-use crate::certify::{PeerAt, Way};
+use crate::certify::{PeerAt, Target, Way};
 use crate::facts::{Context, Disk, Nic, NicKind, PciFunction, Sriov, Xen};
 use crate::known::Known;
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ fn surroundings() -> Surroundings {
         root: true,
         interfaces: ["eth0", "lo", "xenbr0"].map(str::to_owned).to_vec(),
         bridges: BTreeMap::new(),
+        targets: Vec::new(),
         guest_kernel: Some(PathBuf::from("/boot/vmlinuz")),
         kernel_dump: Some("kdump".to_owned()),
         xen_dump: None,
@@ -294,6 +295,40 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
+fn a_volume_in_use_is_refused_with_what_uses_it() {
+    let target = |path: &str, used_by: &[&str]| Target {
+        path: PathBuf::from(path),
+        stands_on: vec!["sda".to_owned()],
+        used_by: used_by.iter().map(|&used| used.to_owned()).collect(),
+    };
+    let uses = [
+        "/dev/loop0 is mounted on /mnt",
+        "/dev/loop0 is behind loop1",
+    ];
+    let mut surroundings = surroundings();
+    surroundings.targets = vec![target("/dev/loop0", &uses), target("/dev/vg/free", &[])];
+    let mut options = everything();
+    options.erase = ["/dev/loop0", "/dev/vg/free"].map(PathBuf::from).to_vec();
+    assert_eq!(
+        Plan::build(&facts(), &surroundings, &options).expect_err("a mistake"),
+        [
+            "/dev/loop0: in use now (/dev/loop0 is mounted on /mnt, /dev/loop0 is behind loop1), so it is not erased; name a \
+             disk or volume that nothing uses"
+        ]
+    );
+    // A disk that facts and kernel both know to be used is told once.
+    let mut facts = facts();
+    if let Known::Value(disks) = &mut facts.disks {
+        disks[0].mount_points.push("/".to_owned());
+    }
+    let path = "/dev/disk/by-id/ata-one";
+    surroundings.targets = vec![target(path, &["/dev/sda is mounted on /"])];
+    options.erase = vec![PathBuf::from(path)];
+    let problems = Plan::build(&facts, &surroundings, &options).expect_err("a mistake");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
 fn what_the_machine_does_not_have_is_not_asked_of_it_and_what_is_not_known_is() {
     let ids = |facts: &Facts| -> Vec<String> {
         let plan = plan(facts, &surroundings(), &everything());
@@ -315,13 +350,21 @@ fn what_the_machine_does_not_have_is_not_asked_of_it_and_what_is_not_known_is() 
     facts.pci = Known::unknown("no bus");
     let unknown = plan(&facts, &surroundings(), &everything());
     assert!(skipped(&unknown, "sriov").is_some_and(|reason| reason.contains("no bus")));
-    let xen = "crash.xen".to_owned();
-    assert!(ids(&facts).contains(&xen));
-    facts.context = Known::Value(Context::Bare);
+}
+
+#[test]
+fn a_machine_without_xen_is_told_that_the_crash_of_xen_is_missing() {
+    let mut facts = facts();
     let mut options = everything();
     options.crash = vec![CrashOf::Kernel];
-    let bare = plan(&facts, &surroundings(), &options);
-    assert!(!bare.tests.iter().any(|test| test.id == xen));
+    for context in [Known::Value(Context::Bare), Known::unknown("no /proc")] {
+        facts.context = context;
+        let plan = plan(&facts, &surroundings(), &options);
+        assert_eq!(skipped(&plan, "crash.kernel"), None);
+        let reason = skipped(&plan, "crash.xen");
+        assert!(reason.is_some_and(|reason| reason.starts_with("Xen does not run here; certify")));
+        assert_eq!(reason, skipped(&plan, "guest.pv"));
+    }
 }
 
 #[test]

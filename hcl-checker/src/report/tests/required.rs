@@ -117,3 +117,100 @@ fn firmware_that_nobody_knows_is_told_once() {
     facts.dmi.bios_version = Known::Absent;
     assert_eq!(row(facts), "kind unknown, version none, 01/02/2025");
 }
+
+/// Changes a run whose every test passed. What its report says is missing, and that a verifier sees the same.
+fn missing(change: impl FnOnce(&mut RunState)) -> Vec<String> {
+    let mut state = state(facts());
+    change(&mut state);
+    let program = std::path::Path::new("/proc/self/exe");
+    let report =
+        Report::of_run(&state, &list(), None, &key(), Serials::Plain, program).expect("report");
+    let bytes = report.to_bytes().expect("bytes");
+    assert_eq!(problems(&bytes), Vec::<String>::new());
+    let mut changed: Value = serde_json::from_slice(&bytes).expect("JSON");
+    changed["certification"] = serde_json::json!({"result": "passed", "failed": [], "missing": []});
+    let problems = problems(&to_canonical(&changed).expect("canonical"));
+    assert_eq!(problems.is_empty(), report.certification.missing.is_empty());
+    report.certification.missing
+}
+
+/// Sets what a measurement of a test says.
+fn observe(state: &mut RunState, id: &str, name: &str, observed: &str) {
+    let test = state.results.iter_mut().find(|test| test.id == id);
+    let mut all = test.expect("test").measurements.iter_mut();
+    let one = all.find(|one| one.name == name).expect("measurement");
+    observed.clone_into(&mut one.observed);
+}
+
+#[test]
+fn a_small_test_passes_and_certifies_nothing() {
+    assert_eq!(missing(|_| {}), Vec::<String>::new());
+    let loss = "nic.enx246e96112233.loss";
+    for (id, name, observed) in [
+        ("cpu.load", "time under load", "0 s"),
+        ("memory", "memory tested", "1 MiB"),
+        (loss, "time of sending", "1 s"),
+    ] {
+        let missing = missing(|state| observe(state, id, name, observed));
+        let told = format!("{id}: tested for less than ");
+        assert!(
+            missing.len() == 1
+                && missing[0].starts_with(&told)
+                && missing[0].contains(&format!("({name}: {observed})")),
+            "{missing:?}"
+        );
+    }
+    let gone = missing(|state| {
+        let test = state.results.iter_mut().find(|test| test.id == "memory");
+        test.expect("test").measurements.drain(..3);
+    });
+    assert!(
+        gone[0].starts_with("memory: tested for less than 300 s"),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn what_stands_on_no_disk_of_the_machine_is_no_disk() {
+    for ends in [&["loop0"][..], &["nvme0n1", "loop0"], &[]] {
+        let missing = missing(|state| {
+            let ends = ends.iter().map(|&name| name.to_owned());
+            state.surroundings.targets[0].stands_on = ends.collect();
+        });
+        assert!(
+            missing.len() == 1
+                && missing[0].starts_with("no disk of this machine was tested: disk."),
+            "{ends:?}: {missing:?}"
+        );
+    }
+    assert_eq!(missing(|state| state.surroundings.targets.clear()).len(), 1);
+}
+
+#[test]
+fn a_test_that_passed_against_its_own_measurement_is_named() {
+    let throughput = "nic.enx246e96112233.throughput";
+    for (id, name, observed, expected) in [
+        (
+            "cpu.virtualization",
+            "virtualization",
+            "missing",
+            "vmx, svm or hvm",
+        ),
+        ("memory", "passes", "0", "1 at least"),
+        (throughput, "sent", "799 Mbit/s", "800 Mbit/s at least"),
+        ("log", "errors of the kernel", "3", "0"),
+    ] {
+        let mut state = state(facts());
+        observe(&mut state, id, name, observed);
+        let program = std::path::Path::new("/proc/self/exe");
+        let report =
+            Report::of_run(&state, &list(), None, &key(), Serials::Plain, program).expect("report");
+        let bytes = report.to_bytes().expect("bytes");
+        assert_eq!(
+            problems(&bytes),
+            [format!(
+                "test {id}: passed, though {name} is `{observed}` and should be `{expected}`"
+            )]
+        );
+    }
+}
