@@ -133,7 +133,7 @@ pub fn draw(app: &App, page: &mut Page<'_, '_>) {
             item == Item::Place,
             "/dev/sdb1:/license.token, a path or a URL",
         ),
-        _ => page.text("                   It can be added on the host later, on the host"),
+        _ => page.text("                   It can be added later, on the host"),
     }
     page.gap();
     if let Some(check) = &app.marks.license {
