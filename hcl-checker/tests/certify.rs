@@ -251,8 +251,14 @@ fn datagrams_that_a_full_queue_drops_are_counted() {
     let (code, report) = network.certify(folder.path(), "--net-time 2 --only nic.v0.loss");
     let (status, reason) = status(&report, "nic.v0.loss");
     assert_eq!((status, code), ("failed", Some(1)));
+    // A busy machine may lose some on the way out, too; the queue is on the way back.
+    let lost = |way: &str| {
+        let told = reason.split("; ").find(|told| told.ends_with(way));
+        let count = told.and_then(|told| told.split(' ').next()?.parse::<u64>().ok());
+        count.unwrap_or(0)
+    };
     assert!(
-        reason.contains("lost on the way back") && !reason.contains("way out"),
+        lost("on the way back") > 4 * lost("on the way out"),
         "{reason}"
     );
 }
